@@ -1,0 +1,244 @@
+// Package mrz reads the machine readable zone of travel documents and identity
+// cards: Doc 9303 (8th edition), Part 3 for what all formats share, Part 4 for
+// passports (TD3), Part 5 for cards (TD1), Part 6 for TD2, Part 7 for visas
+// (MRV-A, MRV-B).
+//
+// [Parse] is strict: lengths, characters, dates, sex and every check digit
+// have to be right. It corrects nothing that a scanner misread, and it does
+// not know which states or document codes exist. [Key] is what the zone gives
+// for access to the chip.
+//
+// Left out on purpose: the century of a date, names in other scripts, and
+// rules of single countries (Vietnam's are in icao/vn).
+package mrz
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Format is the size of document, which decides the layout of its zone.
+type Format int
+
+// The formats of Doc 9303. The zero value is none of them.
+const (
+	TD1  Format = iota + 1 // card, 3 lines of 30 characters (Doc 9303-5)
+	TD2                    // 2 lines of 36 (Doc 9303-6)
+	TD3                    // passport booklet, 2 lines of 44 (Doc 9303-4)
+	MRVA                   // visa of format A, 2 lines of 44 (Doc 9303-7)
+	MRVB                   // visa of format B, 2 lines of 36 (Doc 9303-7)
+)
+
+var formatNames = [...]string{"none", "TD1", "TD2", "TD3", "MRVA", "MRVB"}
+
+// String returns the format's name, such as "TD1".
+func (f Format) String() string {
+	if f < 0 || int(f) >= len(formatNames) {
+		return fmt.Sprintf("mrz.Format(%d)", int(f))
+	}
+	return formatNames[f]
+}
+
+// A Field is a part of the zone, as an [Error] names it.
+type Field string
+
+// The fields.
+const (
+	DocumentCode   Field = "document_code"
+	IssuingState   Field = "issuing_state"
+	Name           Field = "name"
+	DocumentNumber Field = "document_number"
+	Nationality    Field = "nationality"
+	DateOfBirth    Field = "date_of_birth"
+	Sex            Field = "sex"
+	DateOfExpiry   Field = "date_of_expiry"
+	OptionalData   Field = "optional_data"
+	Composite      Field = "composite"
+)
+
+// A Class says what is wrong with a zone.
+type Class string
+
+// The classes.
+const (
+	BadLineCount    Class = "bad_line_count"
+	BadLength       Class = "bad_length"
+	BadCharacter    Class = "bad_character" // not A-Z, 0-9 or <
+	BadDocumentCode Class = "bad_document_code"
+	BadDate         Class = "bad_date"
+	BadSex          Class = "bad_sex"
+	BadCheckDigit   Class = "check_digit"
+)
+
+// An Error says what is wrong with a zone and where, and repeats nothing of
+// what it says.
+type Error struct {
+	Class Class
+	Field Field // empty when the Class is about the zone as a whole
+}
+
+// Error returns the class and the field: "mrz: check_digit: date_of_birth".
+func (e *Error) Error() string {
+	if e.Field == "" {
+		return "mrz: " + string(e.Class)
+	}
+	return "mrz: " + string(e.Class) + ": " + string(e.Field)
+}
+
+// An MRZ is the content of a machine readable zone: personal data. Fillers
+// are removed from the ends of fields and, in names, replaced by spaces. The
+// zero MRZ has no Format.
+type MRZ struct {
+	Format       Format
+	DocumentCode string // one or two letters: P, ID
+	IssuingState string // up to three letters: VNM, D
+
+	// PrimaryIdentifier and SecondaryIdentifier are the name: usually
+	// surname and given names. A name that fills its field may be cut off
+	// (see [MRZ.NameMayBeTruncated]).
+	PrimaryIdentifier, SecondaryIdentifier string
+
+	// DocumentNumber is complete, also where a TD1 or TD2 continues a long
+	// one in the optional data.
+	DocumentNumber string
+
+	Nationality  string
+	DateOfBirth  string // YYMMDD as printed; fillers where it is unknown
+	Sex          string // "M", "F" or "<" (unspecified), as printed
+	DateOfExpiry string // YYMMDD as printed
+
+	// OptionalData is the only optional data field, or the first of a TD1,
+	// without fillers at its end and without the rest of a long document
+	// number. The check digit of TD3's is left out. OptionalData2 is the
+	// second of a TD1.
+	OptionalData, OptionalData2 string
+
+	Lines []string // as read, without line breaks
+}
+
+// String returns the format alone, so that a zone that is printed by mistake
+// names nobody.
+func (m MRZ) String() string { return "MRZ " + m.Format.String() }
+
+// NameMayBeTruncated reports whether the name fills its field to the last
+// character, so that the document's name may be longer (Doc 9303-3, 4.6).
+func (m MRZ) NameMayBeTruncated() bool {
+	if m.Format == 0 || len(m.Lines) == 0 {
+		return false
+	}
+	line := m.Lines[0]
+	if m.Format == TD1 {
+		line = m.Lines[len(m.Lines)-1]
+	}
+	return !strings.HasSuffix(line, "<")
+}
+
+// Parse reads a machine readable zone. Its lines may be separated by line
+// breaks (LF or CR LF, also at the end) or follow each other without any, as
+// in DG1. Nothing else is tolerated: no spaces, no lower case, no other
+// characters that look alike. Whoever takes input from a keyboard converts it.
+//
+// The error is an [*Error], and the MRZ is then zero.
+func Parse(s string) (MRZ, error) {
+	lines, format, err := split(s)
+	if err != nil {
+		return MRZ{}, err
+	}
+	for _, line := range lines {
+		if _, ok := CheckDigit(line); !ok {
+			return MRZ{}, &Error{Class: BadCharacter}
+		}
+	}
+	m := MRZ{Format: format, Lines: lines}
+	if format == TD1 {
+		err = m.parseTD1()
+	} else {
+		err = m.parseTwoLines()
+	}
+	if err != nil {
+		return MRZ{}, err
+	}
+	return m, nil
+}
+
+// layout is the number of lines and their length, and whether the first
+// letter of the zone says that it is a visa.
+var layouts = []struct {
+	format        Format
+	count, length int
+	visa          bool
+}{
+	{TD1, 3, 30, false},
+	{TD2, 2, 36, false},
+	{TD3, 2, 44, false},
+	{MRVA, 2, 44, true},
+	{MRVB, 2, 36, true},
+}
+
+// split cuts s into lines and finds the format that they have.
+func split(s string) ([]string, Format, error) {
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	s = strings.TrimSuffix(s, "\n")
+	visa := strings.HasPrefix(s, "V")
+	if !strings.Contains(s, "\n") {
+		for _, l := range layouts {
+			if l.visa != visa || len(s) != l.count*l.length {
+				continue
+			}
+			var lines []string
+			for ; s != ""; s = s[l.length:] {
+				lines = append(lines, s[:l.length])
+			}
+			return lines, l.format, nil
+		}
+		for _, l := range layouts {
+			// One line of several, or none at all.
+			if len(s) == 0 || len(s) == l.length {
+				return nil, 0, &Error{Class: BadLineCount}
+			}
+		}
+		return nil, 0, &Error{Class: lengthClass(s)}
+	}
+	lines := strings.Split(s, "\n")
+	known := false
+	for _, l := range layouts {
+		if l.visa != visa || len(lines) != l.count {
+			known = known || l.length == len(lines[0])
+			continue
+		}
+		same := true
+		for _, line := range lines {
+			same = same && len(line) == l.length
+		}
+		if same {
+			return lines, l.format, nil
+		}
+	}
+	for _, line := range lines {
+		if class := lengthClass(line); class != BadLength {
+			return nil, 0, &Error{Class: class}
+		}
+	}
+	if known && sameLength(lines) {
+		return nil, 0, &Error{Class: BadLineCount}
+	}
+	return nil, 0, &Error{Class: BadLength}
+}
+
+// lengthClass names what is wrong with a line of the wrong length: a
+// character outside ASCII takes several bytes and is the better explanation.
+func lengthClass(line string) Class {
+	if _, ok := CheckDigit(line); !ok {
+		return BadCharacter
+	}
+	return BadLength
+}
+
+func sameLength(lines []string) bool {
+	for _, line := range lines {
+		if len(line) != len(lines[0]) {
+			return false
+		}
+	}
+	return true
+}
