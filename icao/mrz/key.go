@@ -7,9 +7,9 @@ import (
 )
 
 // minNumberLen is the width of the document number in every format; shorter
-// numbers are filled up (Doc 9303-3, 4.7). maxNumberLen is the longest number
-// that fits: nine characters, and of the fifteen of a TD1's optional data all
-// but the check digit and the filler after it (Doc 9303-5, 4.2.4).
+// numbers are filled up (Doc 9303-4, 4.2.2). maxNumberLen is the longest
+// number that fits: nine characters, and of the fifteen of a TD1's optional
+// data all but the check digit and the filler after it (Doc 9303-5, 4.2.4).
 const (
 	minNumberLen = 9
 	maxNumberLen = 22
@@ -18,7 +18,7 @@ const (
 const redacted = "[redacted]"
 
 // A Key is what the machine readable zone gives for access to the chip: the
-// SHA-1 of the MRZ information (Doc 9303-11, 4.3.2 and 4.4.4.1). It is a
+// SHA-1 of the MRZ information (Doc 9303-11, 4.3.2 and 9.7.3). It is a
 // secret and cannot be compared with ==; every way of printing or encoding it
 // gives "[redacted]".
 //
@@ -76,7 +76,7 @@ func (m MRZ) Key() (Key, error) {
 
 // Hash returns the SHA-1 of the MRZ information. Its first 16 bytes are the
 // key seed of basic access control (Doc 9303-11, 4.3.2); all 20 are the
-// password of PACE (Doc 9303-11, 4.4.4.1). The result is a secret.
+// password of PACE (Doc 9303-11, 9.7.3). The result is a secret.
 func (k Key) Hash() [20]byte { return k.hash }
 
 // IsZero reports whether k is the zero Key.

@@ -43,7 +43,7 @@ func Unpad(b []byte, blockSize int) ([]byte, bool) {
 }
 
 // Retail returns the MAC of msg: ISO/IEC 9797-1, algorithm 3, with DES, no
-// initial value, and eight bytes of result (Doc 9303-11, 9.8.6.1). It applies
+// initial value, and eight bytes of result (Doc 9303-11, 9.8.6.2). It applies
 // padding method 2 itself; msg comes unpadded.
 func Retail(key [16]byte, msg []byte) [8]byte {
 	// The key sizes are right, so neither call can fail.
@@ -60,7 +60,7 @@ func Retail(key [16]byte, msg []byte) [8]byte {
 }
 
 // CMAC returns the AES-CMAC of msg, in full length; secure messaging and the
-// authentication tokens use its first eight bytes (Doc 9303-11, 9.8.6.2). It
+// authentication tokens use its first eight bytes (Doc 9303-11, 9.8.7.2). It
 // takes msg unpadded. The key has 16, 24 or 32 bytes; any other length is a
 // mistake of the caller, and panics.
 func CMAC(key, msg []byte) [16]byte {
