@@ -25,9 +25,11 @@ const redacted = "[redacted]"
 // The zero Key belongs to no document; see [Key.IsZero]. A Key may be copied,
 // and used concurrently.
 type Key struct {
-	_    [0]func()
-	hash [sha1.Size]byte
-	set  bool
+	_ [0]func()
+
+	// hash is behind a pointer because fmt does not call Format for a Key in
+	// an unexported field of another type; it then prints an address.
+	hash *[sha1.Size]byte
 }
 
 // NewKey makes the Key of a document from three fields of its MRZ, without
@@ -65,7 +67,8 @@ func NewKey(documentNumber, dateOfBirth, dateOfExpiry string) (Key, error) {
 	if !validDate(dateOfExpiry, false) {
 		return Key{}, &Error{Class: BadDate, Field: DateOfExpiry}
 	}
-	return Key{hash: sha1.Sum([]byte(info.String())), set: true}, nil
+	hash := sha1.Sum([]byte(info.String()))
+	return Key{hash: &hash}, nil
 }
 
 // Key returns the Key of the document. The error is that of [NewKey]; an MRZ
@@ -76,11 +79,17 @@ func (m MRZ) Key() (Key, error) {
 
 // Hash returns the SHA-1 of the MRZ information. Its first 16 bytes are the
 // key seed of basic access control (Doc 9303-11, 4.3.2); all 20 are the
-// password of PACE (Doc 9303-11, 9.7.3). The result is a secret.
-func (k Key) Hash() [20]byte { return k.hash }
+// password of PACE (Doc 9303-11, 9.7.3). The result is a secret; for the zero
+// Key it is zero.
+func (k Key) Hash() [20]byte {
+	if k.hash == nil {
+		return [20]byte{}
+	}
+	return *k.hash
+}
 
 // IsZero reports whether k is the zero Key.
-func (k Key) IsZero() bool { return !k.set }
+func (k Key) IsZero() bool { return k.hash == nil }
 
 // Format prints "[redacted]" for every verb, so that no verb prints the hash.
 func (k Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
