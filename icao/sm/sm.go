@@ -392,9 +392,10 @@ func (c *Channel) iv() []byte {
 }
 
 // checksum returns the cryptographic checksum of a message, with the counter
-// put before it (Doc 9303-11, 9.8.6.2 and 9.8.7.2). The padding is the MAC's:
-// CMAC has its own, and the retail MAC adds method 2. It is added also when
-// the message is a padded header alone (D.4: SSC || M, then padding).
+// put before it and padding after it (Doc 9303-11, 9.8.6.2 and 9.8.7.2, and
+// the note in 9.8.1). The retail MAC pads itself; for CMAC it is done here, so
+// that CMAC sees whole blocks. Padding is added also when the message is a
+// padded header alone (D.4: M is SSC || header || objects, then padding).
 func (c *Channel) checksum(m []byte) [macLen]byte {
 	n := append(append(make([]byte, 0, len(c.ssc)+len(m)), c.ssc...), m...)
 	if c.cipher == TripleDES {
