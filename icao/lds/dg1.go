@@ -1,0 +1,41 @@
+package lds
+
+import (
+	"errors"
+
+	"github.com/chamthe/chamthe/icao/mrz"
+	"github.com/chamthe/chamthe/icao/tlv"
+)
+
+// ErrDG1 reports a DG1 that holds anything but one machine readable zone.
+var ErrDG1 = errors.New("lds: malformed DG1")
+
+// ParseDG1 parses DG1, the machine readable zone (Doc 9303-10, 4.7.1), of a
+// card (TD1), a TD2 document or a passport (TD3). The zone is checked as
+// [mrz.Parse] does, and its errors are wrapped. The MRZ is zero on error.
+func ParseDG1(b []byte) (mrz.MRZ, error) {
+	f, _ := DG(1)
+	s, err := content(b, f)
+	if err != nil {
+		return mrz.MRZ{}, err
+	}
+	var zone tlv.String
+	if !s.ReadTag(&zone, 0x5F1F) || !s.Empty() {
+		return mrz.MRZ{}, ErrDG1
+	}
+	for _, c := range zone {
+		// Line breaks have no place in a chip, though mrz.Parse knows them.
+		if c < ' ' {
+			return mrz.MRZ{}, ErrDG1
+		}
+	}
+	m, err := mrz.Parse(string(zone))
+	if err != nil {
+		return mrz.MRZ{}, err
+	}
+	switch m.Format {
+	case mrz.TD1, mrz.TD2, mrz.TD3:
+		return m, nil
+	}
+	return mrz.MRZ{}, ErrDG1
+}
