@@ -1,0 +1,113 @@
+package cms
+
+import (
+	"math/big"
+	"strconv"
+	"strings"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+)
+
+// Context-specific tags of the structures read here.
+var (
+	explicit0 = asn1.Tag(0).ContextSpecific().Constructed()
+	explicit1 = asn1.Tag(1).ContextSpecific().Constructed()
+	explicit2 = asn1.Tag(2).ContextSpecific().Constructed()
+	explicit3 = asn1.Tag(3).ContextSpecific().Constructed()
+	implicit0 = asn1.Tag(0).ContextSpecific()
+	implicit1 = asn1.Tag(1).ContextSpecific()
+	implicit2 = asn1.Tag(2).ContextSpecific()
+)
+
+// maxOIDLength bounds the content octets of an object identifier. The longest
+// in use, a UUID arc (2.25.n), has 20.
+const maxOIDLength = 64
+
+// readOID reads an OBJECT IDENTIFIER and returns it in dotted decimal. Unlike
+// cryptobyte it reads arcs of any size: an extension may be named by a UUID.
+func readOID(s *cryptobyte.String, oid *string) bool {
+	var content cryptobyte.String
+	if !s.ReadASN1(&content, asn1.OBJECT_IDENTIFIER) || content.Empty() || len(content) > maxOIDLength {
+		return false
+	}
+	var text strings.Builder
+	first := true
+	for !content.Empty() {
+		arc := new(big.Int)
+		var b byte
+		for n := 0; ; n++ {
+			if !content.ReadUint8(&b) || n == 0 && b == 0x80 { // truncated, or padded with a leading zero digit
+				return false
+			}
+			arc.Lsh(arc, 7)
+			arc.Or(arc, big.NewInt(int64(b&0x7f)))
+			if b&0x80 == 0 {
+				break
+			}
+		}
+		if !first {
+			text.WriteByte('.')
+			text.WriteString(arc.String())
+			continue
+		}
+		// X.690, 8.19.4: the first two arcs share a number; the first is 0, 1 or 2.
+		first = false
+		top := int64(2)
+		if arc.IsInt64() && arc.Int64() < 80 {
+			top = arc.Int64() / 40
+		}
+		text.WriteString(strconv.FormatInt(top, 10))
+		text.WriteByte('.')
+		text.WriteString(arc.Sub(arc, big.NewInt(40*top)).String())
+	}
+	*oid = text.String()
+	return true
+}
+
+// algorithmID is an AlgorithmIdentifier (RFC 5280, 4.1.1.2).
+type algorithmID struct {
+	raw    []byte            // the whole element
+	oid    string            // dotted decimal
+	params cryptobyte.String // the parameters element, nil when absent
+}
+
+func readAlgorithmID(s *cryptobyte.String, a *algorithmID) bool {
+	var raw, body cryptobyte.String
+	if !s.ReadASN1Element(&raw, asn1.SEQUENCE) {
+		return false
+	}
+	a.raw = raw
+	if !raw.ReadASN1(&body, asn1.SEQUENCE) || !readOID(&body, &a.oid) {
+		return false
+	}
+	a.params = nil
+	if body.Empty() {
+		return true
+	}
+	var tag asn1.Tag
+	return body.ReadAnyASN1Element(&a.params, &tag) && body.Empty()
+}
+
+// absentOrNull reports whether the parameters are missing or NULL, the two forms
+// that hash and PKCS #1 v1.5 identifiers are met with.
+func (a *algorithmID) absentOrNull() bool {
+	if a.params == nil {
+		return true
+	}
+	p := a.params
+	var null cryptobyte.String
+	return p.ReadASN1(&null, asn1.NULL) && null.Empty() && p.Empty()
+}
+
+// readBoolean reads a BOOLEAN, taking any non-zero octet for true as BER does.
+// der is false when the octet is neither 00 nor FF.
+func readBoolean(s *cryptobyte.String, value, der *bool) bool {
+	var content cryptobyte.String
+	var b byte
+	if !s.ReadASN1(&content, asn1.BOOLEAN) || !content.ReadUint8(&b) || !content.Empty() {
+		return false
+	}
+	*value, *der = b != 0, b == 0 || b == 0xff
+	return true
+}
