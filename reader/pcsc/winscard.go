@@ -1,0 +1,62 @@
+package pcsc
+
+import "time"
+
+// The seam to the native library. A fake in the tests implements it too. All
+// errors are of type code.
+
+type winscard interface {
+	// establish makes a context: a connection to the service. Contexts are
+	// independent of each other; a call blocks others on its context only.
+	establish() (scardContext, error)
+}
+
+type scardContext interface {
+	listReaders() ([]string, error)
+	// getStatusChange blocks until an entry differs from its current value,
+	// or for the given time (0: does not block), and fills in the rest.
+	getStatusChange(states []readerState, wait time.Duration) error
+	// cancel ends a getStatusChange that blocks now. It is the one method
+	// that may be called while another one runs.
+	cancel() error
+	// connect opens the card in shared mode, with T=0 or T=1.
+	connect(readerName string) (scardCard, error)
+	release() error
+}
+
+type scardCard interface {
+	// begin blocks until no other program has a transaction.
+	begin() error
+	// reconnect resets the card, or cuts its power if cold is set.
+	reconnect(cold bool) error
+	// status returns the ATR, and an error if the card has left.
+	status() (atr []byte, err error)
+	transmit(cmd []byte) ([]byte, error)
+	// disconnect resets the card and ends the transaction.
+	disconnect() error
+}
+
+// readerState is SCARD_READERSTATE.
+type readerState struct {
+	name    string
+	current uint32
+	event   uint32
+	atr     []byte
+}
+
+// Bits of readerState (SCARD_STATE_*). The upper half counts events.
+const (
+	stateUnaware     = 0x0000
+	stateChanged     = 0x0002
+	stateUnknown     = 0x0004
+	stateUnavailable = 0x0008
+	stateEmpty       = 0x0010
+	statePresent     = 0x0020
+	stateExclusive   = 0x0080
+	stateMute        = 0x0200
+	stateUnpowered   = 0x0400
+)
+
+// pnpReader is the name under which GetStatusChange reports readers that come
+// and go.
+const pnpReader = `\\?PnP?\Notification`
