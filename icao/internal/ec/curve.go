@@ -11,16 +11,16 @@ import (
 // *Curve for each curve, so pointers may be compared; [ByName], [ByOID],
 // [Match] and [All] return it. It is safe for concurrent use.
 type Curve struct {
-	name, oid           string
-	p, a, b, gx, gy, n  []byte
-	fp, fn              *field // coordinates, scalars
-	g                   Point
-	modelB              fe // b in the model with a = -3
-	inX, inY            fe // factors into the model: u², u³
-	outX, outY          fe // and out of it
-	baseOnce, naafGOnce sync.Once
-	baseTable           [][8]affine // see scalarBaseMult
-	oddG                []affine    // see multVartime
+	name, oid          string
+	p, a, b, gx, gy, n []byte
+	fp, fn             *field // coordinates, scalars
+	g                  Point
+	modelB             fe // b in the model with a = -3
+	inX, inY           fe // factors into the model: u², u³
+	outX, outY         fe // and out of it
+	baseOnce, oddOnce  sync.Once
+	baseTable          [][8]affine // see scalarBaseMult
+	oddG               []affine    // see combineVartime
 }
 
 // registry holds the definitions with their curves, built at first use.

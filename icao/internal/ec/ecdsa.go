@@ -167,15 +167,7 @@ func Verify(pub *Point, digest, r, s []byte) bool {
 	n.mul(&u2, &rm, &w)
 	n.fromMont(&u1, &u1)
 	n.fromMont(&u2, &u2)
-	var p projective
-	c.combinedMult(&p, &pub.affine, &u1, &u2)
-	q, err := c.finite(&p)
-	if err != nil {
-		return false
-	}
-	var x fe
-	n.setReduced(&x, q.X())
-	return n.equal(&x, &rm) == 1
+	return c.verifyVartime(&pub.affine, &u1, &u2, &rm)
 }
 
 // signatureScalar sets z to half a signature in Montgomery form and reports
@@ -188,12 +180,4 @@ func (c *Curve) signatureScalar(z *fe, b []byte) bool {
 	full := make([]byte, c.fn.size)
 	copy(full[len(full)-len(b):], b)
 	return c.fn.setBytes(z, full)
-}
-
-// combinedMult sets r to u1·G + u2·p.
-func (c *Curve) combinedMult(r *projective, p *affine, u1, u2 *fe) {
-	var q projective
-	c.scalarBaseMult(r, u1)
-	c.scalarMult(&q, p, u2)
-	c.add(r, r, &q)
 }

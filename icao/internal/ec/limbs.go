@@ -118,7 +118,66 @@ func mul3(f *field, z, x, y *fe) {
 	z[2] = r2 ^ b&(r2^t2)
 }
 
-func sqr3(f *field, z, x *fe) { mul3(f, z, x, x) }
+func sqr3(f *field, z, x *fe) {
+	var c uint64
+	x0, x1, x2 := x[0], x[1], x[2]
+
+	h1, l1 := bits.Mul64(x0, x1)
+	h2, l2 := bits.Mul64(x0, x2)
+	l2, c = bits.Add64(l2, h1, 0)
+	h2 += c
+	p1 := l1
+	p2 := l2
+	p3 := h2
+
+	h2, l2 = bits.Mul64(x1, x2)
+	p3, c = bits.Add64(p3, l2, 0)
+	p4 := h2 + c
+
+	p1, c = bits.Add64(p1, p1, 0)
+	p2, c = bits.Add64(p2, p2, c)
+	p3, c = bits.Add64(p3, p3, c)
+	p4, c = bits.Add64(p4, p4, c)
+	p5 := c
+
+	h0, l0 := bits.Mul64(x0, x0)
+	h1, l1 = bits.Mul64(x1, x1)
+	h2, l2 = bits.Mul64(x2, x2)
+	p1, c = bits.Add64(p1, h0, 0)
+	p2, c = bits.Add64(p2, l1, c)
+	p3, c = bits.Add64(p3, h1, c)
+	p4, c = bits.Add64(p4, l2, c)
+	p5, c = bits.Add64(p5, h2, c)
+
+	t0 := l0
+	t1 := p1
+	t2 := p2
+	var t3 uint64
+	for _, v := range [3]uint64{p3, p4, p5} {
+		k := t0 * f.k0
+		h2, l2 = bits.Mul64(k, f.m[2])
+		h1, l1 = bits.Mul64(k, f.m[1])
+		h0, l0 = bits.Mul64(k, f.m[0])
+		l1, c = bits.Add64(l1, h0, 0)
+		l2, c = bits.Add64(l2, h1, c)
+		h2 += c
+		_, c = bits.Add64(t0, l0, 0)
+		t0, c = bits.Add64(t1, l1, c)
+		t1, c = bits.Add64(t2, l2, c)
+		v, c = bits.Add64(v, h2, c)
+		t2, v = bits.Add64(v, t3, 0)
+		t3 = v + c
+	}
+	var b uint64
+	r0, b := bits.Sub64(t0, f.m[0], 0)
+	r1, b := bits.Sub64(t1, f.m[1], b)
+	r2, b := bits.Sub64(t2, f.m[2], b)
+	_, b = bits.Sub64(t3, 0, b)
+	b = -b // all ones: t was below m already
+	z[0] = r0 ^ b&(r0^t0)
+	z[1] = r1 ^ b&(r1^t1)
+	z[2] = r2 ^ b&(r2^t2)
+}
 
 func add3(f *field, z, x, y *fe) {
 	t0, c := bits.Add64(x[0], y[0], 0)
@@ -196,7 +255,88 @@ func mul4(f *field, z, x, y *fe) {
 	z[3] = r3 ^ b&(r3^t3)
 }
 
-func sqr4(f *field, z, x *fe) { mul4(f, z, x, x) }
+func sqr4(f *field, z, x *fe) {
+	var c uint64
+	x0, x1, x2, x3 := x[0], x[1], x[2], x[3]
+
+	h1, l1 := bits.Mul64(x0, x1)
+	h2, l2 := bits.Mul64(x0, x2)
+	h3, l3 := bits.Mul64(x0, x3)
+	l2, c = bits.Add64(l2, h1, 0)
+	l3, c = bits.Add64(l3, h2, c)
+	h3 += c
+	p1 := l1
+	p2 := l2
+	p3 := l3
+	p4 := h3
+
+	h2, l2 = bits.Mul64(x1, x2)
+	h3, l3 = bits.Mul64(x1, x3)
+	l3, c = bits.Add64(l3, h2, 0)
+	h3 += c
+	p3, c = bits.Add64(p3, l2, 0)
+	p4, c = bits.Add64(p4, l3, c)
+	p5 := h3 + c
+
+	h3, l3 = bits.Mul64(x2, x3)
+	p5, c = bits.Add64(p5, l3, 0)
+	p6 := h3 + c
+
+	p1, c = bits.Add64(p1, p1, 0)
+	p2, c = bits.Add64(p2, p2, c)
+	p3, c = bits.Add64(p3, p3, c)
+	p4, c = bits.Add64(p4, p4, c)
+	p5, c = bits.Add64(p5, p5, c)
+	p6, c = bits.Add64(p6, p6, c)
+	p7 := c
+
+	h0, l0 := bits.Mul64(x0, x0)
+	h1, l1 = bits.Mul64(x1, x1)
+	h2, l2 = bits.Mul64(x2, x2)
+	h3, l3 = bits.Mul64(x3, x3)
+	p1, c = bits.Add64(p1, h0, 0)
+	p2, c = bits.Add64(p2, l1, c)
+	p3, c = bits.Add64(p3, h1, c)
+	p4, c = bits.Add64(p4, l2, c)
+	p5, c = bits.Add64(p5, h2, c)
+	p6, c = bits.Add64(p6, l3, c)
+	p7, c = bits.Add64(p7, h3, c)
+
+	t0 := l0
+	t1 := p1
+	t2 := p2
+	t3 := p3
+	var t4 uint64
+	for _, v := range [4]uint64{p4, p5, p6, p7} {
+		k := t0 * f.k0
+		h3, l3 = bits.Mul64(k, f.m[3])
+		h2, l2 = bits.Mul64(k, f.m[2])
+		h1, l1 = bits.Mul64(k, f.m[1])
+		h0, l0 = bits.Mul64(k, f.m[0])
+		l1, c = bits.Add64(l1, h0, 0)
+		l2, c = bits.Add64(l2, h1, c)
+		l3, c = bits.Add64(l3, h2, c)
+		h3 += c
+		_, c = bits.Add64(t0, l0, 0)
+		t0, c = bits.Add64(t1, l1, c)
+		t1, c = bits.Add64(t2, l2, c)
+		t2, c = bits.Add64(t3, l3, c)
+		v, c = bits.Add64(v, h3, c)
+		t3, v = bits.Add64(v, t4, 0)
+		t4 = v + c
+	}
+	var b uint64
+	r0, b := bits.Sub64(t0, f.m[0], 0)
+	r1, b := bits.Sub64(t1, f.m[1], b)
+	r2, b := bits.Sub64(t2, f.m[2], b)
+	r3, b := bits.Sub64(t3, f.m[3], b)
+	_, b = bits.Sub64(t4, 0, b)
+	b = -b // all ones: t was below m already
+	z[0] = r0 ^ b&(r0^t0)
+	z[1] = r1 ^ b&(r1^t1)
+	z[2] = r2 ^ b&(r2^t2)
+	z[3] = r3 ^ b&(r3^t3)
+}
 
 func add4(f *field, z, x, y *fe) {
 	t0, c := bits.Add64(x[0], y[0], 0)
@@ -287,7 +427,113 @@ func mul5(f *field, z, x, y *fe) {
 	z[4] = r4 ^ b&(r4^t4)
 }
 
-func sqr5(f *field, z, x *fe) { mul5(f, z, x, x) }
+func sqr5(f *field, z, x *fe) {
+	var c uint64
+	x0, x1, x2, x3, x4 := x[0], x[1], x[2], x[3], x[4]
+
+	h1, l1 := bits.Mul64(x0, x1)
+	h2, l2 := bits.Mul64(x0, x2)
+	h3, l3 := bits.Mul64(x0, x3)
+	h4, l4 := bits.Mul64(x0, x4)
+	l2, c = bits.Add64(l2, h1, 0)
+	l3, c = bits.Add64(l3, h2, c)
+	l4, c = bits.Add64(l4, h3, c)
+	h4 += c
+	p1 := l1
+	p2 := l2
+	p3 := l3
+	p4 := l4
+	p5 := h4
+
+	h2, l2 = bits.Mul64(x1, x2)
+	h3, l3 = bits.Mul64(x1, x3)
+	h4, l4 = bits.Mul64(x1, x4)
+	l3, c = bits.Add64(l3, h2, 0)
+	l4, c = bits.Add64(l4, h3, c)
+	h4 += c
+	p3, c = bits.Add64(p3, l2, 0)
+	p4, c = bits.Add64(p4, l3, c)
+	p5, c = bits.Add64(p5, l4, c)
+	p6 := h4 + c
+
+	h3, l3 = bits.Mul64(x2, x3)
+	h4, l4 = bits.Mul64(x2, x4)
+	l4, c = bits.Add64(l4, h3, 0)
+	h4 += c
+	p5, c = bits.Add64(p5, l3, 0)
+	p6, c = bits.Add64(p6, l4, c)
+	p7 := h4 + c
+
+	h4, l4 = bits.Mul64(x3, x4)
+	p7, c = bits.Add64(p7, l4, 0)
+	p8 := h4 + c
+
+	p1, c = bits.Add64(p1, p1, 0)
+	p2, c = bits.Add64(p2, p2, c)
+	p3, c = bits.Add64(p3, p3, c)
+	p4, c = bits.Add64(p4, p4, c)
+	p5, c = bits.Add64(p5, p5, c)
+	p6, c = bits.Add64(p6, p6, c)
+	p7, c = bits.Add64(p7, p7, c)
+	p8, c = bits.Add64(p8, p8, c)
+	p9 := c
+
+	h0, l0 := bits.Mul64(x0, x0)
+	h1, l1 = bits.Mul64(x1, x1)
+	h2, l2 = bits.Mul64(x2, x2)
+	h3, l3 = bits.Mul64(x3, x3)
+	h4, l4 = bits.Mul64(x4, x4)
+	p1, c = bits.Add64(p1, h0, 0)
+	p2, c = bits.Add64(p2, l1, c)
+	p3, c = bits.Add64(p3, h1, c)
+	p4, c = bits.Add64(p4, l2, c)
+	p5, c = bits.Add64(p5, h2, c)
+	p6, c = bits.Add64(p6, l3, c)
+	p7, c = bits.Add64(p7, h3, c)
+	p8, c = bits.Add64(p8, l4, c)
+	p9, c = bits.Add64(p9, h4, c)
+
+	t0 := l0
+	t1 := p1
+	t2 := p2
+	t3 := p3
+	t4 := p4
+	var t5 uint64
+	for _, v := range [5]uint64{p5, p6, p7, p8, p9} {
+		k := t0 * f.k0
+		h4, l4 = bits.Mul64(k, f.m[4])
+		h3, l3 = bits.Mul64(k, f.m[3])
+		h2, l2 = bits.Mul64(k, f.m[2])
+		h1, l1 = bits.Mul64(k, f.m[1])
+		h0, l0 = bits.Mul64(k, f.m[0])
+		l1, c = bits.Add64(l1, h0, 0)
+		l2, c = bits.Add64(l2, h1, c)
+		l3, c = bits.Add64(l3, h2, c)
+		l4, c = bits.Add64(l4, h3, c)
+		h4 += c
+		_, c = bits.Add64(t0, l0, 0)
+		t0, c = bits.Add64(t1, l1, c)
+		t1, c = bits.Add64(t2, l2, c)
+		t2, c = bits.Add64(t3, l3, c)
+		t3, c = bits.Add64(t4, l4, c)
+		v, c = bits.Add64(v, h4, c)
+		t4, v = bits.Add64(v, t5, 0)
+		t5 = v + c
+	}
+	var b uint64
+	r0, b := bits.Sub64(t0, f.m[0], 0)
+	r1, b := bits.Sub64(t1, f.m[1], b)
+	r2, b := bits.Sub64(t2, f.m[2], b)
+	r3, b := bits.Sub64(t3, f.m[3], b)
+	r4, b := bits.Sub64(t4, f.m[4], b)
+	_, b = bits.Sub64(t5, 0, b)
+	b = -b // all ones: t was below m already
+	z[0] = r0 ^ b&(r0^t0)
+	z[1] = r1 ^ b&(r1^t1)
+	z[2] = r2 ^ b&(r2^t2)
+	z[3] = r3 ^ b&(r3^t3)
+	z[4] = r4 ^ b&(r4^t4)
+}
 
 func add5(f *field, z, x, y *fe) {
 	t0, c := bits.Add64(x[0], y[0], 0)
@@ -391,7 +637,141 @@ func mul6(f *field, z, x, y *fe) {
 	z[5] = r5 ^ b&(r5^t5)
 }
 
-func sqr6(f *field, z, x *fe) { mul6(f, z, x, x) }
+func sqr6(f *field, z, x *fe) {
+	var c uint64
+	x0, x1, x2, x3, x4, x5 := x[0], x[1], x[2], x[3], x[4], x[5]
+
+	h1, l1 := bits.Mul64(x0, x1)
+	h2, l2 := bits.Mul64(x0, x2)
+	h3, l3 := bits.Mul64(x0, x3)
+	h4, l4 := bits.Mul64(x0, x4)
+	h5, l5 := bits.Mul64(x0, x5)
+	l2, c = bits.Add64(l2, h1, 0)
+	l3, c = bits.Add64(l3, h2, c)
+	l4, c = bits.Add64(l4, h3, c)
+	l5, c = bits.Add64(l5, h4, c)
+	h5 += c
+	p1 := l1
+	p2 := l2
+	p3 := l3
+	p4 := l4
+	p5 := l5
+	p6 := h5
+
+	h2, l2 = bits.Mul64(x1, x2)
+	h3, l3 = bits.Mul64(x1, x3)
+	h4, l4 = bits.Mul64(x1, x4)
+	h5, l5 = bits.Mul64(x1, x5)
+	l3, c = bits.Add64(l3, h2, 0)
+	l4, c = bits.Add64(l4, h3, c)
+	l5, c = bits.Add64(l5, h4, c)
+	h5 += c
+	p3, c = bits.Add64(p3, l2, 0)
+	p4, c = bits.Add64(p4, l3, c)
+	p5, c = bits.Add64(p5, l4, c)
+	p6, c = bits.Add64(p6, l5, c)
+	p7 := h5 + c
+
+	h3, l3 = bits.Mul64(x2, x3)
+	h4, l4 = bits.Mul64(x2, x4)
+	h5, l5 = bits.Mul64(x2, x5)
+	l4, c = bits.Add64(l4, h3, 0)
+	l5, c = bits.Add64(l5, h4, c)
+	h5 += c
+	p5, c = bits.Add64(p5, l3, 0)
+	p6, c = bits.Add64(p6, l4, c)
+	p7, c = bits.Add64(p7, l5, c)
+	p8 := h5 + c
+
+	h4, l4 = bits.Mul64(x3, x4)
+	h5, l5 = bits.Mul64(x3, x5)
+	l5, c = bits.Add64(l5, h4, 0)
+	h5 += c
+	p7, c = bits.Add64(p7, l4, 0)
+	p8, c = bits.Add64(p8, l5, c)
+	p9 := h5 + c
+
+	h5, l5 = bits.Mul64(x4, x5)
+	p9, c = bits.Add64(p9, l5, 0)
+	p10 := h5 + c
+
+	p1, c = bits.Add64(p1, p1, 0)
+	p2, c = bits.Add64(p2, p2, c)
+	p3, c = bits.Add64(p3, p3, c)
+	p4, c = bits.Add64(p4, p4, c)
+	p5, c = bits.Add64(p5, p5, c)
+	p6, c = bits.Add64(p6, p6, c)
+	p7, c = bits.Add64(p7, p7, c)
+	p8, c = bits.Add64(p8, p8, c)
+	p9, c = bits.Add64(p9, p9, c)
+	p10, c = bits.Add64(p10, p10, c)
+	p11 := c
+
+	h0, l0 := bits.Mul64(x0, x0)
+	h1, l1 = bits.Mul64(x1, x1)
+	h2, l2 = bits.Mul64(x2, x2)
+	h3, l3 = bits.Mul64(x3, x3)
+	h4, l4 = bits.Mul64(x4, x4)
+	h5, l5 = bits.Mul64(x5, x5)
+	p1, c = bits.Add64(p1, h0, 0)
+	p2, c = bits.Add64(p2, l1, c)
+	p3, c = bits.Add64(p3, h1, c)
+	p4, c = bits.Add64(p4, l2, c)
+	p5, c = bits.Add64(p5, h2, c)
+	p6, c = bits.Add64(p6, l3, c)
+	p7, c = bits.Add64(p7, h3, c)
+	p8, c = bits.Add64(p8, l4, c)
+	p9, c = bits.Add64(p9, h4, c)
+	p10, c = bits.Add64(p10, l5, c)
+	p11, c = bits.Add64(p11, h5, c)
+
+	t0 := l0
+	t1 := p1
+	t2 := p2
+	t3 := p3
+	t4 := p4
+	t5 := p5
+	var t6 uint64
+	for _, v := range [6]uint64{p6, p7, p8, p9, p10, p11} {
+		k := t0 * f.k0
+		h5, l5 = bits.Mul64(k, f.m[5])
+		h4, l4 = bits.Mul64(k, f.m[4])
+		h3, l3 = bits.Mul64(k, f.m[3])
+		h2, l2 = bits.Mul64(k, f.m[2])
+		h1, l1 = bits.Mul64(k, f.m[1])
+		h0, l0 = bits.Mul64(k, f.m[0])
+		l1, c = bits.Add64(l1, h0, 0)
+		l2, c = bits.Add64(l2, h1, c)
+		l3, c = bits.Add64(l3, h2, c)
+		l4, c = bits.Add64(l4, h3, c)
+		l5, c = bits.Add64(l5, h4, c)
+		h5 += c
+		_, c = bits.Add64(t0, l0, 0)
+		t0, c = bits.Add64(t1, l1, c)
+		t1, c = bits.Add64(t2, l2, c)
+		t2, c = bits.Add64(t3, l3, c)
+		t3, c = bits.Add64(t4, l4, c)
+		t4, c = bits.Add64(t5, l5, c)
+		v, c = bits.Add64(v, h5, c)
+		t5, v = bits.Add64(v, t6, 0)
+		t6 = v + c
+	}
+	var b uint64
+	r0, b := bits.Sub64(t0, f.m[0], 0)
+	r1, b := bits.Sub64(t1, f.m[1], b)
+	r2, b := bits.Sub64(t2, f.m[2], b)
+	r3, b := bits.Sub64(t3, f.m[3], b)
+	r4, b := bits.Sub64(t4, f.m[4], b)
+	r5, b := bits.Sub64(t5, f.m[5], b)
+	_, b = bits.Sub64(t6, 0, b)
+	b = -b // all ones: t was below m already
+	z[0] = r0 ^ b&(r0^t0)
+	z[1] = r1 ^ b&(r1^t1)
+	z[2] = r2 ^ b&(r2^t2)
+	z[3] = r3 ^ b&(r3^t3)
+	z[4] = r4 ^ b&(r4^t4)
+	z[5] = r5 ^ b&(r5^t5)
+}
 
 func add6(f *field, z, x, y *fe) {
 	t0, c := bits.Add64(x[0], y[0], 0)
@@ -516,7 +896,206 @@ func mul8(f *field, z, x, y *fe) {
 	z[7] = r7 ^ b&(r7^t7)
 }
 
-func sqr8(f *field, z, x *fe) { mul8(f, z, x, x) }
+func sqr8(f *field, z, x *fe) {
+	var c uint64
+	x0, x1, x2, x3, x4, x5, x6, x7 := x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]
+
+	h1, l1 := bits.Mul64(x0, x1)
+	h2, l2 := bits.Mul64(x0, x2)
+	h3, l3 := bits.Mul64(x0, x3)
+	h4, l4 := bits.Mul64(x0, x4)
+	h5, l5 := bits.Mul64(x0, x5)
+	h6, l6 := bits.Mul64(x0, x6)
+	h7, l7 := bits.Mul64(x0, x7)
+	l2, c = bits.Add64(l2, h1, 0)
+	l3, c = bits.Add64(l3, h2, c)
+	l4, c = bits.Add64(l4, h3, c)
+	l5, c = bits.Add64(l5, h4, c)
+	l6, c = bits.Add64(l6, h5, c)
+	l7, c = bits.Add64(l7, h6, c)
+	h7 += c
+	p1 := l1
+	p2 := l2
+	p3 := l3
+	p4 := l4
+	p5 := l5
+	p6 := l6
+	p7 := l7
+	p8 := h7
+
+	h2, l2 = bits.Mul64(x1, x2)
+	h3, l3 = bits.Mul64(x1, x3)
+	h4, l4 = bits.Mul64(x1, x4)
+	h5, l5 = bits.Mul64(x1, x5)
+	h6, l6 = bits.Mul64(x1, x6)
+	h7, l7 = bits.Mul64(x1, x7)
+	l3, c = bits.Add64(l3, h2, 0)
+	l4, c = bits.Add64(l4, h3, c)
+	l5, c = bits.Add64(l5, h4, c)
+	l6, c = bits.Add64(l6, h5, c)
+	l7, c = bits.Add64(l7, h6, c)
+	h7 += c
+	p3, c = bits.Add64(p3, l2, 0)
+	p4, c = bits.Add64(p4, l3, c)
+	p5, c = bits.Add64(p5, l4, c)
+	p6, c = bits.Add64(p6, l5, c)
+	p7, c = bits.Add64(p7, l6, c)
+	p8, c = bits.Add64(p8, l7, c)
+	p9 := h7 + c
+
+	h3, l3 = bits.Mul64(x2, x3)
+	h4, l4 = bits.Mul64(x2, x4)
+	h5, l5 = bits.Mul64(x2, x5)
+	h6, l6 = bits.Mul64(x2, x6)
+	h7, l7 = bits.Mul64(x2, x7)
+	l4, c = bits.Add64(l4, h3, 0)
+	l5, c = bits.Add64(l5, h4, c)
+	l6, c = bits.Add64(l6, h5, c)
+	l7, c = bits.Add64(l7, h6, c)
+	h7 += c
+	p5, c = bits.Add64(p5, l3, 0)
+	p6, c = bits.Add64(p6, l4, c)
+	p7, c = bits.Add64(p7, l5, c)
+	p8, c = bits.Add64(p8, l6, c)
+	p9, c = bits.Add64(p9, l7, c)
+	p10 := h7 + c
+
+	h4, l4 = bits.Mul64(x3, x4)
+	h5, l5 = bits.Mul64(x3, x5)
+	h6, l6 = bits.Mul64(x3, x6)
+	h7, l7 = bits.Mul64(x3, x7)
+	l5, c = bits.Add64(l5, h4, 0)
+	l6, c = bits.Add64(l6, h5, c)
+	l7, c = bits.Add64(l7, h6, c)
+	h7 += c
+	p7, c = bits.Add64(p7, l4, 0)
+	p8, c = bits.Add64(p8, l5, c)
+	p9, c = bits.Add64(p9, l6, c)
+	p10, c = bits.Add64(p10, l7, c)
+	p11 := h7 + c
+
+	h5, l5 = bits.Mul64(x4, x5)
+	h6, l6 = bits.Mul64(x4, x6)
+	h7, l7 = bits.Mul64(x4, x7)
+	l6, c = bits.Add64(l6, h5, 0)
+	l7, c = bits.Add64(l7, h6, c)
+	h7 += c
+	p9, c = bits.Add64(p9, l5, 0)
+	p10, c = bits.Add64(p10, l6, c)
+	p11, c = bits.Add64(p11, l7, c)
+	p12 := h7 + c
+
+	h6, l6 = bits.Mul64(x5, x6)
+	h7, l7 = bits.Mul64(x5, x7)
+	l7, c = bits.Add64(l7, h6, 0)
+	h7 += c
+	p11, c = bits.Add64(p11, l6, 0)
+	p12, c = bits.Add64(p12, l7, c)
+	p13 := h7 + c
+
+	h7, l7 = bits.Mul64(x6, x7)
+	p13, c = bits.Add64(p13, l7, 0)
+	p14 := h7 + c
+
+	p1, c = bits.Add64(p1, p1, 0)
+	p2, c = bits.Add64(p2, p2, c)
+	p3, c = bits.Add64(p3, p3, c)
+	p4, c = bits.Add64(p4, p4, c)
+	p5, c = bits.Add64(p5, p5, c)
+	p6, c = bits.Add64(p6, p6, c)
+	p7, c = bits.Add64(p7, p7, c)
+	p8, c = bits.Add64(p8, p8, c)
+	p9, c = bits.Add64(p9, p9, c)
+	p10, c = bits.Add64(p10, p10, c)
+	p11, c = bits.Add64(p11, p11, c)
+	p12, c = bits.Add64(p12, p12, c)
+	p13, c = bits.Add64(p13, p13, c)
+	p14, c = bits.Add64(p14, p14, c)
+	p15 := c
+
+	h0, l0 := bits.Mul64(x0, x0)
+	h1, l1 = bits.Mul64(x1, x1)
+	h2, l2 = bits.Mul64(x2, x2)
+	h3, l3 = bits.Mul64(x3, x3)
+	h4, l4 = bits.Mul64(x4, x4)
+	h5, l5 = bits.Mul64(x5, x5)
+	h6, l6 = bits.Mul64(x6, x6)
+	h7, l7 = bits.Mul64(x7, x7)
+	p1, c = bits.Add64(p1, h0, 0)
+	p2, c = bits.Add64(p2, l1, c)
+	p3, c = bits.Add64(p3, h1, c)
+	p4, c = bits.Add64(p4, l2, c)
+	p5, c = bits.Add64(p5, h2, c)
+	p6, c = bits.Add64(p6, l3, c)
+	p7, c = bits.Add64(p7, h3, c)
+	p8, c = bits.Add64(p8, l4, c)
+	p9, c = bits.Add64(p9, h4, c)
+	p10, c = bits.Add64(p10, l5, c)
+	p11, c = bits.Add64(p11, h5, c)
+	p12, c = bits.Add64(p12, l6, c)
+	p13, c = bits.Add64(p13, h6, c)
+	p14, c = bits.Add64(p14, l7, c)
+	p15, c = bits.Add64(p15, h7, c)
+
+	t0 := l0
+	t1 := p1
+	t2 := p2
+	t3 := p3
+	t4 := p4
+	t5 := p5
+	t6 := p6
+	t7 := p7
+	var t8 uint64
+	for _, v := range [8]uint64{p8, p9, p10, p11, p12, p13, p14, p15} {
+		k := t0 * f.k0
+		h7, l7 = bits.Mul64(k, f.m[7])
+		h6, l6 = bits.Mul64(k, f.m[6])
+		h5, l5 = bits.Mul64(k, f.m[5])
+		h4, l4 = bits.Mul64(k, f.m[4])
+		h3, l3 = bits.Mul64(k, f.m[3])
+		h2, l2 = bits.Mul64(k, f.m[2])
+		h1, l1 = bits.Mul64(k, f.m[1])
+		h0, l0 = bits.Mul64(k, f.m[0])
+		l1, c = bits.Add64(l1, h0, 0)
+		l2, c = bits.Add64(l2, h1, c)
+		l3, c = bits.Add64(l3, h2, c)
+		l4, c = bits.Add64(l4, h3, c)
+		l5, c = bits.Add64(l5, h4, c)
+		l6, c = bits.Add64(l6, h5, c)
+		l7, c = bits.Add64(l7, h6, c)
+		h7 += c
+		_, c = bits.Add64(t0, l0, 0)
+		t0, c = bits.Add64(t1, l1, c)
+		t1, c = bits.Add64(t2, l2, c)
+		t2, c = bits.Add64(t3, l3, c)
+		t3, c = bits.Add64(t4, l4, c)
+		t4, c = bits.Add64(t5, l5, c)
+		t5, c = bits.Add64(t6, l6, c)
+		t6, c = bits.Add64(t7, l7, c)
+		v, c = bits.Add64(v, h7, c)
+		t7, v = bits.Add64(v, t8, 0)
+		t8 = v + c
+	}
+	var b uint64
+	r0, b := bits.Sub64(t0, f.m[0], 0)
+	r1, b := bits.Sub64(t1, f.m[1], b)
+	r2, b := bits.Sub64(t2, f.m[2], b)
+	r3, b := bits.Sub64(t3, f.m[3], b)
+	r4, b := bits.Sub64(t4, f.m[4], b)
+	r5, b := bits.Sub64(t5, f.m[5], b)
+	r6, b := bits.Sub64(t6, f.m[6], b)
+	r7, b := bits.Sub64(t7, f.m[7], b)
+	_, b = bits.Sub64(t8, 0, b)
+	b = -b // all ones: t was below m already
+	z[0] = r0 ^ b&(r0^t0)
+	z[1] = r1 ^ b&(r1^t1)
+	z[2] = r2 ^ b&(r2^t2)
+	z[3] = r3 ^ b&(r3^t3)
+	z[4] = r4 ^ b&(r4^t4)
+	z[5] = r5 ^ b&(r5^t5)
+	z[6] = r6 ^ b&(r6^t6)
+	z[7] = r7 ^ b&(r7^t7)
+}
 
 func add8(f *field, z, x, y *fe) {
 	t0, c := bits.Add64(x[0], y[0], 0)
@@ -659,7 +1238,243 @@ func mul9(f *field, z, x, y *fe) {
 	z[8] = r8 ^ b&(r8^t8)
 }
 
-func sqr9(f *field, z, x *fe) { mul9(f, z, x, x) }
+func sqr9(f *field, z, x *fe) {
+	var c uint64
+	x0, x1, x2, x3, x4, x5, x6, x7, x8 := x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], x[8]
+
+	h1, l1 := bits.Mul64(x0, x1)
+	h2, l2 := bits.Mul64(x0, x2)
+	h3, l3 := bits.Mul64(x0, x3)
+	h4, l4 := bits.Mul64(x0, x4)
+	h5, l5 := bits.Mul64(x0, x5)
+	h6, l6 := bits.Mul64(x0, x6)
+	h7, l7 := bits.Mul64(x0, x7)
+	h8, l8 := bits.Mul64(x0, x8)
+	l2, c = bits.Add64(l2, h1, 0)
+	l3, c = bits.Add64(l3, h2, c)
+	l4, c = bits.Add64(l4, h3, c)
+	l5, c = bits.Add64(l5, h4, c)
+	l6, c = bits.Add64(l6, h5, c)
+	l7, c = bits.Add64(l7, h6, c)
+	l8, c = bits.Add64(l8, h7, c)
+	h8 += c
+	p1 := l1
+	p2 := l2
+	p3 := l3
+	p4 := l4
+	p5 := l5
+	p6 := l6
+	p7 := l7
+	p8 := l8
+	p9 := h8
+
+	h2, l2 = bits.Mul64(x1, x2)
+	h3, l3 = bits.Mul64(x1, x3)
+	h4, l4 = bits.Mul64(x1, x4)
+	h5, l5 = bits.Mul64(x1, x5)
+	h6, l6 = bits.Mul64(x1, x6)
+	h7, l7 = bits.Mul64(x1, x7)
+	h8, l8 = bits.Mul64(x1, x8)
+	l3, c = bits.Add64(l3, h2, 0)
+	l4, c = bits.Add64(l4, h3, c)
+	l5, c = bits.Add64(l5, h4, c)
+	l6, c = bits.Add64(l6, h5, c)
+	l7, c = bits.Add64(l7, h6, c)
+	l8, c = bits.Add64(l8, h7, c)
+	h8 += c
+	p3, c = bits.Add64(p3, l2, 0)
+	p4, c = bits.Add64(p4, l3, c)
+	p5, c = bits.Add64(p5, l4, c)
+	p6, c = bits.Add64(p6, l5, c)
+	p7, c = bits.Add64(p7, l6, c)
+	p8, c = bits.Add64(p8, l7, c)
+	p9, c = bits.Add64(p9, l8, c)
+	p10 := h8 + c
+
+	h3, l3 = bits.Mul64(x2, x3)
+	h4, l4 = bits.Mul64(x2, x4)
+	h5, l5 = bits.Mul64(x2, x5)
+	h6, l6 = bits.Mul64(x2, x6)
+	h7, l7 = bits.Mul64(x2, x7)
+	h8, l8 = bits.Mul64(x2, x8)
+	l4, c = bits.Add64(l4, h3, 0)
+	l5, c = bits.Add64(l5, h4, c)
+	l6, c = bits.Add64(l6, h5, c)
+	l7, c = bits.Add64(l7, h6, c)
+	l8, c = bits.Add64(l8, h7, c)
+	h8 += c
+	p5, c = bits.Add64(p5, l3, 0)
+	p6, c = bits.Add64(p6, l4, c)
+	p7, c = bits.Add64(p7, l5, c)
+	p8, c = bits.Add64(p8, l6, c)
+	p9, c = bits.Add64(p9, l7, c)
+	p10, c = bits.Add64(p10, l8, c)
+	p11 := h8 + c
+
+	h4, l4 = bits.Mul64(x3, x4)
+	h5, l5 = bits.Mul64(x3, x5)
+	h6, l6 = bits.Mul64(x3, x6)
+	h7, l7 = bits.Mul64(x3, x7)
+	h8, l8 = bits.Mul64(x3, x8)
+	l5, c = bits.Add64(l5, h4, 0)
+	l6, c = bits.Add64(l6, h5, c)
+	l7, c = bits.Add64(l7, h6, c)
+	l8, c = bits.Add64(l8, h7, c)
+	h8 += c
+	p7, c = bits.Add64(p7, l4, 0)
+	p8, c = bits.Add64(p8, l5, c)
+	p9, c = bits.Add64(p9, l6, c)
+	p10, c = bits.Add64(p10, l7, c)
+	p11, c = bits.Add64(p11, l8, c)
+	p12 := h8 + c
+
+	h5, l5 = bits.Mul64(x4, x5)
+	h6, l6 = bits.Mul64(x4, x6)
+	h7, l7 = bits.Mul64(x4, x7)
+	h8, l8 = bits.Mul64(x4, x8)
+	l6, c = bits.Add64(l6, h5, 0)
+	l7, c = bits.Add64(l7, h6, c)
+	l8, c = bits.Add64(l8, h7, c)
+	h8 += c
+	p9, c = bits.Add64(p9, l5, 0)
+	p10, c = bits.Add64(p10, l6, c)
+	p11, c = bits.Add64(p11, l7, c)
+	p12, c = bits.Add64(p12, l8, c)
+	p13 := h8 + c
+
+	h6, l6 = bits.Mul64(x5, x6)
+	h7, l7 = bits.Mul64(x5, x7)
+	h8, l8 = bits.Mul64(x5, x8)
+	l7, c = bits.Add64(l7, h6, 0)
+	l8, c = bits.Add64(l8, h7, c)
+	h8 += c
+	p11, c = bits.Add64(p11, l6, 0)
+	p12, c = bits.Add64(p12, l7, c)
+	p13, c = bits.Add64(p13, l8, c)
+	p14 := h8 + c
+
+	h7, l7 = bits.Mul64(x6, x7)
+	h8, l8 = bits.Mul64(x6, x8)
+	l8, c = bits.Add64(l8, h7, 0)
+	h8 += c
+	p13, c = bits.Add64(p13, l7, 0)
+	p14, c = bits.Add64(p14, l8, c)
+	p15 := h8 + c
+
+	h8, l8 = bits.Mul64(x7, x8)
+	p15, c = bits.Add64(p15, l8, 0)
+	p16 := h8 + c
+
+	p1, c = bits.Add64(p1, p1, 0)
+	p2, c = bits.Add64(p2, p2, c)
+	p3, c = bits.Add64(p3, p3, c)
+	p4, c = bits.Add64(p4, p4, c)
+	p5, c = bits.Add64(p5, p5, c)
+	p6, c = bits.Add64(p6, p6, c)
+	p7, c = bits.Add64(p7, p7, c)
+	p8, c = bits.Add64(p8, p8, c)
+	p9, c = bits.Add64(p9, p9, c)
+	p10, c = bits.Add64(p10, p10, c)
+	p11, c = bits.Add64(p11, p11, c)
+	p12, c = bits.Add64(p12, p12, c)
+	p13, c = bits.Add64(p13, p13, c)
+	p14, c = bits.Add64(p14, p14, c)
+	p15, c = bits.Add64(p15, p15, c)
+	p16, c = bits.Add64(p16, p16, c)
+	p17 := c
+
+	h0, l0 := bits.Mul64(x0, x0)
+	h1, l1 = bits.Mul64(x1, x1)
+	h2, l2 = bits.Mul64(x2, x2)
+	h3, l3 = bits.Mul64(x3, x3)
+	h4, l4 = bits.Mul64(x4, x4)
+	h5, l5 = bits.Mul64(x5, x5)
+	h6, l6 = bits.Mul64(x6, x6)
+	h7, l7 = bits.Mul64(x7, x7)
+	h8, l8 = bits.Mul64(x8, x8)
+	p1, c = bits.Add64(p1, h0, 0)
+	p2, c = bits.Add64(p2, l1, c)
+	p3, c = bits.Add64(p3, h1, c)
+	p4, c = bits.Add64(p4, l2, c)
+	p5, c = bits.Add64(p5, h2, c)
+	p6, c = bits.Add64(p6, l3, c)
+	p7, c = bits.Add64(p7, h3, c)
+	p8, c = bits.Add64(p8, l4, c)
+	p9, c = bits.Add64(p9, h4, c)
+	p10, c = bits.Add64(p10, l5, c)
+	p11, c = bits.Add64(p11, h5, c)
+	p12, c = bits.Add64(p12, l6, c)
+	p13, c = bits.Add64(p13, h6, c)
+	p14, c = bits.Add64(p14, l7, c)
+	p15, c = bits.Add64(p15, h7, c)
+	p16, c = bits.Add64(p16, l8, c)
+	p17, c = bits.Add64(p17, h8, c)
+
+	t0 := l0
+	t1 := p1
+	t2 := p2
+	t3 := p3
+	t4 := p4
+	t5 := p5
+	t6 := p6
+	t7 := p7
+	t8 := p8
+	var t9 uint64
+	for _, v := range [9]uint64{p9, p10, p11, p12, p13, p14, p15, p16, p17} {
+		k := t0 * f.k0
+		h8, l8 = bits.Mul64(k, f.m[8])
+		h7, l7 = bits.Mul64(k, f.m[7])
+		h6, l6 = bits.Mul64(k, f.m[6])
+		h5, l5 = bits.Mul64(k, f.m[5])
+		h4, l4 = bits.Mul64(k, f.m[4])
+		h3, l3 = bits.Mul64(k, f.m[3])
+		h2, l2 = bits.Mul64(k, f.m[2])
+		h1, l1 = bits.Mul64(k, f.m[1])
+		h0, l0 = bits.Mul64(k, f.m[0])
+		l1, c = bits.Add64(l1, h0, 0)
+		l2, c = bits.Add64(l2, h1, c)
+		l3, c = bits.Add64(l3, h2, c)
+		l4, c = bits.Add64(l4, h3, c)
+		l5, c = bits.Add64(l5, h4, c)
+		l6, c = bits.Add64(l6, h5, c)
+		l7, c = bits.Add64(l7, h6, c)
+		l8, c = bits.Add64(l8, h7, c)
+		h8 += c
+		_, c = bits.Add64(t0, l0, 0)
+		t0, c = bits.Add64(t1, l1, c)
+		t1, c = bits.Add64(t2, l2, c)
+		t2, c = bits.Add64(t3, l3, c)
+		t3, c = bits.Add64(t4, l4, c)
+		t4, c = bits.Add64(t5, l5, c)
+		t5, c = bits.Add64(t6, l6, c)
+		t6, c = bits.Add64(t7, l7, c)
+		t7, c = bits.Add64(t8, l8, c)
+		v, c = bits.Add64(v, h8, c)
+		t8, v = bits.Add64(v, t9, 0)
+		t9 = v + c
+	}
+	var b uint64
+	r0, b := bits.Sub64(t0, f.m[0], 0)
+	r1, b := bits.Sub64(t1, f.m[1], b)
+	r2, b := bits.Sub64(t2, f.m[2], b)
+	r3, b := bits.Sub64(t3, f.m[3], b)
+	r4, b := bits.Sub64(t4, f.m[4], b)
+	r5, b := bits.Sub64(t5, f.m[5], b)
+	r6, b := bits.Sub64(t6, f.m[6], b)
+	r7, b := bits.Sub64(t7, f.m[7], b)
+	r8, b := bits.Sub64(t8, f.m[8], b)
+	_, b = bits.Sub64(t9, 0, b)
+	b = -b // all ones: t was below m already
+	z[0] = r0 ^ b&(r0^t0)
+	z[1] = r1 ^ b&(r1^t1)
+	z[2] = r2 ^ b&(r2^t2)
+	z[3] = r3 ^ b&(r3^t3)
+	z[4] = r4 ^ b&(r4^t4)
+	z[5] = r5 ^ b&(r5^t5)
+	z[6] = r6 ^ b&(r6^t6)
+	z[7] = r7 ^ b&(r7^t7)
+	z[8] = r8 ^ b&(r8^t8)
+}
 
 func add9(f *field, z, x, y *fe) {
 	t0, c := bits.Add64(x[0], y[0], 0)

@@ -154,9 +154,94 @@ func (g *generator) mul(n int) {
 	g.line("}")
 }
 
+// sqr writes Montgomery squaring: the square, each mixed product computed once,
+// then the reduction row by row.
 func (g *generator) sqr(n int) {
 	g.line("")
-	g.line("func sqr%d(f *field, z, x *fe) { mul%d(f, z, x, x) }", n, n)
+	g.line("func sqr%d(f *field, z, x *fe) {", n)
+	g.line("var c uint64")
+	g.line("%s := %s", list("x%d", n), list("x[%d]", n))
+	// p1...p2n-2: the products xi·xj for i < j.
+	for i := range n - 1 {
+		g.line("")
+		g.mixed(n, i)
+	}
+	g.line("")
+	for i := 1; i < 2*n-1; i++ {
+		g.line("p%d, c = bits.Add64(p%d, p%d, %s)", i, i, i, carry(i == 1))
+	}
+	g.line("p%d := c", 2*n-1)
+	g.line("")
+	g.line("h0, l0 := bits.Mul64(x0, x0)")
+	for i := 1; i < n; i++ {
+		g.line("h%d, l%d = bits.Mul64(x%d, x%d)", i, i, i, i)
+	}
+	g.line("p1, c = bits.Add64(p1, h0, 0)")
+	for i := 1; i < n; i++ {
+		g.line("p%d, c = bits.Add64(p%d, l%d, c)", 2*i, 2*i, i)
+		g.line("p%d, c = bits.Add64(p%d, h%d, c)", 2*i+1, 2*i+1, i)
+	}
+	g.line("")
+	g.line("t0 := l0")
+	for i := 1; i < n; i++ {
+		g.line("t%d := p%d", i, i)
+	}
+	g.line("var t%d uint64", n)
+	var high string
+	for i := range n {
+		high += fmt.Sprintf("p%d, ", n+i)
+	}
+	g.line("for _, v := range [%d]uint64{%s} {", n, high)
+	g.line("k := t0 * f.k0")
+	g.row(n, "k", "f.m[%d]")
+	g.line("_, c = bits.Add64(t0, l0, 0)")
+	for j := 1; j < n; j++ {
+		g.line("t%d, c = bits.Add64(t%d, l%d, c)", j-1, j, j)
+	}
+	g.line("v, c = bits.Add64(v, h%d, c)", n-1)
+	g.line("t%d, v = bits.Add64(v, t%d, 0)", n-1, n)
+	g.line("t%d = v + c", n)
+	g.line("}")
+	g.reduceOnce(n, fmt.Sprintf("t%d", n))
+	g.line("}")
+}
+
+// mixed writes the addition of xi·(xi+1...xn-1) to p2i+1...pi+n, of which the last
+// limb is new; for i = 0, all are.
+func (g *generator) mixed(n, i int) {
+	for j := i + 1; j < n; j++ {
+		op := "="
+		if i == 0 {
+			op = ":="
+		}
+		g.line("h%d, l%d %s bits.Mul64(x%d, x%d)", j, j, op, i, j)
+	}
+	for j := i + 2; j < n; j++ {
+		g.line("l%d, c = bits.Add64(l%d, h%d, %s)", j, j, j-1, carry(j == i+2))
+	}
+	if i+2 < n {
+		g.line("h%d += c", n-1)
+	}
+	for j := i + 1; j < n; j++ {
+		if i == 0 {
+			g.line("p%d := l%d", j, j)
+		} else {
+			g.line("p%d, c = bits.Add64(p%d, l%d, %s)", i+j, i+j, j, carry(j == i+1))
+		}
+	}
+	if i == 0 {
+		g.line("p%d := h%d", n, n-1)
+	} else {
+		g.line("p%d := h%d + c", i+n, n-1)
+	}
+}
+
+// carry names the carry into a step of a chain: none into the first.
+func carry(first bool) string {
+	if first {
+		return "0"
+	}
+	return "c"
 }
 
 func (g *generator) add(n int) {
