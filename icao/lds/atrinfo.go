@@ -22,9 +22,8 @@ type ATRInfo struct {
 // does not say.
 func (a ATRInfo) MaxNe() int { return max(0, min(a.MaxResponse-2, 65536)) }
 
-// ParseATRInfo parses EF.ATR/INFO (Doc 9303-10, 3.11.1; ISO/IEC 7816-4:2020,
-// 12.7.1), of which only the extended length information (7F66) is used. The
-// ATRInfo is zero on error.
+// ParseATRInfo parses EF.ATR/INFO (Doc 9303-10, 3.11.1), of which only the
+// extended length information (7F66) is used. The ATRInfo is zero on error.
 func ParseATRInfo(b []byte) (ATRInfo, error) {
 	var a ATRInfo
 	s := tlv.String(b)

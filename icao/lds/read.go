@@ -216,7 +216,7 @@ type reading struct {
 
 	limit   int  // response data per APDU that is asked for now
 	refused bool // limit was lowered and nothing has been read with it yet
-	exact   int  // Ne that the card asked for with 6Cxx; 0: none
+	exact   int  // Ne that the card asked for with 6Cxx, for the rest of this file; 0: none
 
 	exchanges int
 }
