@@ -43,21 +43,13 @@ func (c *Curve) scalarMult(r *projective, p *affine, k *fe) {
 	var table [1 << (w - 1)]projective // table[i] = (i+1)·p
 	table[0].set(c, p)
 	for i := 1; i < len(table); i++ {
-		if i%2 == 1 {
-			c.double(&table[i], &table[i/2])
-		} else {
-			c.addMixed(&table[i], &table[i-1], p)
-		}
+		c.addMixed(&table[i], &table[i-1], p)
 	}
 
 	f := c.fp
 	r.setInfinity(c)
 	for i := windows(c.fn.bits, w) - 1; i >= 0; i-- {
-		if i != windows(c.fn.bits, w)-1 {
-			for range w {
-				c.double(r, r)
-			}
-		}
+		c.doubleTimes(r, w)
 		digit, sign := booth(k, i*w, w)
 		var t projective
 		t.setInfinity(c)
@@ -103,9 +95,7 @@ func (c *Curve) scalarBaseMult(r *projective, k *fe) {
 			r.choose(f, &sum, 1^isEqual(digit, 0))
 		}
 		if odd == 1 {
-			for range baseWindow {
-				c.double(r, r)
-			}
+			c.doubleTimes(r, baseWindow)
 		}
 	}
 }
@@ -122,10 +112,7 @@ func (c *Curve) makeBaseTable() {
 		for j := 1; j < len(row); j++ {
 			c.add(&row[j], &row[j-1], &p)
 		}
-		c.double(&p, &row[7])
-		for range baseWindow {
-			c.double(&p, &p)
-		}
+		c.doubleTimes(&p, 2*baseWindow)
 	}
 	flat := c.normalize(points)
 	c.baseTable = make([][8]affine, rows)

@@ -3,12 +3,9 @@ package ec
 import "math/bits"
 
 // Signature verification handles public values only. Here branches and memory
-// accesses follow the data: Jacobian coordinates, whose formulas are cheaper and
-// have exceptions, and signed digits that are mostly zero.
-
-// jacobian is a point of a curve's model with x = X/Z², y = Y/Z³. Z is zero for
-// the point at infinity.
-type jacobian struct{ x, y, z fe }
+// accesses follow the data: additions in Jacobian coordinates, which are cheaper
+// and have exceptions, and signed digits that are mostly zero. The point at
+// infinity is any jacobian with Z = 0.
 
 // Widths of the non-adjacent forms: a width of w needs 2^(w-2) odd multiples.
 // The generator's are computed once.
@@ -65,7 +62,7 @@ func (c *Curve) combineVartime(r *jacobian, k *fe, p *affine, l *fe) {
 	var odd [1 << (pointNAF - 2)]jacobian // p, 3p, 5p, ...
 	var twice jacobian
 	odd[0] = jacobian{p.x, p.y, f.one}
-	c.doubleVartime(&twice, &odd[0])
+	c.doubleJacobian(&twice, &odd[0])
 	for i := 1; i < len(odd); i++ {
 		c.addVartime(&odd[i], &odd[i-1], &twice)
 	}
@@ -75,7 +72,7 @@ func (c *Curve) combineVartime(r *jacobian, k *fe, p *affine, l *fe) {
 	lDigits.set(l, pointNAF)
 	*r = jacobian{}
 	for i := c.fn.bits; i >= 0; i-- {
-		c.doubleVartime(r, r)
+		c.doubleJacobian(r, r)
 		if d := lDigits[i]; d > 0 {
 			c.addVartime(r, r, &odd[d/2])
 		} else if d < 0 {
@@ -98,7 +95,7 @@ func (c *Curve) makeOddG() {
 	points := make([]projective, 1<<(baseNAF-2))
 	var twice projective
 	points[0].set(c, &c.g.affine)
-	c.double(&twice, &points[0])
+	c.add(&twice, &points[0], &points[0])
 	for i := 1; i < len(points); i++ {
 		c.add(&points[i], &points[i-1], &twice)
 	}
@@ -136,39 +133,6 @@ func bitsAt(k *fe, i, w int) uint64 {
 		v |= k[i/64+1] << (64 - i%64)
 	}
 	return v & (1<<w - 1)
-}
-
-// doubleVartime sets r to 2p (a = -3: 3 multiplications, 5 squarings). The group
-// has no element of order two, so Z stays zero or nonzero.
-func (c *Curve) doubleVartime(r, p *jacobian) {
-	f := c.fp
-	var delta, gamma, beta, alpha, t fe
-	f.sqr(&delta, &p.z)
-	f.sqr(&gamma, &p.y)
-	f.mul(&beta, &p.x, &gamma)
-	f.sub(&t, &p.x, &delta) // alpha = 3(X - Z²)(X + Z²)
-	f.add(&alpha, &p.x, &delta)
-	f.mul(&alpha, &alpha, &t)
-	f.triple(&alpha, &alpha)
-
-	f.add(&t, &p.y, &p.z) // Z3 = (Y + Z)² - Y² - Z²
-	f.sqr(&t, &t)
-	f.sub(&t, &t, &gamma)
-	f.sub(&r.z, &t, &delta)
-
-	f.add(&beta, &beta, &beta) // X3 = alpha² - 8·beta
-	f.add(&beta, &beta, &beta)
-	f.sqr(&r.x, &alpha)
-	f.add(&t, &beta, &beta)
-	f.sub(&r.x, &r.x, &t)
-
-	f.sub(&t, &beta, &r.x) // Y3 = alpha(4·beta - X3) - 8·gamma²
-	f.mul(&t, &t, &alpha)
-	f.sqr(&gamma, &gamma)
-	for range 3 {
-		f.add(&gamma, &gamma, &gamma)
-	}
-	f.sub(&r.y, &t, &gamma)
 }
 
 // addVartime sets r to p + q (12 multiplications, 4 squarings).
@@ -220,7 +184,7 @@ func (c *Curve) chordVartime(r, p *jacobian, u1, u2, s1, s2, z *fe) {
 	f.sub(&t, s2, s1)
 	if f.isZero(&h) == 1 {
 		if f.isZero(&t) == 1 {
-			c.doubleVartime(r, p)
+			c.doubleJacobian(r, p)
 		} else {
 			*r = jacobian{}
 		}
