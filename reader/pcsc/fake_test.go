@@ -1,0 +1,410 @@
+package pcsc
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/chamthe/chamthe/reader/readertest"
+)
+
+// fake is a smart card service with state. It obeys pcsc-lite's contract as
+// far as the driver relies on it: contexts are independent, an exclusive or a
+// transaction-holding program blocks the others, a removed or reset card makes
+// every handle on it say so, and a card that is pulled away first shows as
+// an exchange that came to nothing.
+type fake struct {
+	mu      sync.Mutex
+	cond    *sync.Cond
+	readers []*fakeReader
+	pnp     uint32 // readers that came and went
+
+	down     bool            // the service does not run
+	denied   bool            // this session may not use it
+	lag      time.Duration   // until a removal is noticed by status
+	refuse   map[string]code // next answer of the named call
+	hang     map[string]chan struct{}
+	contexts int // established and not released
+	handles  int // connected and not disconnected
+}
+
+type fakeReader struct {
+	name      string
+	chip      *readertest.Chip
+	mute      bool
+	events    uint32
+	exclusive bool // another program is connected exclusively
+	locked    *fakeHandle
+	foreign   bool // another program has a transaction
+	handles   []*fakeHandle
+	protocol  bool // false: no common protocol
+}
+
+func newFake(names ...string) *fake {
+	f := &fake{refuse: map[string]code{}, hang: map[string]chan struct{}{}}
+	f.cond = sync.NewCond(&f.mu)
+	for _, name := range names {
+		f.readers = append(f.readers, &fakeReader{name: name, protocol: true})
+	}
+	return f
+}
+
+// do changes something under the lock and wakes who waits.
+func (f *fake) do(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+	f.cond.Broadcast()
+}
+
+func (f *fake) reader(name string) *fakeReader {
+	for _, r := range f.readers {
+		if r.name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+func (f *fake) insert(name string, c *readertest.Chip) {
+	f.do(func() {
+		r := f.reader(name)
+		r.chip = c
+		r.events++
+		c.Reset()
+	})
+}
+
+// remove takes the card off. It may be called from an exchange.
+func (f *fake) remove(name string) {
+	f.do(func() {
+		if r := f.reader(name); r != nil {
+			r.removeCard(f.lag)
+		}
+	})
+}
+
+func (r *fakeReader) removeCard(lag time.Duration) {
+	if r.chip == nil {
+		return
+	}
+	r.chip = nil
+	r.events++
+	for _, h := range r.handles {
+		h.removedAt = time.Now().Add(lag)
+		h.removed = true
+	}
+}
+
+func (f *fake) unplug(name string) {
+	f.do(func() {
+		f.reader(name).removeCard(0)
+		f.readers = slices.DeleteFunc(f.readers, func(r *fakeReader) bool { return r.name == name })
+		f.pnp++
+	})
+}
+
+func (f *fake) plug(name string) {
+	f.do(func() {
+		f.readers = append(f.readers, &fakeReader{name: name, protocol: true})
+		f.pnp++
+	})
+}
+
+// restart stops the service and starts it again: every handle is void.
+func (f *fake) restart() {
+	f.do(func() {
+		for _, r := range f.readers {
+			for _, h := range r.handles {
+				h.void = true
+			}
+			r.locked, r.foreign = nil, false
+		}
+	})
+}
+
+// resetByOther resets the card as another program does.
+func (f *fake) resetByOther(name string) {
+	f.do(func() {
+		r := f.reader(name)
+		r.chip.Reset()
+		for _, h := range r.handles {
+			h.reset = true
+		}
+	})
+}
+
+// enter is at the head of every call: it can hang, refuse, or find the
+// service gone. It is called and returns with the lock held.
+func (f *fake) enter(op string) error {
+	if ch := f.hang[op]; ch != nil {
+		f.mu.Unlock()
+		<-ch
+		f.mu.Lock()
+	}
+	if c, ok := f.refuse[op]; ok {
+		delete(f.refuse, op)
+		return c
+	}
+	if f.denied {
+		return codeSecurityViolation
+	}
+	if f.down {
+		return codeNoService
+	}
+	return nil
+}
+
+func (f *fake) establish() (scardContext, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("establish"); err != nil {
+		return nil, err
+	}
+	f.contexts++
+	return &fakeContext{f: f}, nil
+}
+
+type fakeContext struct {
+	f         *fake
+	cancelled bool
+	released  bool
+}
+
+func (c *fakeContext) listReaders() ([]string, error) {
+	c.f.mu.Lock()
+	defer c.f.mu.Unlock()
+	if err := c.f.enter("list"); err != nil {
+		return nil, err
+	}
+	if len(c.f.readers) == 0 {
+		return nil, codeNoReaders
+	}
+	var names []string
+	for _, r := range c.f.readers {
+		names = append(names, r.name)
+	}
+	return names, nil
+}
+
+func (c *fakeContext) getStatusChange(states []readerState, wait time.Duration) error {
+	f := c.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("status"); err != nil {
+		return err
+	}
+	end := time.Now().Add(wait)
+	alarm := time.AfterFunc(wait, f.cond.Broadcast)
+	defer alarm.Stop()
+	pnp := f.pnp
+	c.cancelled = false
+	for {
+		if f.down {
+			return codeNoService
+		}
+		if c.cancelled {
+			return codeCancelled
+		}
+		changed := false
+		for i := range states {
+			s := &states[i]
+			if s.name == pnpReader {
+				s.event = s.current
+				if f.pnp != pnp {
+					s.event |= stateChanged
+					changed = true
+				}
+				continue
+			}
+			r := f.reader(s.name)
+			if r == nil {
+				return codeUnknownReader
+			}
+			now, atr := r.state()
+			s.event, s.atr = now, atr
+			if s.current == stateUnaware || now != s.current {
+				s.event |= stateChanged
+				changed = true
+			}
+		}
+		if changed {
+			return nil
+		}
+		if !time.Now().Before(end) {
+			return codeTimeout
+		}
+		f.cond.Wait()
+	}
+}
+
+func (r *fakeReader) state() (uint32, []byte) {
+	s := r.events << 16
+	switch {
+	case r.chip == nil:
+		return s | stateEmpty, nil
+	case r.mute:
+		return s | statePresent | stateMute, nil
+	case r.exclusive:
+		s |= stateExclusive
+	}
+	return s | statePresent, r.chip.ATR()
+}
+
+func (c *fakeContext) cancel() error {
+	c.f.do(func() { c.cancelled = true })
+	return nil
+}
+
+func (c *fakeContext) release() error {
+	c.f.do(func() {
+		if !c.released {
+			c.released = true
+			c.f.contexts--
+		}
+	})
+	return nil
+}
+
+func (c *fakeContext) connect(name string) (scardCard, error) {
+	f := c.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("connect"); err != nil {
+		return nil, err
+	}
+	r := f.reader(name)
+	switch {
+	case r == nil:
+		return nil, codeUnknownReader
+	case r.chip == nil:
+		return nil, codeNoSmartcard
+	case r.mute:
+		return nil, codeUnresponsiveCard
+	case r.exclusive:
+		return nil, codeSharingViolation
+	case !r.protocol:
+		return nil, codeProtoMismatch
+	}
+	h := &fakeHandle{f: f, r: r, chip: r.chip}
+	r.handles = append(r.handles, h)
+	f.handles++
+	return h, nil
+}
+
+type fakeHandle struct {
+	f    *fake
+	r    *fakeReader
+	chip *readertest.Chip
+
+	void, removed, reset, closed bool
+	removedAt                    time.Time // when the service notices
+}
+
+// state tells why nothing can be done with the handle.
+func (h *fakeHandle) state() error {
+	switch {
+	case h.void:
+		return codeInvalidHandle
+	case h.removed && !time.Now().Before(h.removedAt):
+		return codeRemovedCard
+	case h.reset:
+		return codeResetCard
+	}
+	return nil
+}
+
+func (h *fakeHandle) begin() error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if err := h.f.enter("begin"); err != nil {
+		return err
+	}
+	for {
+		if err := h.state(); err != nil {
+			return err
+		}
+		if !h.r.foreign && h.r.locked == nil {
+			h.r.locked = h
+			return nil
+		}
+		h.f.cond.Wait()
+	}
+}
+
+func (h *fakeHandle) reconnect(cold bool) error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	op := "reset"
+	if cold {
+		op = "cold reset"
+	}
+	if err := h.f.enter(op); err != nil {
+		return err
+	}
+	if err := h.state(); err != nil && err != codeResetCard {
+		return err
+	}
+	if h.removed {
+		return codeUnresponsiveCard
+	}
+	h.reset = false
+	h.chip.Reset()
+	return nil
+}
+
+func (h *fakeHandle) status() ([]byte, error) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if err := h.f.enter("card status"); err != nil {
+		return nil, err
+	}
+	if err := h.state(); err != nil {
+		return nil, err
+	}
+	return h.chip.ATR(), nil
+}
+
+func (h *fakeHandle) transmit(cmd []byte) ([]byte, error) {
+	h.f.mu.Lock()
+	err := h.f.enter("transmit")
+	if err == nil {
+		err = h.state()
+	}
+	if err == nil && h.removed {
+		err = codeNotTransacted
+	}
+	h.f.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := h.chip.Transmit(context.Background(), cmd)
+	if err != nil {
+		h.f.remove(h.r.name)
+		return nil, codeNotTransacted
+	}
+	return resp, nil
+}
+
+func (h *fakeHandle) disconnect() error {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	defer h.f.cond.Broadcast()
+	if h.closed {
+		return codeInvalidHandle
+	}
+	h.closed = true
+	h.f.handles--
+	if h.r.locked == h {
+		h.r.locked = nil
+	}
+	h.r.handles = slices.DeleteFunc(h.r.handles, func(x *fakeHandle) bool { return x == h })
+	if !h.removed && !h.void {
+		h.chip.Reset()
+		for _, other := range h.r.handles {
+			other.reset = true
+		}
+	}
+	return nil
+}

@@ -1,0 +1,504 @@
+package pcsc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/reader/readertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const name = "Fake Contactless 00 00"
+
+// quick are limits that fit a service that answers at once.
+func quick() *Options {
+	return &Options{
+		Step:     2 * time.Second,
+		Exchange: 2 * time.Second,
+		Busy:     50 * time.Millisecond,
+		Settle:   300 * time.Millisecond,
+		Slice:    200 * time.Millisecond,
+	}
+}
+
+// setUp returns a driver over a fake, and checks at the end of the test that
+// everything was given back.
+func setUp(t testing.TB, opt *Options) (*Driver, *fake) {
+	t.Helper()
+	f := newFake("Other Reader 00 00", name)
+	t.Cleanup(func() {
+		deadline := time.Now().Add(5 * time.Second)
+		for {
+			f.mu.Lock()
+			contexts, handles := f.contexts, f.handles
+			f.mu.Unlock()
+			if contexts == 0 && handles == 0 {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("leaked: %d contexts, %d handles", contexts, handles)
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	})
+	return newDriver(f, opt), f
+}
+
+func open(t testing.TB, d *Driver) reader.Card {
+	t.Helper()
+	card, err := d.Open(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { card.Close() })
+	return card
+}
+
+var recall = readertest.Command(readertest.InsRecall, 0, 0, nil, 256)
+
+func TestConformance(t *testing.T) {
+	for _, lag := range []time.Duration{0, 40 * time.Millisecond} {
+		t.Run(fmt.Sprintf("RemovalNoticedAfter%v", lag), func(t *testing.T) {
+			readertest.Run(t, func(t testing.TB) *readertest.Rig {
+				d, f := setUp(t, quick())
+				f.lag = lag
+				return &readertest.Rig{
+					Driver:       d,
+					Name:         name,
+					Insert:       func(_ testing.TB, c *readertest.Chip) { f.insert(name, c) },
+					Remove:       func(testing.TB) { f.remove(name) },
+					ResetByOther: func(testing.TB) { f.resetByOther(name) },
+					Unplug:       func(testing.TB) { f.unplug(name) },
+				}
+			})
+		})
+	}
+}
+
+func TestReaders(t *testing.T) {
+	d, f := setUp(t, quick())
+	look := func() []reader.Info {
+		t.Helper()
+		infos, err := d.Readers(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return infos
+	}
+	if got := look(); len(got) != 2 || got[0].Name != "Other Reader 00 00" || got[1].Name != name {
+		t.Errorf("readers %v, want them in the order of the service", got)
+	}
+	f.insert(name, readertest.NewChip())
+	f.do(func() { f.reader(name).exclusive = true })
+	if got := look()[1]; got.State != reader.Busy {
+		t.Errorf("card in exclusive use: state %v", got.State)
+	}
+	f.do(func() { f.reader(name).exclusive, f.reader(name).mute = false, true })
+	if got := look()[1]; got.State != reader.Mute {
+		t.Errorf("mute card: state %v", got.State)
+	}
+	f.unplug(name)
+	f.unplug("Other Reader 00 00")
+	if got := look(); len(got) != 0 {
+		t.Errorf("no reader: %v", got)
+	}
+	f.do(func() { f.down = true })
+	if _, err := d.Readers(t.Context()); !errors.Is(err, reader.ErrNoService) {
+		t.Errorf("without a service: %v", err)
+	}
+}
+
+func TestInfoOf(t *testing.T) {
+	for _, tt := range []struct {
+		event uint32
+		want  reader.State
+	}{
+		{stateUnaware, reader.Unknown},
+		{stateUnknown | stateChanged, reader.Unavailable},
+		{stateUnavailable, reader.Unavailable},
+		{stateEmpty, reader.Empty},
+		{statePresent, reader.Present},
+		{statePresent | 0x0100, reader.Present}, // in shared use
+		{statePresent | stateExclusive | 0x0100, reader.Busy},
+		{statePresent | stateMute, reader.Mute},
+		{statePresent | stateUnpowered, reader.Present}, // it is powered when it is opened
+	} {
+		got := infoOf(readerState{name: name, event: 7<<16 | tt.event, atr: []byte{0x3B}})
+		if got.State != tt.want || got.Changes != 7 || got.State.HasCard() != (len(got.ATR) > 0) {
+			t.Errorf("event %04x: %+v, want state %v", tt.event, got, tt.want)
+		}
+	}
+}
+
+func TestWaitSeesReaders(t *testing.T) {
+	d, f := setUp(t, quick())
+	known, err := d.Readers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		act  func()
+		want reader.EventKind
+	}{
+		{"unplugged", func() { f.unplug(name) }, reader.ReaderRemoved},
+		{"plugged", func() { f.plug(name) }, reader.ReaderAdded},
+	} {
+		done := make(chan error, 1)
+		before := known
+		go func() {
+			var err error
+			known, err = d.Wait(t.Context(), before)
+			done <- err
+		}()
+		tt.act()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if ev := reader.Diff(before, known); len(ev) != 1 || ev[0].Kind != tt.want {
+			t.Errorf("%s: events %v", tt.name, ev)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.Wait(t.Context(), known)
+		done <- err
+	}()
+	f.do(func() { f.down = true })
+	if err := <-done; !errors.Is(err, reader.ErrNoService) {
+		t.Errorf("Wait while the service stops: %v", err)
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		prep func(f *fake)
+		want error
+	}{
+		{"no service", func(f *fake) { f.down = true }, reader.ErrNoService},
+		{"no permission", func(f *fake) { f.denied = true }, reader.ErrAccess},
+		{"no reader", func(f *fake) { f.unplug(name) }, reader.ErrNoReader},
+		{"no card", func(f *fake) { f.remove(name) }, reader.ErrNoCard},
+		{"mute card", func(f *fake) { f.reader(name).mute = true }, reader.ErrCardMute},
+		{"no common protocol", func(f *fake) { f.reader(name).protocol = false }, reader.ErrCardUnsupported},
+		{"exclusive program", func(f *fake) { f.reader(name).exclusive = true }, reader.ErrSharing},
+		{"program with a transaction", func(f *fake) { f.reader(name).foreign = true }, reader.ErrSharing},
+		{"mute after reset", func(f *fake) {
+			f.refuse["reset"], f.refuse["cold reset"] = codeUnresponsiveCard, codeUnresponsiveCard
+		}, reader.ErrCardMute},
+		{"removed before the reset", func(f *fake) { f.refuse["reset"] = codeRemovedCard }, reader.ErrNoCard},
+		{"reader breaks at the reset", func(f *fake) { f.refuse["reset"] = codeReaderUnavailable }, reader.ErrNoReader},
+		{"service stops at the transaction", func(f *fake) { f.refuse["begin"] = codeServiceStopped }, reader.ErrNoService},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			opt := quick()
+			opt.Step = 100 * time.Millisecond
+			opt.Settle = 20 * time.Millisecond
+			d, f := setUp(t, opt)
+			f.insert(name, readertest.NewChip())
+			tt.prep(f)
+			card, err := d.Open(t.Context(), name)
+			if !errors.Is(err, tt.want) || card != nil {
+				t.Errorf("Open: %v, want %v", err, tt.want)
+			}
+			// What blocked it goes away: nothing of the attempt must stand
+			// in the way of the next.
+			f.do(func() {
+				f.down, f.denied = false, false
+				if f.reader(name) == nil {
+					f.readers = append(f.readers, &fakeReader{name: name})
+				}
+				r := f.reader(name)
+				r.mute, r.exclusive, r.foreign, r.protocol = false, false, false, true
+				if r.chip == nil {
+					r.chip = readertest.NewChip()
+				}
+			})
+			eventually(t, func() error {
+				card, err := d.Open(t.Context(), name)
+				if err == nil {
+					card.Close()
+				}
+				return err
+			})
+		})
+	}
+}
+
+func eventually(t testing.TB, try func() error) {
+	t.Helper()
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// Another program lets the card go within the time that Open waits.
+func TestOpenWaitsForOtherProgram(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		take, give func(f *fake, r *fakeReader)
+	}{
+		{
+			"exclusive", func(_ *fake, r *fakeReader) { r.exclusive = true },
+			func(_ *fake, r *fakeReader) { r.exclusive = false },
+		},
+		{
+			"transaction", func(_ *fake, r *fakeReader) { r.foreign = true },
+			func(_ *fake, r *fakeReader) { r.foreign = false },
+		},
+		{
+			"transaction that ends with a reset", func(_ *fake, r *fakeReader) { r.foreign = true },
+			func(_ *fake, r *fakeReader) {
+				r.foreign = false
+				for _, h := range r.handles {
+					h.reset = true
+				}
+			},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			opt := quick()
+			opt.Busy = 5 * time.Second
+			d, f := setUp(t, opt)
+			f.insert(name, readertest.NewChip())
+			f.do(func() { tt.take(f, f.reader(name)) })
+			timer := time.AfterFunc(20*time.Millisecond, func() { f.do(func() { tt.give(f, f.reader(name)) }) })
+			defer timer.Stop()
+			card := open(t, d)
+			if _, err := card.Transmit(t.Context(), recall); err != nil {
+				t.Error(err)
+			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if f.reader(name).locked == nil {
+				t.Error("the card is open without a transaction")
+			}
+		})
+	}
+}
+
+func TestOpenEndsWithContext(t *testing.T) {
+	opt := quick()
+	opt.Busy = time.Minute
+	d, f := setUp(t, opt)
+	f.insert(name, readertest.NewChip())
+	f.do(func() { f.reader(name).exclusive = true })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := d.Open(ctx, name); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Open: %v", err)
+	}
+	f.do(func() { f.reader(name).exclusive = false })
+	eventually(t, func() error {
+		card, err := d.Open(t.Context(), name)
+		if err == nil {
+			card.Close()
+		}
+		return err
+	})
+}
+
+// A card whose warm reset brings no answer gets a power cut.
+func TestColdReset(t *testing.T) {
+	d, f := setUp(t, quick())
+	f.insert(name, readertest.NewChip())
+	card := open(t, d)
+	f.do(func() { f.refuse["reset"] = codeUnresponsiveCard })
+	if err := card.Reset(t.Context()); err != nil {
+		t.Errorf("Reset: %v", err)
+	}
+}
+
+func TestTransmitErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		refuse code
+		status code // what the service says about the card afterwards; 0: nothing
+		want   error
+		usable bool // the next exchange works
+	}{
+		{"card still there", codeNotTransacted, 0, reader.ErrComm, true},
+		{"reader error, card still there", codeCommError, 0, reader.ErrComm, true},
+		{"card gone", codeNotTransacted, codeRemovedCard, reader.ErrCardRemoved, false},
+		{"card gone, other words", codeCommDataLost, codeNoSmartcard, reader.ErrCardRemoved, false},
+		{"card reset", codeInternalError, codeResetCard, reader.ErrCardReset, true},
+		{"service gone", codeCommError, codeNoService, reader.ErrNoService, true},
+		{"reader gone", codeNotTransacted, codeReaderUnavailable, reader.ErrNoReader, true},
+		{"mute", codeUnresponsiveCard, 0, reader.ErrComm, true},
+		{"old handle", codeInvalidHandle, 0, reader.ErrNoService, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			opt := quick()
+			opt.Settle = 20 * time.Millisecond
+			d, f := setUp(t, opt)
+			chip := readertest.NewChip()
+			f.insert(name, chip)
+			card := open(t, d)
+			f.do(func() {
+				f.refuse["transmit"] = tt.refuse
+				if tt.status != 0 {
+					f.refuse["card status"] = tt.status
+				}
+			})
+			if _, err := card.Transmit(t.Context(), recall); !errors.Is(err, tt.want) {
+				t.Errorf("Transmit: %v, want %v", err, tt.want)
+			}
+			if _, err := card.Transmit(t.Context(), recall); (err == nil) != tt.usable {
+				t.Errorf("next exchange: %v, want usable %v", err, tt.usable)
+			}
+		})
+	}
+}
+
+func TestServiceRestartsMidRead(t *testing.T) {
+	d, f := setUp(t, quick())
+	f.insert(name, readertest.NewChip())
+	card := open(t, d)
+	f.restart()
+	if _, err := card.Transmit(t.Context(), recall); !errors.Is(err, reader.ErrNoService) {
+		t.Errorf("Transmit on a handle of before: %v", err)
+	}
+	if err := card.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if _, err := open(t, d).Transmit(t.Context(), recall); err != nil {
+		t.Errorf("after opening again: %v", err)
+	}
+}
+
+// A call that the service never returns from does not hold its caller, and
+// everything is given back when it does return.
+func TestStuckService(t *testing.T) {
+	limits := &Options{
+		Step: 30 * time.Millisecond, Exchange: 30 * time.Millisecond, Busy: time.Millisecond,
+		Settle: time.Millisecond, Slice: time.Millisecond,
+	}
+	type use func(d *Driver, card reader.Card) error
+	transmit := func(_ *Driver, card reader.Card) error {
+		_, err := card.Transmit(context.Background(), recall)
+		return err
+	}
+	list := func(d *Driver, _ reader.Card) error {
+		_, err := d.Readers(context.Background())
+		return err
+	}
+	openIt := func(d *Driver, _ reader.Card) error {
+		card, err := d.Open(context.Background(), name)
+		if err == nil {
+			card.Close()
+		}
+		return err
+	}
+	for _, tt := range []struct {
+		hang   string
+		opened bool
+		use    use
+		again  error // the second try, while the first is stuck
+	}{
+		{"establish", false, list, reader.ErrTimeout},
+		{"list", false, list, reader.ErrTimeout},
+		{"status", false, list, reader.ErrTimeout},
+		{"establish", false, openIt, reader.ErrSharing},
+		{"connect", false, openIt, reader.ErrSharing},
+		{"reset", false, openIt, reader.ErrSharing},
+		{"transmit", true, transmit, reader.ErrTimeout},
+		{"reset", true, func(_ *Driver, card reader.Card) error { return card.Reset(context.Background()) }, reader.ErrTimeout},
+	} {
+		t.Run(fmt.Sprintf("%s,opened=%v", tt.hang, tt.opened), func(t *testing.T) {
+			d, f := setUp(t, limits)
+			f.insert(name, readertest.NewChip())
+			var card reader.Card
+			if tt.opened {
+				card = open(t, d)
+			}
+			hang := make(chan struct{})
+			f.do(func() { f.hang[tt.hang] = hang })
+			if err := tt.use(d, card); !errors.Is(err, reader.ErrTimeout) {
+				t.Errorf("first try: %v", err)
+			}
+			if err := tt.use(d, card); !errors.Is(err, tt.again) {
+				t.Errorf("second try: %v, want %v", err, tt.again)
+			}
+			if card != nil {
+				if err := card.Close(); err != nil {
+					t.Errorf("Close after a timeout: %v", err)
+				}
+			}
+			f.do(func() { delete(f.hang, tt.hang) })
+			close(hang)
+			eventually(t, func() error { return openIt(d, nil) })
+			eventually(t, func() error { return list(d, nil) })
+		})
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{toError("connect", codeSharingViolation), "connect: reader: card in use by another program (code 8010000b)"},
+		{toError("connect", code(0x1F)), "pcsc: connect: code 0000001f"},
+		{&stuckError{op: "reset"}, "reset: reader: reader does not respond"},
+		{&busyError{}, "open: reader: card in use by another program"},
+		{codeNoService, "pcsc: code 8010001d"},
+	} {
+		if got := tt.err.Error(); got != tt.want {
+			t.Errorf("text %q, want %q", got, tt.want)
+		}
+	}
+}
+
+// TestCodes checks that every code of the service means something to callers,
+// or says in so many words that it does not.
+func TestCodes(t *testing.T) {
+	opaque := map[code]bool{ // faults of our own use of the interface
+		codeInvalidParameter: true, codeInvalidTarget: true, codeNoMemory: true, codeInsufficientBuffer: true,
+		codeUnknownCard: true, codeCantDispose: true, codePCITooSmall: true, codeDuplicateReader: true, codeCancelled: true,
+	}
+	sentinels := []error{
+		reader.ErrNoService, reader.ErrAccess, reader.ErrNoReader, reader.ErrNoCard, reader.ErrCardMute,
+		reader.ErrCardUnsupported, reader.ErrSharing, reader.ErrCardRemoved, reader.ErrCardReset, reader.ErrComm, reader.ErrTimeout,
+	}
+	for c := codeInternalError; c <= codeSecurityViolation; c++ {
+		err := toError("test", c)
+		known := 0
+		for _, s := range sentinels {
+			if errors.Is(err, s) {
+				known++
+			}
+		}
+		var e *Error
+		if !errors.As(err, &e) || e.Code != uint32(c) || !strings.Contains(err.Error(), fmt.Sprintf("%08x", uint32(c))) {
+			t.Errorf("code %08x is lost in %v", uint32(c), err)
+		}
+		defined := c <= codeUnexpected || c == codeNoAccess || c >= codeNoReaders && c <= codeCommDataLost ||
+			c == codeServerTooBusy || c >= codeUnsupportedCard
+		switch {
+		case known > 1:
+			t.Errorf("code %08x means %d things", uint32(c), known)
+		case known == 1 && opaque[c]:
+			t.Errorf("code %08x is listed as opaque", uint32(c))
+		case known == 0 && defined && !opaque[c]:
+			t.Errorf("code %08x means nothing", uint32(c))
+		}
+	}
+}
