@@ -30,7 +30,9 @@ func value(c byte) (int, bool) {
 }
 
 // validDate reports whether s is a date YYMMDD. Where partial is set, the
-// day, the day and the month, or all of it may be unknown: fillers.
+// day, the day and the month, or all of it may be unknown: fillers (Doc 9303-3,
+// 4.8), or 00 for a day or a month, which Doc 9303-10 has in DG11 and which
+// issuers also print.
 //
 // The century is not in the MRZ, so 29 February is valid in every year that
 // is a leap year in some century: those divisible by four.
@@ -42,7 +44,7 @@ func validDate(s string, partial bool) bool {
 	unknown := false
 	for i := range part {
 		a, b := s[2*i], s[2*i+1]
-		if partial && a == '<' && b == '<' {
+		if partial && (a == '<' && b == '<' || i > 0 && a == '0' && b == '0') {
 			unknown = true
 			continue
 		}

@@ -25,17 +25,17 @@ const redacted = "[redacted]"
 // The zero Key belongs to no document; see [Key.IsZero]. A Key may be copied,
 // and used concurrently.
 type Key struct {
-	_ [0]func()
-
-	// hash is behind a pointer because fmt does not call Format for a Key in
-	// an unexported field of another type; it then prints an address.
-	hash *[sha1.Size]byte
+	// hash returns the hash. A function, because fmt does not call Format for
+	// a Key in an unexported field of another type: all it can print then is
+	// an address.
+	hash func() [sha1.Size]byte
 }
 
 // NewKey makes the Key of a document from three fields of its MRZ, without
 // their check digits: the document number, complete even where the MRZ has it
 // in two pieces, with or without fillers at its end; the date of birth and the
-// date of expiry as YYMMDD. Unknown parts of the date of birth are fillers.
+// date of expiry as YYMMDD. Unknown parts of the date of birth are as printed,
+// fillers or 00.
 //
 // Only the characters of an MRZ are accepted (A-Z, 0-9 and <). A field that is
 // malformed gives an [*Error].
@@ -68,7 +68,7 @@ func NewKey(documentNumber, dateOfBirth, dateOfExpiry string) (Key, error) {
 		return Key{}, &Error{Class: BadDate, Field: DateOfExpiry}
 	}
 	hash := sha1.Sum([]byte(info.String()))
-	return Key{hash: &hash}, nil
+	return Key{hash: func() [sha1.Size]byte { return hash }}, nil
 }
 
 // Key returns the Key of the document. The error is that of [NewKey]; an MRZ
@@ -85,7 +85,7 @@ func (k Key) Hash() [20]byte {
 	if k.hash == nil {
 		return [20]byte{}
 	}
-	return *k.hash
+	return k.hash()
 }
 
 // IsZero reports whether k is the zero Key.

@@ -140,17 +140,18 @@ func (m MRZ) NameMayBeTruncated() bool {
 //
 // The error is an [*Error], and the MRZ is then zero.
 func Parse(s string) (MRZ, error) {
-	lines, format, err := split(s)
-	if err != nil {
-		return MRZ{}, err
-	}
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	lines := strings.Split(strings.TrimSuffix(s, "\n"), "\n")
 	for _, line := range lines {
 		if _, ok := CheckDigit(line); !ok {
 			return MRZ{}, &Error{Class: BadCharacter}
 		}
 	}
-	m := MRZ{Format: format, Lines: lines}
-	if format == TD1 {
+	m, err := arrange(lines)
+	if err != nil {
+		return MRZ{}, err
+	}
+	if m.Format == TD1 {
 		err = m.parseTD1()
 	} else {
 		err = m.parseTwoLines()
@@ -161,8 +162,8 @@ func Parse(s string) (MRZ, error) {
 	return m, nil
 }
 
-// layout is the number of lines and their length, and whether the first
-// letter of the zone says that it is a visa.
+// layouts are the sizes of the formats. A visa shares its size with another
+// format and differs in its first letter.
 var layouts = []struct {
 	format        Format
 	count, length int
@@ -175,68 +176,41 @@ var layouts = []struct {
 	{MRVB, 2, 36, true},
 }
 
-// split cuts s into lines and finds the format that they have.
-func split(s string) ([]string, Format, error) {
-	s = strings.ReplaceAll(s, "\r\n", "\n")
-	s = strings.TrimSuffix(s, "\n")
-	visa := strings.HasPrefix(s, "V")
-	if !strings.Contains(s, "\n") {
-		for _, l := range layouts {
-			if l.visa != visa || len(s) != l.count*l.length {
-				continue
-			}
-			var lines []string
-			for ; s != ""; s = s[l.length:] {
-				lines = append(lines, s[:l.length])
-			}
-			return lines, l.format, nil
-		}
-		for _, l := range layouts {
-			// One line of several, or none at all.
-			if len(s) == 0 || len(s) == l.length {
-				return nil, 0, &Error{Class: BadLineCount}
-			}
-		}
-		return nil, 0, &Error{Class: lengthClass(s)}
-	}
-	lines := strings.Split(s, "\n")
-	known := false
+// arrange finds the format that fits the lines, and cuts up a single line
+// that holds all of a zone.
+func arrange(lines []string) (MRZ, error) {
+	visa := strings.HasPrefix(lines[0], "V")
 	for _, l := range layouts {
-		if l.visa != visa || len(lines) != l.count {
-			known = known || l.length == len(lines[0])
+		if l.visa != visa {
 			continue
 		}
-		same := true
-		for _, line := range lines {
-			same = same && len(line) == l.length
+		if len(lines) == 1 && len(lines[0]) == l.count*l.length {
+			all := lines[0]
+			lines = nil
+			for ; all != ""; all = all[l.length:] {
+				lines = append(lines, all[:l.length])
+			}
 		}
-		if same {
-			return lines, l.format, nil
-		}
-	}
-	for _, line := range lines {
-		if class := lengthClass(line); class != BadLength {
-			return nil, 0, &Error{Class: class}
+		if len(lines) == l.count && allOfLength(lines, l.length) {
+			return MRZ{Format: l.format, Lines: lines}, nil
 		}
 	}
-	if known && sameLength(lines) {
-		return nil, 0, &Error{Class: BadLineCount}
+	// Which of the two is wrong is a guess: lines of a known length, but not
+	// enough of them, are a zone that was not read to its end.
+	for _, l := range layouts {
+		if len(lines) < l.count && allOfLength(lines, l.length) {
+			return MRZ{}, &Error{Class: BadLineCount}
+		}
 	}
-	return nil, 0, &Error{Class: BadLength}
+	if lines[0] == "" || len(lines) > 3 {
+		return MRZ{}, &Error{Class: BadLineCount}
+	}
+	return MRZ{}, &Error{Class: BadLength}
 }
 
-// lengthClass names what is wrong with a line of the wrong length: a
-// character outside ASCII takes several bytes and is the better explanation.
-func lengthClass(line string) Class {
-	if _, ok := CheckDigit(line); !ok {
-		return BadCharacter
-	}
-	return BadLength
-}
-
-func sameLength(lines []string) bool {
+func allOfLength(lines []string, n int) bool {
 	for _, line := range lines {
-		if len(line) != len(lines[0]) {
+		if len(line) != n {
 			return false
 		}
 	}
