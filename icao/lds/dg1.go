@@ -14,7 +14,7 @@ var ErrDG1 = errors.New("lds: malformed DG1")
 // card (TD1), a TD2 document or a passport (TD3). The zone is checked as
 // [mrz.Parse] does, and its errors are wrapped. The MRZ is zero on error.
 func ParseDG1(b []byte) (mrz.MRZ, error) {
-	f, _ := DG(1)
+	f, _ := DataGroup(1)
 	s, err := content(b, f)
 	if err != nil {
 		return mrz.MRZ{}, err

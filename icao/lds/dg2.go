@@ -59,7 +59,7 @@ const maxFaces = 9
 // [face.ErrEmpty] from a malformed file. The DG2 is zero on error. Pictures
 // share their memory with b.
 func ParseDG2(b []byte) (DG2, error) {
-	f, _ := DG(2)
+	f, _ := DataGroup(2)
 	s, err := content(b, f)
 	if err != nil {
 		return DG2{}, err

@@ -7,7 +7,7 @@ import "github.com/chamthe/chamthe/icao/tlv"
 func AID() []byte { return []byte{0xA0, 0x00, 0x00, 0x02, 0x47, 0x10, 0x01} }
 
 // A File is an elementary file as Doc 9303-10 lays it down. The variables of
-// this package and [DG] give all of them; a File is comparable and is passed
+// this package and [DataGroup] give all of them; a File is comparable and is passed
 // by value.
 type File struct {
 	ID   uint16  // file identifier, for SELECT
@@ -47,8 +47,8 @@ var dataGroups = [16]struct {
 	{0x6D, "DG13"}, {0x6E, "DG14"}, {0x6F, "DG15"}, {0x70, "DG16"},
 }
 
-// DG returns data group n, and false when n is not 1 to 16.
-func DG(n int) (File, bool) {
+// DataGroup returns data group n, and false when n is not 1 to 16.
+func DataGroup(n int) (File, bool) {
 	if n < 1 || n > len(dataGroups) {
 		return File{}, false
 	}
@@ -67,7 +67,7 @@ func ByTag(tag tlv.Tag) (File, bool) {
 	}
 	for i, g := range dataGroups {
 		if g.tag == tag {
-			return DG(i + 1)
+			return DataGroup(i + 1)
 		}
 	}
 	return File{}, false

@@ -40,7 +40,7 @@ func ParseDG14(b []byte) ([]byte, error) { return set(b, 14, 0x31) }
 func ParseDG15(b []byte) ([]byte, error) { return set(b, 15, 0x30) }
 
 func raw(b []byte, n int) ([]byte, error) {
-	f, _ := DG(n)
+	f, _ := DataGroup(n)
 	v, err := content(b, f)
 	if err != nil {
 		return nil, err
