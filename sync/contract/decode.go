@@ -116,7 +116,7 @@ func (w *walker) value(t json.Token, typ reflect.Type, path string, depth int) e
 	case typ == rndIFDType:
 		ok = isString(t, rndIFDFormat)
 	case typ == bytesType:
-		ok = isString(t, base64Format)
+		ok = isString(t, base64Format) && t != ""
 	case typ.Kind() == reflect.Struct:
 		if t == json.Delim('{') {
 			return w.object(typ, path, depth)
@@ -126,7 +126,10 @@ func (w *walker) value(t json.Token, typ reflect.Type, path string, depth int) e
 			return w.array(typ.Elem(), path, depth)
 		}
 	case typ.Kind() == reflect.String:
-		_, ok = t.(string)
+		// What is not known is left out; no member is ever empty.
+		var s string
+		s, ok = t.(string)
+		ok = ok && s != ""
 	case typ.Kind() == reflect.Bool:
 		_, ok = t.(bool)
 	default: // int, int64
