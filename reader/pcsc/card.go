@@ -63,7 +63,7 @@ func (d *Driver) Open(ctx context.Context, name string) (reader.Card, error) {
 	opened := make(chan answer, 1)
 	go o.run(c.asks, opened, c.gone)
 
-	limit := time.NewTimer(d.opt.Step + d.opt.Busy)
+	limit := time.NewTimer(d.opt.Step + d.opt.Busy + d.opt.Settle)
 	defer limit.Stop()
 	var err error
 	select {
@@ -82,7 +82,12 @@ func (d *Driver) Open(ctx context.Context, name string) (reader.Card, error) {
 		err = ctx.Err()
 	case <-limit.C:
 		err = &stuckError{op: "open"}
-		if o.waiting.Load() {
+		switch stage(o.stage.Load()) {
+		case connecting:
+			if d.inUse(ctx, name) {
+				err = &busyError{}
+			}
+		case blocked:
 			err = &busyError{}
 		}
 	}
@@ -182,12 +187,21 @@ func (c *card) Close() error {
 	}
 }
 
+// stage tells how far the opening of a card is.
+type stage int32
+
+const (
+	connecting stage = iota
+	blocked          // by another program, for certain
+	ours
+)
+
 // owner holds the native handle of one card.
 type owner struct {
-	d       *Driver
-	name    string
-	quit    chan struct{} // closed when nobody wants the card any more
-	waiting atomic.Bool   // blocked by another program
+	d     *Driver
+	name  string
+	quit  chan struct{} // closed when nobody wants the card any more
+	stage atomic.Int32  // for the one who waits
 
 	ctx  scardContext
 	card scardCard
@@ -235,8 +249,9 @@ func (o *owner) open() (atr []byte, err error) {
 	if o.ctx, err = o.d.lib.establish(); err != nil {
 		return nil, toError("establish context", err)
 	}
-	// A connection of another program that is exclusive makes connect fail; a
-	// transaction of another program makes begin block.
+	// An exclusive connection of another program makes connect fail. A
+	// transaction of another program makes begin block, and under pcscd
+	// connect as well: see firmware-notes/os/pcscd.md and inUse.
 	until := time.Now().Add(o.d.opt.Busy)
 	for {
 		if o.card, err = o.ctx.connect(o.name); err == nil {
@@ -246,16 +261,16 @@ func (o *owner) open() (atr []byte, err error) {
 		if err != codeSharingViolation || !time.Now().Before(until) {
 			return nil, toError("connect", err)
 		}
-		o.waiting.Store(true)
+		o.stage.Store(int32(blocked))
 		select {
 		case <-time.After(min(50*time.Millisecond, o.d.opt.Busy)):
 		case <-o.quit:
 			return nil, &busyError{}
 		}
 	}
-	o.waiting.Store(true)
+	o.stage.Store(int32(blocked))
 	err = o.card.begin()
-	o.waiting.Store(false)
+	o.stage.Store(int32(ours))
 	if err != nil && err != codeResetCard {
 		return nil, toError("begin transaction", err)
 	}
@@ -299,11 +314,13 @@ func (o *owner) reset() ([]byte, error) {
 
 func (o *owner) transmit(cmd []byte) ([]byte, error) {
 	resp, err := o.card.transmit(cmd)
+	if err == nil && len(resp) < 2 {
+		// What some drivers say of a card that was pulled away.
+		// See firmware-notes/os/pcscd.md.
+		err = codeNotTransacted
+	}
 	if err != nil {
 		return nil, o.explain("transmit", err)
-	}
-	if len(resp) < 2 {
-		return nil, &Error{Op: "transmit", kind: reader.ErrComm}
 	}
 	return resp, nil
 }

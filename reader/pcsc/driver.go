@@ -211,6 +211,20 @@ func (d *Driver) wait(ctx context.Context, sc scardContext, seen []readerState) 
 	return toError("wait for change", err)
 }
 
+// inUse reports whether some program has the card on the reader.
+func (d *Driver) inUse(ctx context.Context, name string) bool {
+	_, states, err := d.look(ctx, nil)
+	if err != nil {
+		return false
+	}
+	for _, s := range states {
+		if s.name == name {
+			return s.event&(stateInUse|stateExclusive) != 0
+		}
+	}
+	return false
+}
+
 // infoOf translates the state of a reader.
 func infoOf(s readerState) reader.Info {
 	in := reader.Info{Name: s.name, Changes: s.event >> 16}

@@ -27,6 +27,9 @@ type fake struct {
 	hang     map[string]chan struct{}
 	contexts int // established and not released
 	handles  int // connected and not disconnected
+
+	connectBlocks bool // connect waits for the end of a transaction, as under pcscd
+	tornIsEmpty   bool // a torn exchange is an empty answer, as with vpcd
 }
 
 type fakeReader struct {
@@ -247,7 +250,9 @@ func (r *fakeReader) state() (uint32, []byte) {
 	case r.mute:
 		return s | statePresent | stateMute, nil
 	case r.exclusive:
-		s |= stateExclusive
+		s |= stateExclusive | stateInUse
+	case r.foreign || len(r.handles) > 0:
+		s |= stateInUse
 	}
 	return s | statePresent, r.chip.ATR()
 }
@@ -286,6 +291,12 @@ func (c *fakeContext) connect(name string) (scardCard, error) {
 		return nil, codeSharingViolation
 	case !r.protocol:
 		return nil, codeProtoMismatch
+	}
+	for f.connectBlocks && (r.foreign || r.locked != nil) {
+		f.cond.Wait()
+	}
+	if r.chip == nil {
+		return nil, codeNoSmartcard
 	}
 	h := &fakeHandle{f: f, r: r, chip: r.chip}
 	r.handles = append(r.handles, h)
@@ -382,6 +393,9 @@ func (h *fakeHandle) transmit(cmd []byte) ([]byte, error) {
 	resp, err := h.chip.Transmit(context.Background(), cmd)
 	if err != nil {
 		h.f.remove(h.r.name)
+		if h.f.tornIsEmpty {
+			return nil, nil
+		}
 		return nil, codeNotTransacted
 	}
 	return resp, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -70,7 +71,7 @@ func TestConformance(t *testing.T) {
 		t.Run(fmt.Sprintf("RemovalNoticedAfter%v", lag), func(t *testing.T) {
 			readertest.Run(t, func(t testing.TB) *readertest.Rig {
 				d, f := setUp(t, quick())
-				f.lag = lag
+				f.lag, f.tornIsEmpty, f.connectBlocks = lag, lag > 0, lag > 0
 				return &readertest.Rig{
 					Driver:       d,
 					Name:         name,
@@ -85,36 +86,38 @@ func TestConformance(t *testing.T) {
 }
 
 func TestReaders(t *testing.T) {
-	d, f := setUp(t, quick())
-	look := func() []reader.Info {
-		t.Helper()
-		infos, err := d.Readers(t.Context())
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		d, f := setUp(t, quick())
+		look := func() []reader.Info {
+			t.Helper()
+			infos, err := d.Readers(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return infos
 		}
-		return infos
-	}
-	if got := look(); len(got) != 2 || got[0].Name != "Other Reader 00 00" || got[1].Name != name {
-		t.Errorf("readers %v, want them in the order of the service", got)
-	}
-	f.insert(name, readertest.NewChip())
-	f.do(func() { f.reader(name).exclusive = true })
-	if got := look()[1]; got.State != reader.Busy {
-		t.Errorf("card in exclusive use: state %v", got.State)
-	}
-	f.do(func() { f.reader(name).exclusive, f.reader(name).mute = false, true })
-	if got := look()[1]; got.State != reader.Mute {
-		t.Errorf("mute card: state %v", got.State)
-	}
-	f.unplug(name)
-	f.unplug("Other Reader 00 00")
-	if got := look(); len(got) != 0 {
-		t.Errorf("no reader: %v", got)
-	}
-	f.do(func() { f.down = true })
-	if _, err := d.Readers(t.Context()); !errors.Is(err, reader.ErrNoService) {
-		t.Errorf("without a service: %v", err)
-	}
+		if got := look(); len(got) != 2 || got[0].Name != "Other Reader 00 00" || got[1].Name != name {
+			t.Errorf("readers %v, want them in the order of the service", got)
+		}
+		f.insert(name, readertest.NewChip())
+		f.do(func() { f.reader(name).exclusive = true })
+		if got := look()[1]; got.State != reader.Busy {
+			t.Errorf("card in exclusive use: state %v", got.State)
+		}
+		f.do(func() { f.reader(name).exclusive, f.reader(name).mute = false, true })
+		if got := look()[1]; got.State != reader.Mute {
+			t.Errorf("mute card: state %v", got.State)
+		}
+		f.unplug(name)
+		f.unplug("Other Reader 00 00")
+		if got := look(); len(got) != 0 {
+			t.Errorf("no reader: %v", got)
+		}
+		f.do(func() { f.down = true })
+		if _, err := d.Readers(t.Context()); !errors.Is(err, reader.ErrNoService) {
+			t.Errorf("without a service: %v", err)
+		}
+	})
 }
 
 func TestInfoOf(t *testing.T) {
@@ -127,8 +130,8 @@ func TestInfoOf(t *testing.T) {
 		{stateUnavailable, reader.Unavailable},
 		{stateEmpty, reader.Empty},
 		{statePresent, reader.Present},
-		{statePresent | 0x0100, reader.Present}, // in shared use
-		{statePresent | stateExclusive | 0x0100, reader.Busy},
+		{statePresent | stateInUse, reader.Present},
+		{statePresent | stateExclusive | stateInUse, reader.Busy},
 		{statePresent | stateMute, reader.Mute},
 		{statePresent | stateUnpowered, reader.Present}, // it is powered when it is opened
 	} {
@@ -140,43 +143,45 @@ func TestInfoOf(t *testing.T) {
 }
 
 func TestWaitSeesReaders(t *testing.T) {
-	d, f := setUp(t, quick())
-	known, err := d.Readers(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		name string
-		act  func()
-		want reader.EventKind
-	}{
-		{"unplugged", func() { f.unplug(name) }, reader.ReaderRemoved},
-		{"plugged", func() { f.plug(name) }, reader.ReaderAdded},
-	} {
-		done := make(chan error, 1)
-		before := known
-		go func() {
-			var err error
-			known, err = d.Wait(t.Context(), before)
-			done <- err
-		}()
-		tt.act()
-		if err := <-done; err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		d, f := setUp(t, quick())
+		known, err := d.Readers(t.Context())
+		if err != nil {
 			t.Fatal(err)
 		}
-		if ev := reader.Diff(before, known); len(ev) != 1 || ev[0].Kind != tt.want {
-			t.Errorf("%s: events %v", tt.name, ev)
+		for _, tt := range []struct {
+			name string
+			act  func()
+			want reader.EventKind
+		}{
+			{"unplugged", func() { f.unplug(name) }, reader.ReaderRemoved},
+			{"plugged", func() { f.plug(name) }, reader.ReaderAdded},
+		} {
+			done := make(chan error, 1)
+			before := known
+			go func() {
+				var err error
+				known, err = d.Wait(t.Context(), before)
+				done <- err
+			}()
+			tt.act()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			if ev := reader.Diff(before, known); len(ev) != 1 || ev[0].Kind != tt.want {
+				t.Errorf("%s: events %v", tt.name, ev)
+			}
 		}
-	}
-	done := make(chan error, 1)
-	go func() {
-		_, err := d.Wait(t.Context(), known)
-		done <- err
-	}()
-	f.do(func() { f.down = true })
-	if err := <-done; !errors.Is(err, reader.ErrNoService) {
-		t.Errorf("Wait while the service stops: %v", err)
-	}
+		done := make(chan error, 1)
+		go func() {
+			_, err := d.Wait(t.Context(), known)
+			done <- err
+		}()
+		f.do(func() { f.down = true })
+		if err := <-done; !errors.Is(err, reader.ErrNoService) {
+			t.Errorf("Wait while the service stops: %v", err)
+		}
+	})
 }
 
 func TestOpenErrors(t *testing.T) {
@@ -193,6 +198,9 @@ func TestOpenErrors(t *testing.T) {
 		{"no common protocol", func(f *fake) { f.reader(name).protocol = false }, reader.ErrCardUnsupported},
 		{"exclusive program", func(f *fake) { f.reader(name).exclusive = true }, reader.ErrSharing},
 		{"program with a transaction", func(f *fake) { f.reader(name).foreign = true }, reader.ErrSharing},
+		{"program with a transaction, connect blocks", func(f *fake) {
+			f.reader(name).foreign, f.connectBlocks = true, true
+		}, reader.ErrSharing},
 		{"mute after reset", func(f *fake) {
 			f.refuse["reset"], f.refuse["cold reset"] = codeUnresponsiveCard, codeUnresponsiveCard
 		}, reader.ErrCardMute},
@@ -201,35 +209,37 @@ func TestOpenErrors(t *testing.T) {
 		{"service stops at the transaction", func(f *fake) { f.refuse["begin"] = codeServiceStopped }, reader.ErrNoService},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			opt := quick()
-			opt.Step = 100 * time.Millisecond
-			opt.Settle = 20 * time.Millisecond
-			d, f := setUp(t, opt)
-			f.insert(name, readertest.NewChip())
-			tt.prep(f)
-			card, err := d.Open(t.Context(), name)
-			if !errors.Is(err, tt.want) || card != nil {
-				t.Errorf("Open: %v, want %v", err, tt.want)
-			}
-			// What blocked it goes away: nothing of the attempt must stand
-			// in the way of the next.
-			f.do(func() {
-				f.down, f.denied = false, false
-				if f.reader(name) == nil {
-					f.readers = append(f.readers, &fakeReader{name: name})
-				}
-				r := f.reader(name)
-				r.mute, r.exclusive, r.foreign, r.protocol = false, false, false, true
-				if r.chip == nil {
-					r.chip = readertest.NewChip()
-				}
-			})
-			eventually(t, func() error {
+			synctest.Test(t, func(t *testing.T) {
+				opt := quick()
+				opt.Step = 100 * time.Millisecond
+				opt.Settle = 20 * time.Millisecond
+				d, f := setUp(t, opt)
+				f.insert(name, readertest.NewChip())
+				tt.prep(f)
 				card, err := d.Open(t.Context(), name)
-				if err == nil {
-					card.Close()
+				if !errors.Is(err, tt.want) || card != nil {
+					t.Errorf("Open: %v, want %v", err, tt.want)
 				}
-				return err
+				// What blocked it goes away: nothing of the attempt must stand
+				// in the way of the next.
+				f.do(func() {
+					f.down, f.denied = false, false
+					if f.reader(name) == nil {
+						f.readers = append(f.readers, &fakeReader{name: name})
+					}
+					r := f.reader(name)
+					r.mute, r.exclusive, r.foreign, r.protocol = false, false, false, true
+					if r.chip == nil {
+						r.chip = readertest.NewChip()
+					}
+				})
+				eventually(t, func() error {
+					card, err := d.Open(t.Context(), name)
+					if err == nil {
+						card.Close()
+					}
+					return err
+				})
 			})
 		})
 	}
@@ -275,56 +285,62 @@ func TestOpenWaitsForOtherProgram(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			opt := quick()
-			opt.Busy = 5 * time.Second
-			d, f := setUp(t, opt)
-			f.insert(name, readertest.NewChip())
-			f.do(func() { tt.take(f, f.reader(name)) })
-			timer := time.AfterFunc(20*time.Millisecond, func() { f.do(func() { tt.give(f, f.reader(name)) }) })
-			defer timer.Stop()
-			card := open(t, d)
-			if _, err := card.Transmit(t.Context(), recall); err != nil {
-				t.Error(err)
-			}
-			f.mu.Lock()
-			defer f.mu.Unlock()
-			if f.reader(name).locked == nil {
-				t.Error("the card is open without a transaction")
-			}
+			synctest.Test(t, func(t *testing.T) {
+				opt := quick()
+				opt.Busy = 5 * time.Second
+				d, f := setUp(t, opt)
+				f.insert(name, readertest.NewChip())
+				f.do(func() { tt.take(f, f.reader(name)) })
+				timer := time.AfterFunc(20*time.Millisecond, func() { f.do(func() { tt.give(f, f.reader(name)) }) })
+				defer timer.Stop()
+				card := open(t, d)
+				if _, err := card.Transmit(t.Context(), recall); err != nil {
+					t.Error(err)
+				}
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				if f.reader(name).locked == nil {
+					t.Error("the card is open without a transaction")
+				}
+			})
 		})
 	}
 }
 
 func TestOpenEndsWithContext(t *testing.T) {
-	opt := quick()
-	opt.Busy = time.Minute
-	d, f := setUp(t, opt)
-	f.insert(name, readertest.NewChip())
-	f.do(func() { f.reader(name).exclusive = true })
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, err := d.Open(ctx, name); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Open: %v", err)
-	}
-	f.do(func() { f.reader(name).exclusive = false })
-	eventually(t, func() error {
-		card, err := d.Open(t.Context(), name)
-		if err == nil {
-			card.Close()
+	synctest.Test(t, func(t *testing.T) {
+		opt := quick()
+		opt.Busy = time.Minute
+		d, f := setUp(t, opt)
+		f.insert(name, readertest.NewChip())
+		f.do(func() { f.reader(name).exclusive = true })
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := d.Open(ctx, name); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Open: %v", err)
 		}
-		return err
+		f.do(func() { f.reader(name).exclusive = false })
+		eventually(t, func() error {
+			card, err := d.Open(t.Context(), name)
+			if err == nil {
+				card.Close()
+			}
+			return err
+		})
 	})
 }
 
 // A card whose warm reset brings no answer gets a power cut.
 func TestColdReset(t *testing.T) {
-	d, f := setUp(t, quick())
-	f.insert(name, readertest.NewChip())
-	card := open(t, d)
-	f.do(func() { f.refuse["reset"] = codeUnresponsiveCard })
-	if err := card.Reset(t.Context()); err != nil {
-		t.Errorf("Reset: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		d, f := setUp(t, quick())
+		f.insert(name, readertest.NewChip())
+		card := open(t, d)
+		f.do(func() { f.refuse["reset"] = codeUnresponsiveCard })
+		if err := card.Reset(t.Context()); err != nil {
+			t.Errorf("Reset: %v", err)
+		}
+	})
 }
 
 func TestTransmitErrors(t *testing.T) {
@@ -346,42 +362,46 @@ func TestTransmitErrors(t *testing.T) {
 		{"old handle", codeInvalidHandle, 0, reader.ErrNoService, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			opt := quick()
-			opt.Settle = 20 * time.Millisecond
-			d, f := setUp(t, opt)
-			chip := readertest.NewChip()
-			f.insert(name, chip)
-			card := open(t, d)
-			f.do(func() {
-				f.refuse["transmit"] = tt.refuse
-				if tt.status != 0 {
-					f.refuse["card status"] = tt.status
+			synctest.Test(t, func(t *testing.T) {
+				opt := quick()
+				opt.Settle = 20 * time.Millisecond
+				d, f := setUp(t, opt)
+				chip := readertest.NewChip()
+				f.insert(name, chip)
+				card := open(t, d)
+				f.do(func() {
+					f.refuse["transmit"] = tt.refuse
+					if tt.status != 0 {
+						f.refuse["card status"] = tt.status
+					}
+				})
+				if _, err := card.Transmit(t.Context(), recall); !errors.Is(err, tt.want) {
+					t.Errorf("Transmit: %v, want %v", err, tt.want)
+				}
+				if _, err := card.Transmit(t.Context(), recall); (err == nil) != tt.usable {
+					t.Errorf("next exchange: %v, want usable %v", err, tt.usable)
 				}
 			})
-			if _, err := card.Transmit(t.Context(), recall); !errors.Is(err, tt.want) {
-				t.Errorf("Transmit: %v, want %v", err, tt.want)
-			}
-			if _, err := card.Transmit(t.Context(), recall); (err == nil) != tt.usable {
-				t.Errorf("next exchange: %v, want usable %v", err, tt.usable)
-			}
 		})
 	}
 }
 
 func TestServiceRestartsMidRead(t *testing.T) {
-	d, f := setUp(t, quick())
-	f.insert(name, readertest.NewChip())
-	card := open(t, d)
-	f.restart()
-	if _, err := card.Transmit(t.Context(), recall); !errors.Is(err, reader.ErrNoService) {
-		t.Errorf("Transmit on a handle of before: %v", err)
-	}
-	if err := card.Close(); err != nil {
-		t.Errorf("Close: %v", err)
-	}
-	if _, err := open(t, d).Transmit(t.Context(), recall); err != nil {
-		t.Errorf("after opening again: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		d, f := setUp(t, quick())
+		f.insert(name, readertest.NewChip())
+		card := open(t, d)
+		f.restart()
+		if _, err := card.Transmit(t.Context(), recall); !errors.Is(err, reader.ErrNoService) {
+			t.Errorf("Transmit on a handle of before: %v", err)
+		}
+		if err := card.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if _, err := open(t, d).Transmit(t.Context(), recall); err != nil {
+			t.Errorf("after opening again: %v", err)
+		}
+	})
 }
 
 // A call that the service never returns from does not hold its caller, and
@@ -423,29 +443,31 @@ func TestStuckService(t *testing.T) {
 		{"reset", true, func(_ *Driver, card reader.Card) error { return card.Reset(context.Background()) }, reader.ErrTimeout},
 	} {
 		t.Run(fmt.Sprintf("%s,opened=%v", tt.hang, tt.opened), func(t *testing.T) {
-			d, f := setUp(t, limits)
-			f.insert(name, readertest.NewChip())
-			var card reader.Card
-			if tt.opened {
-				card = open(t, d)
-			}
-			hang := make(chan struct{})
-			f.do(func() { f.hang[tt.hang] = hang })
-			if err := tt.use(d, card); !errors.Is(err, reader.ErrTimeout) {
-				t.Errorf("first try: %v", err)
-			}
-			if err := tt.use(d, card); !errors.Is(err, tt.again) {
-				t.Errorf("second try: %v, want %v", err, tt.again)
-			}
-			if card != nil {
-				if err := card.Close(); err != nil {
-					t.Errorf("Close after a timeout: %v", err)
+			synctest.Test(t, func(t *testing.T) {
+				d, f := setUp(t, limits)
+				f.insert(name, readertest.NewChip())
+				var card reader.Card
+				if tt.opened {
+					card = open(t, d)
 				}
-			}
-			f.do(func() { delete(f.hang, tt.hang) })
-			close(hang)
-			eventually(t, func() error { return openIt(d, nil) })
-			eventually(t, func() error { return list(d, nil) })
+				hang := make(chan struct{})
+				f.do(func() { f.hang[tt.hang] = hang })
+				if err := tt.use(d, card); !errors.Is(err, reader.ErrTimeout) {
+					t.Errorf("first try: %v", err)
+				}
+				if err := tt.use(d, card); !errors.Is(err, tt.again) {
+					t.Errorf("second try: %v, want %v", err, tt.again)
+				}
+				if card != nil {
+					if err := card.Close(); err != nil {
+						t.Errorf("Close after a timeout: %v", err)
+					}
+				}
+				f.do(func() { delete(f.hang, tt.hang) })
+				close(hang)
+				eventually(t, func() error { return openIt(d, nil) })
+				eventually(t, func() error { return list(d, nil) })
+			})
 		})
 	}
 }

@@ -19,7 +19,8 @@ type scardContext interface {
 	// cancel ends a getStatusChange that blocks now. It is the one method
 	// that may be called while another one runs.
 	cancel() error
-	// connect opens the card in shared mode, with T=0 or T=1.
+	// connect opens the card in shared mode, with T=0 or T=1. It may block
+	// while another program has a transaction.
 	connect(readerName string) (scardCard, error)
 	release() error
 }
@@ -53,6 +54,7 @@ const (
 	stateEmpty       = 0x0010
 	statePresent     = 0x0020
 	stateExclusive   = 0x0080
+	stateInUse       = 0x0100
 	stateMute        = 0x0200
 	stateUnpowered   = 0x0400
 )
