@@ -127,10 +127,19 @@ func (e *UnprotectedError) Unwrap() []error { return []error{ErrBroken, e.SW} }
 type Channel struct {
 	d      apdu.Doer
 	cipher Cipher
-	block  cipher.Block // with KS.Enc
-	ksMac  []byte
-	ssc    []byte
 	err    error // why the channel is broken
+
+	// secrets returns the keys and the counter; it is nil once the channel is
+	// broken. A function, because fmt does not call Format for a Channel in
+	// an unexported field of another type: all it can print then is an
+	// address.
+	secrets func() *secrets
+}
+
+type secrets struct {
+	block cipher.Block // with KS.Enc
+	ksMac []byte
+	ssc   []byte
 }
 
 var _ apdu.Doer = (*Channel)(nil)
@@ -150,13 +159,12 @@ func New(d apdu.Doer, c Cipher, ksEnc, ksMac, ssc []byte) (*Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Channel{
-		d:      d,
-		cipher: c,
-		block:  block,
-		ksMac:  append([]byte(nil), ksMac...),
-		ssc:    append([]byte(nil), ssc...),
-	}, nil
+	s := &secrets{
+		block: block,
+		ksMac: append([]byte(nil), ksMac...),
+		ssc:   append([]byte(nil), ssc...),
+	}
+	return &Channel{d: d, cipher: c, secrets: func() *secrets { return s }}, nil
 }
 
 func newBlock(c Cipher, key []byte) (cipher.Block, error) {
@@ -261,8 +269,8 @@ func check(cmd apdu.Command) error {
 
 // fail breaks the channel: it keeps the error and drops the keys.
 func (c *Channel) fail(err error) error {
-	clear(c.ksMac)
-	c.block, c.ksMac, c.ssc = nil, nil, nil
+	clear(c.secrets().ksMac)
+	c.secrets = nil
 	c.err = err
 	return err
 }
@@ -275,7 +283,7 @@ func (c *Channel) wrap(cmd apdu.Command) apdu.Command {
 	var objects []byte
 	if len(cmd.Data) > 0 {
 		enc := mac.Pad(cmd.Data, bs)
-		cipher.NewCBCEncrypter(c.block, c.iv()).CryptBlocks(enc, enc)
+		cipher.NewCBCEncrypter(c.secrets().block, c.iv()).CryptBlocks(enc, enc)
 		if odd(cmd.INS) {
 			objects = tlv.Append(objects, tagCryptogram, enc)
 		} else {
@@ -352,7 +360,7 @@ func (c *Channel) unwrap(resp apdu.Response) (apdu.Response, error) {
 		return apdu.Response{}, broken("cryptogram is not whole blocks", resp.SW)
 	}
 	plain := make([]byte, len(enc))
-	cipher.NewCBCDecrypter(c.block, c.iv()).CryptBlocks(plain, enc)
+	cipher.NewCBCDecrypter(c.secrets().block, c.iv()).CryptBlocks(plain, enc)
 	data, ok := mac.Unpad(plain, bs)
 	if !ok {
 		return apdu.Response{}, broken("wrong padding", resp.SW)
@@ -373,9 +381,10 @@ func odd(ins byte) bool { return ins&1 == 1 }
 // each response (Doc 9303-11, 9.8.2). After the highest value comes zero: BAC
 // starts anywhere, and no session has 2^64 messages.
 func (c *Channel) increment() {
-	for i := len(c.ssc) - 1; i >= 0; i-- {
-		c.ssc[i]++
-		if c.ssc[i] != 0 {
+	ssc := c.secrets().ssc
+	for i := len(ssc) - 1; i >= 0; i-- {
+		ssc[i]++
+		if ssc[i] != 0 {
 			return
 		}
 	}
@@ -386,7 +395,8 @@ func (c *Channel) increment() {
 func (c *Channel) iv() []byte {
 	iv := make([]byte, c.cipher.BlockSize())
 	if c.cipher != TripleDES {
-		c.block.Encrypt(iv, c.ssc)
+		s := c.secrets()
+		s.block.Encrypt(iv, s.ssc)
 	}
 	return iv
 }
@@ -397,10 +407,11 @@ func (c *Channel) iv() []byte {
 // that CMAC sees whole blocks. Padding is added also when the message is a
 // padded header alone (D.4: M is SSC || header || objects, then padding).
 func (c *Channel) checksum(m []byte) [macLen]byte {
-	n := append(append(make([]byte, 0, len(c.ssc)+len(m)), c.ssc...), m...)
+	s := c.secrets()
+	n := append(append(make([]byte, 0, len(s.ssc)+len(m)), s.ssc...), m...)
 	if c.cipher == TripleDES {
-		return mac.Retail([16]byte(c.ksMac), n)
+		return mac.Retail([16]byte(s.ksMac), n)
 	}
-	full := mac.CMAC(c.ksMac, mac.Pad(n, c.cipher.BlockSize()))
+	full := mac.CMAC(s.ksMac, mac.Pad(n, c.cipher.BlockSize()))
 	return [macLen]byte(full[:macLen])
 }
