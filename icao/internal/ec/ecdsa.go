@@ -173,11 +173,16 @@ func Verify(pub *Point, digest, r, s []byte) bool {
 // signatureScalar sets z to half a signature in Montgomery form and reports
 // whether it is between 1 and n-1.
 func (c *Curve) signatureScalar(z *fe, b []byte) bool {
+	n := c.fn
 	b = trim(b)
-	if len(b) == 0 || len(b) > c.fn.size {
+	if len(b) == 0 || len(b) > n.size {
 		return false
 	}
-	full := make([]byte, c.fn.size)
-	copy(full[len(full)-len(b):], b)
-	return c.fn.setBytes(z, full)
+	var x fe
+	n.load(&x, b)
+	if !n.reduced(&x) {
+		return false
+	}
+	n.toMont(z, &x)
+	return true
 }

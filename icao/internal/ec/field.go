@@ -2,6 +2,8 @@ package ec
 
 import "math/bits"
 
+//go:generate go run ./gen
+
 // maxLimbs is the number of 64-bit limbs of the largest field, 521 bits.
 const maxLimbs = 9
 

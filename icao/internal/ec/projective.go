@@ -116,8 +116,8 @@ func (c *Curve) doubleTimes(r *projective, times int) {
 	f.mul(&r.z, &r.z, &j.z)
 }
 
-// jacobian is a point of a curve's model with x = X/Z², y = Y/Z³; Z is zero for
-// the point at infinity, and then X³ = Y² != 0 unless a comment says otherwise.
+// jacobian is a point of a curve's model with x = X/Z², y = Y/Z³. Z is zero for
+// the point at infinity.
 type jacobian struct{ x, y, z fe }
 
 // doubleJacobian sets r to 2p (a = -3: 3 multiplications, 5 squarings). It holds

@@ -4,8 +4,7 @@ import "math/bits"
 
 // Signature verification handles public values only. Here branches and memory
 // accesses follow the data: additions in Jacobian coordinates, which are cheaper
-// and have exceptions, and signed digits that are mostly zero. The point at
-// infinity is any jacobian with Z = 0.
+// and have exceptions, and signed digits that are mostly zero.
 
 // Widths of the non-adjacent forms: a width of w needs 2^(w-2) odd multiples.
 // The generator's are computed once.
