@@ -205,6 +205,7 @@ type owner struct {
 
 	ctx  scardContext
 	card scardCard
+	left bool // the card is known to have gone
 }
 
 // run opens the card, answers until asks is closed or the card has left, and
@@ -229,6 +230,7 @@ func (o *owner) run(asks <-chan ask, opened chan<- answer, gone chan<- struct{})
 		}
 		q.done <- a
 		if errors.Is(a.err, reader.ErrCardRemoved) {
+			o.left = true
 			return // no further ask will come; the reader is free for the next card
 		}
 	}
@@ -238,7 +240,9 @@ func (o *owner) run(asks <-chan ask, opened chan<- answer, gone chan<- struct{})
 // may have gone already.
 func (o *owner) close() {
 	if o.card != nil {
-		o.card.disconnect()
+		// No reset of what is not there: after one that failed, pcscd can miss
+		// the next card. See firmware-notes/os/pcscd.md.
+		o.card.disconnect(!o.left)
 	}
 	if o.ctx != nil {
 		o.ctx.release()

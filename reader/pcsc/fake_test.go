@@ -30,6 +30,8 @@ type fake struct {
 
 	connectBlocks bool // connect waits for the end of a transaction, as under pcscd
 	tornIsEmpty   bool // a torn exchange is an empty answer, as with vpcd
+
+	failedResets int // of cards that had left
 }
 
 type fakeReader struct {
@@ -401,7 +403,7 @@ func (h *fakeHandle) transmit(cmd []byte) ([]byte, error) {
 	return resp, nil
 }
 
-func (h *fakeHandle) disconnect() error {
+func (h *fakeHandle) disconnect(reset bool) error {
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
 	defer h.f.cond.Broadcast()
@@ -414,7 +416,10 @@ func (h *fakeHandle) disconnect() error {
 		h.r.locked = nil
 	}
 	h.r.handles = slices.DeleteFunc(h.r.handles, func(x *fakeHandle) bool { return x == h })
-	if !h.removed && !h.void {
+	if reset && h.removed {
+		h.f.failedResets++
+	}
+	if reset && !h.removed && !h.void {
 		h.chip.Reset()
 		for _, other := range h.r.handles {
 			other.reset = true

@@ -105,4 +105,10 @@ func (n nativeCard) transmit(cmd []byte) ([]byte, error) {
 	return slices.Clone(resp), nil // not the 64 KiB buffer behind it
 }
 
-func (n nativeCard) disconnect() error { return codeOf(n.c.Disconnect(scard.ResetCard)) }
+func (n nativeCard) disconnect(reset bool) error {
+	how := scard.LeaveCard
+	if reset {
+		how = scard.ResetCard
+	}
+	return codeOf(n.c.Disconnect(how))
+}

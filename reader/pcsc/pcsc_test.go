@@ -330,6 +330,26 @@ func TestOpenEndsWithContext(t *testing.T) {
 	})
 }
 
+// A card that is known to have gone is not reset when it is closed.
+func TestCloseLeavesGoneCardAlone(t *testing.T) {
+	d, f := setUp(t, quick())
+	chip := readertest.NewChip()
+	f.insert(name, chip)
+	card := open(t, d)
+	chip.LeaveAt(1)
+	if _, err := card.Transmit(t.Context(), recall); !errors.Is(err, reader.ErrCardRemoved) {
+		t.Fatal(err)
+	}
+	if err := card.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failedResets != 0 {
+		t.Error("Close reset a card that has gone")
+	}
+}
+
 // A card whose warm reset brings no answer gets a power cut.
 func TestColdReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

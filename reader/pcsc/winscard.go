@@ -33,8 +33,9 @@ type scardCard interface {
 	// status returns the ATR, and an error if the card has left.
 	status() (atr []byte, err error)
 	transmit(cmd []byte) ([]byte, error)
-	// disconnect resets the card and ends the transaction.
-	disconnect() error
+	// disconnect ends the transaction and resets the card, unless told to
+	// leave it alone.
+	disconnect(reset bool) error
 }
 
 // readerState is SCARD_READERSTATE.
