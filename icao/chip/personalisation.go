@@ -1,0 +1,117 @@
+package chip
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/chamthe/chamthe/icao/apdu"
+	"github.com/chamthe/chamthe/icao/chip/issuer"
+	"github.com/chamthe/chamthe/icao/mrz"
+)
+
+// Access says when a file may be read.
+type Access uint8
+
+// The access conditions of the files of an identity document.
+const (
+	// AfterAuthentication: inside secure messaging only, if the chip has an
+	// access key at all. Anything else answers 6982. It is the zero value.
+	AfterAuthentication Access = iota
+	// Always: in clear as well, such as EF.CardAccess.
+	Always
+	// Never: 6982 at any time, as the fingerprints answer every terminal
+	// without terminal authentication.
+	Never
+)
+
+// File is one transparent elementary file.
+type File struct {
+	ID      uint16 // file identifier, such as 0101 for DG1
+	SFI     byte   // short identifier 1..30, or 0 for none
+	Content []byte // the whole file; empty is allowed if Access is Never
+	Access  Access
+}
+
+// PACE is the one variant of password authenticated connection establishment
+// that a chip offers: generic mapping over an elliptic curve (Doc 9303-11, 4.4).
+// The chip accepts the MRZ information as password, and the card access number
+// if there is one.
+type PACE struct {
+	Protocol    string // object identifier, such as "0.4.0.127.0.7.2.2.4.2.2"
+	ParameterID int    // standardized domain parameters, Doc 9303-11, 9.5.1
+	Version     int    // 2
+}
+
+// ChipAuthentication is the static key pair of Doc 9303-11, 6.2. The chip takes
+// it by MSE:Set KAT when the protocol's cipher is 3DES, and by MSE:Set AT with
+// GENERAL AUTHENTICATE for all of them.
+type ChipAuthentication struct {
+	Protocol string      // object identifier, such as "0.4.0.127.0.7.2.2.3.2.2"
+	Key      *issuer.Key // on an elliptic curve
+}
+
+// Limits are the properties of a chip's operating system. The zero value
+// is a chip with short APDUs and no limit below theirs.
+type Limits struct {
+	// Extended allows extended length fields; without it they answer 6700.
+	Extended bool
+	// Plain and Protected limit the response data, in bytes without the
+	// status word, of READ BINARY in clear and under secure messaging. 0: as
+	// much as the command's length field allows.
+	Plain, Protected int
+	// OverLimit is the status for a READ BINARY that asks for more than the
+	// limit. 0: the chip returns as much as fits, with 9000.
+	OverLimit apdu.Status
+	// GetResponse makes the chip answer 61xx when a response does not fit into
+	// the expected length, and deliver the rest by GET RESPONSE; without it
+	// such a command answers 6700.
+	GetResponse bool
+	// ShortEnd is the status when fewer bytes are left in the file than a
+	// length that was asked for explicitly. 0: 6282.
+	ShortEnd apdu.Status
+}
+
+// FaultFunc stands between the terminal and the card. It is called for each
+// command with the number of the exchange since the card was last inserted,
+// counted from 1, and the command; next lets the chip execute it and returns
+// the response. FaultFunc returns what the terminal gets: the
+// same response, another one, or an error in place of any response. An error
+// that wraps [ErrTorn] takes the card out of the field. FaultFunc must not call
+// methods of the chip, and must not keep or change cmd.
+type FaultFunc func(exchange int, cmd []byte, next func() []byte) ([]byte, error)
+
+// Personalisation is everything that is written to a chip before it is handed
+// out. The chip keeps its slices and never changes them.
+type Personalisation struct {
+	Files       []File // of the eMRTD application
+	MasterFiles []File // of the master file, such as EF.CardAccess
+
+	// AccessKey is the MRZ information of basic access control and PACE. A
+	// chip whose key is zero is open: every file but Never can be read in clear.
+	AccessKey mrz.Key
+	CAN       string // card access number for PACE; empty for none
+	NoBAC     bool   // the chip offers PACE only
+	PACE      *PACE  // nil for none
+
+	ActiveAuthentication *issuer.Key // nil: INTERNAL AUTHENTICATE answers 6D00
+	// ActiveAuthenticationSHA1 makes an RSA key sign with SHA-1 and the one-byte
+	// trailer, as older documents do, in place of SHA-256.
+	ActiveAuthenticationSHA1 bool
+	ChipAuthentication       *ChipAuthentication // nil for none
+
+	Limits Limits
+	// SelectMF is the answer to SELECT of the master file. 0: 9000.
+	// Vietnamese cards answer 6D00.
+	SelectMF apdu.Status
+
+	// Rand is where the chip draws its nonces and ephemeral keys from; nil is
+	// crypto/rand.Reader.
+	Rand io.Reader
+	// TearAfter, if positive, is the number of exchanges after which the card
+	// leaves the field, once. Inserted again, it stays.
+	TearAfter int
+	Fault     FaultFunc // nil for none
+}
+
+// Format prints no content: a personalisation holds keys.
+func (p Personalisation) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
