@@ -343,7 +343,7 @@ func (r *reading) open(ctx context.Context) error {
 
 // firstNe is how much the first command asks for.
 func (r *reading) firstNe() int {
-	ne := r.plainNe()
+	ne := min(r.plainNe(), oddOffset)
 	switch {
 	case r.exact > 0:
 		ne = min(ne, r.exact)
@@ -510,23 +510,24 @@ func (r *reading) retreat(sw apdu.Status, ne int) error {
 		r.learned.Probe = true
 		return nil
 	}
-	// Only a refusal of the largest length says something about card and
-	// reader; a refusal of the last few bytes of a file does not.
-	limited := ne >= r.plainNe()
-	for r.lower() {
-		if r.plainNe() < ne {
-			r.refused = r.refused || limited
-			return nil
-		}
+	if !r.lower(ne) {
+		return ended(sw)
 	}
-	return ended(sw)
+	// While the size is unknown, more may have been asked for than there is,
+	// which says nothing about card and reader.
+	r.refused = r.size > 0
+	return nil
 }
 
-// lower takes the next step down the ladder.
-func (r *reading) lower() bool {
+// lower goes down the ladder until less than ne bytes are asked for, and
+// reports whether there is such a step.
+func (r *reading) lower(ne int) bool {
 	for _, n := range ladder {
-		if n < r.limit {
-			r.limit = n
+		if n >= r.limit {
+			continue
+		}
+		r.limit = n
+		if r.plainNe() < ne {
 			return true
 		}
 	}
@@ -552,7 +553,7 @@ func (r *reading) interrupted(err error, ne int) error {
 	case beyond(apdu.Response{SW: sw}) || sw.SW1() == sw1WrongLe:
 		if len(r.buf) == 0 && ne > probeLen && r.probes() && !r.learned.Probe {
 			r.learned.Probe = true
-		} else if ne >= r.plainNe() && r.lower() {
+		} else if r.size > 0 && r.lower(ne) {
 			r.learned.MaxNe = r.limit
 		}
 	case len(r.buf) == 0 && refusesSFI(sw):
