@@ -295,6 +295,18 @@ func TestSession(t *testing.T) {
 			00c0000003 -> 030405 9000`, apdu.Command{INS: 0xB0, Ne: 256}, "01020304059000",
 		},
 		{
+			"exact length, then pieces, then the exact length of one", `
+			00b0000000 -> 6c05
+			00b0000005 -> 01 6108
+			00c0000008 -> 6c02
+			00c0000002 -> 0203 9000`, apdu.Command{INS: 0xB0, Ne: 256}, "0102039000",
+		},
+		{
+			"data beside a wrong length is none", `
+			00b0000000 -> eeee 6c02
+			00b0000002 -> 0102 9000`, apdu.Command{INS: 0xB0, Ne: 256}, "01029000",
+		},
+		{
 			"class of a protected command", `
 			0cb0000000 -> 01 6101
 			00c0000001 -> 02 9000`, apdu.Command{CLA: 0x0C, INS: 0xB0, Ne: 256}, "01029000",

@@ -171,6 +171,56 @@ func checkError(t *testing.T, got mrz.MRZ, err error, want string) {
 	}
 }
 
+// td3 builds a passport's zone whose check digits are right, but for that of
+// the optional data, which is given.
+func td3(number, birth, sex, expiry, optional, optionalCD string) string {
+	with := func(s string) string {
+		cd, _ := mrz.CheckDigit(s)
+		return s + string(cd)
+	}
+	number, birth, expiry = with(number), with(birth), with(expiry)
+	composite := with(number + birth + expiry + optional + optionalCD)
+	return "P<UTOSPECIMEN<<SAMPLE<<<<<<<<<<<<<<<<<<<<<<<" +
+		number + "UTO" + birth + sex + expiry + optional + optionalCD + composite[len(composite)-1:]
+}
+
+func TestParseTD3(t *testing.T) {
+	const none = "<<<<<<<<<<<<<<"
+	tests := []struct{ name, zone, want string }{
+		{"right", td3("X1234567<", "740812", "F", "340415", none, "0"), ""},
+		{"right with optional data", td3("X1234567<", "740812", "F", "340415", "ZE184226B<<<<<", "1"), ""},
+		{"no document number", td3("<<<<<<<<<", "740812", "F", "340415", none, "0"), "bad_length:document_number"},
+		{"optional data without check digit", td3("X1234567<", "740812", "F", "340415", "ZE184226B<<<<<", "<"), "check_digit:optional_data"},
+		{"expiry with unknown day", td3("X1234567<", "740812", "F", "3404<<", none, "0"), "bad_date:date_of_expiry"},
+		{"expiry of fillers", td3("X1234567<", "740812", "F", "<<<<<<", none, "0"), "bad_date:date_of_expiry"},
+		{"sex X", td3("X1234567<", "740812", "X", "340415", none, "0"), "bad_sex:sex"},
+		{"two breaks at the end", td3("X1234567<", "740812", "F", "340415", none, "0") + "\n\n", "bad_length"},
+		{"break at the beginning", "\n" + td3("X1234567<", "740812", "F", "340415", none, "0"), "bad_line_count"},
+		{"CR alone", strings.Replace(td3("X1234567<", "740812", "F", "340415", none, "0"), "X", "\rX", 1), "bad_character"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := mrz.Parse(tt.zone)
+			if tt.want != "" {
+				checkError(t, m, err, tt.want)
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestFormatString(t *testing.T) {
+	for f, want := range map[mrz.Format]string{0: "none", mrz.TD1: "TD1", mrz.MRVB: "MRVB", 9: "mrz.Format(9)", -1: "mrz.Format(-1)"} {
+		if got := f.String(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if (mrz.MRZ{}).NameMayBeTruncated() {
+		t.Error("the zero MRZ has a name")
+	}
+}
+
 // Doc 9303-11, D.2, with the document numbers that need two pieces.
 func TestAppendixD2(t *testing.T) {
 	var all []struct {

@@ -324,7 +324,7 @@ func (c *Channel) unwrap(resp apdu.Response) (apdu.Response, error) {
 	var objects []byte
 	var cc tlv.String
 	if !body.ReadBytes(&objects, len(body)-checksumLen) ||
-		!body.ReadTag(&cc, tagChecksum) || len(cc) != macLen || !body.Empty() {
+		!body.ReadTag(&cc, tagChecksum) || !body.Empty() {
 		return apdu.Response{}, broken("no checksum at the end of the response", resp.SW)
 	}
 	if want := c.checksum(objects); subtle.ConstantTimeCompare(cc, want[:]) != 1 {
@@ -356,7 +356,7 @@ func (c *Channel) unwrap(resp apdu.Response) (apdu.Response, error) {
 		return apdu.Response{}, broken("unknown padding", resp.SW)
 	}
 	bs := c.cipher.BlockSize()
-	if enc.Empty() || len(enc)%bs != 0 {
+	if len(enc)%bs != 0 {
 		return apdu.Response{}, broken("cryptogram is not whole blocks", resp.SW)
 	}
 	plain := make([]byte, len(enc))
