@@ -66,7 +66,8 @@ type Options struct {
 	// Timeout is how long to wait for the file's lock; 0 means DefaultTimeout.
 	Timeout time.Duration
 	// MaxSize is the most bytes the file may grow to; 0 means no limit. Beyond
-	// it, Update returns ErrFull.
+	// it every Update returns ErrFull, also one that deletes: it is for tests
+	// of what the desk does then.
 	MaxSize int
 }
 

@@ -1,0 +1,394 @@
+// Package lookup answers "is this person insured?" whether or not there is a
+// link:
+//
+//  1. a fresh answer from the cache;
+//  2. else the central service, within a time limit, asked once per person
+//     however many desks want to know;
+//  3. else the old answer from the cache, with its age;
+//  4. else "unknown, recorded for a later check", which is an answer too.
+//
+// The population bundle will come between 3 and 4.
+//
+// A refusal ("expired", "wrong name") is cached only briefly, and never served
+// once it is old: the person may have paid, or the typing error been corrected,
+// since. A failure of the insurer's is not cached at all.
+//
+// Answers are sealed at rest and filed under an HMAC of the person (package
+// seal). In clear are only their number, size and the times at which they were
+// fetched.
+//
+// The clock may jump. An answer that was fetched in the future of the present
+// clock is not fresh, whatever its age would be; it still serves as an old one.
+package lookup
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/seal"
+	"github.com/chamthe/chamthe/sync/store"
+)
+
+// Errors.
+var (
+	// ErrInvalid reports a request without a name, a birth date or a number.
+	ErrInvalid = errors.New("lookup: request does not name a person")
+	// ErrClosed reports a service that was closed.
+	ErrClosed = errors.New("lookup: closed")
+	// ErrNoAnswer is the Cause of an [Answer] when the central service
+	// responded but could not tell: the insurer is down, or wants a login, or
+	// the facility's account is wrong. The entitlement's code says which.
+	ErrNoAnswer = errors.New("lookup: central service has no answer")
+	// ErrWrongAnswer is the Cause of an [Answer] when the central service's
+	// response is not one to the request.
+	ErrWrongAnswer = errors.New("lookup: response does not belong to the request")
+)
+
+// Asker asks the central service. The service sets Number, InsuranceNumber,
+// Name and BirthDate of the request; the Asker, which knows who it is, fills in
+// the rest (version, id, facility, agent, time), signs and sends it, and makes
+// sure that the response answers it. It returns when ctx ends, with an error.
+// It is called concurrently, for different people.
+type Asker interface {
+	Ask(ctx context.Context, r contract.LookupRequest) (contract.LookupResponse, error)
+}
+
+// Defaults of [Config].
+const (
+	DefaultTTL         = 4 * time.Hour
+	DefaultNegativeTTL = 5 * time.Minute
+	DefaultTimeout     = 1500 * time.Millisecond
+	DefaultKeep        = 60 * 24 * time.Hour // a month off line, and some
+)
+
+// maxSkew is by how much a fetch time may lie in the future and still be taken
+// for the present: clocks are adjusted by small steps all the time.
+const maxSkew = 2 * time.Minute
+
+// Config says what a Service works with. Store, Sealer and Asker are required;
+// a duration of 0 means its default.
+type Config struct {
+	Store       *store.Store
+	Sealer      *seal.Sealer
+	Asker       Asker
+	TTL         time.Duration    // how long a positive answer is fresh
+	NegativeTTL time.Duration    // how long a negative one is
+	Timeout     time.Duration    // how long the central service may take
+	Keep        time.Duration    // how old an answer may be and still be shown
+	Now         func() time.Time // nil: time.Now
+}
+
+// Request names a person: name and birth date as on the document, and the
+// personal number or that of the insurance card.
+type Request struct {
+	Number          string
+	InsuranceNumber string
+	Name            string
+	BirthDate       contract.Date
+}
+
+// Answer is what is known. It is the caller's.
+type Answer struct {
+	Entitlement contract.Entitlement // Source and AsOf say from where and from when
+	Person      *contract.Insured    // as the insurer holds them; nil when not told
+	Age         time.Duration        // of the knowledge: at least this
+	Stale       bool                 // older than it should be, because nobody newer could be asked
+	Cause       error                // why the central service was of no help; nil when it was, or was not asked
+}
+
+// Service looks people up. It may be used concurrently. Call [Service.Close]
+// when done, before closing the store.
+type Service struct {
+	c      Config
+	flight singleflight.Group
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	mu     sync.Mutex // guards closed, and Add against Wait
+	closed bool
+	wg     sync.WaitGroup
+}
+
+var (
+	answersBucket = []byte("answers") // HMAC(person) -> sealed record
+	fetchedBucket = []byte("fetched") // t, HMAC(person) -> nothing: for Purge
+)
+
+const (
+	placeAnswer = "lookup/answer"
+	placePerson = "lookup/person"
+	timeSize    = 8
+)
+
+// Open returns a Service on a store. It ties the store to the sealer's key and
+// returns store.ErrWrongKey when that is another one.
+func Open(c Config) (*Service, error) {
+	if c.Store == nil || c.Sealer == nil || c.Asker == nil {
+		return nil, errors.New("lookup: store, sealer and asker are required")
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		def   time.Duration
+	}{{&c.TTL, DefaultTTL}, {&c.NegativeTTL, DefaultNegativeTTL}, {&c.Timeout, DefaultTimeout}, {&c.Keep, DefaultKeep}} {
+		if *d.value <= 0 {
+			*d.value = d.def
+		}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if err := c.Store.Bind(c.Sealer.KeyID()); err != nil {
+		return nil, err
+	}
+	err := c.Store.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{answersBucket, fetchedBucket} {
+			if _, err := tx.Bucket(store.LookupBucket).CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("lookup: %w", err)
+	}
+	s := &Service{c: c}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s, nil
+}
+
+// Close ends questions that are under way and waits for them.
+func (s *Service) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.wg.Wait()
+}
+
+// Lookup returns what is known about a person's entitlement, at the latest
+// after the time limit. That nobody knows is an answer, not an error. The
+// errors are [ErrInvalid], [ErrClosed], and the context's when it was
+// cancelled; a context whose deadline passes only ends the wait for the central
+// service.
+func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
+	if r.Name == "" || !r.BirthDate.Valid() || r.Number == "" && r.InsuranceNumber == "" {
+		return Answer{}, ErrInvalid
+	}
+	if ctx.Err() == context.Canceled {
+		return Answer{}, ctx.Err()
+	}
+	key := s.key(r)
+	cached, have := s.load(key)
+	now := s.c.Now()
+	if have && s.fresh(cached, now) {
+		return s.fromCache(cached, now, nil), nil
+	}
+	// The question outlives a caller who goes away: another may wait for the
+	// same answer, and the next patient with this number will.
+	result := s.flight.DoChan(string(key), func() (any, error) { return s.ask(key, r) })
+	var cause error
+	select {
+	case <-ctx.Done():
+		if ctx.Err() == context.Canceled {
+			return Answer{}, ctx.Err()
+		}
+		cause = ctx.Err()
+	case res := <-result:
+		if res.Err == nil {
+			return answerOf(res.Val.(record), contract.SourceCentral), nil
+		}
+		if errors.Is(res.Err, ErrClosed) {
+			return Answer{}, ErrClosed
+		}
+		if cause = res.Err; errors.Is(cause, ErrNoAnswer) && !have {
+			a := answerOf(res.Val.(record), contract.SourceCentral)
+			a.Cause = cause
+			return a, nil
+		}
+	}
+	now = s.c.Now()
+	if have && cached.Entitlement.Status == contract.StatusValid && cached.age(now) <= s.c.Keep {
+		return s.fromCache(cached, now, cause), nil
+	}
+	return Answer{
+		Entitlement: contract.Entitlement{Source: contract.SourceNone, Status: contract.StatusUnknown},
+		Cause:       cause,
+	}, nil
+}
+
+// ask asks the central service and caches its answer.
+func (s *Service) ask(key []byte, r Request) (record, error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return record{}, ErrClosed
+	}
+	s.wg.Add(1)
+	s.mu.Unlock()
+	defer s.wg.Done()
+
+	ctx, cancel := context.WithTimeout(s.ctx, s.c.Timeout)
+	defer cancel()
+	resp, err := s.c.Asker.Ask(ctx, contract.LookupRequest{
+		Number: r.Number, InsuranceNumber: r.InsuranceNumber, Name: r.Name, BirthDate: r.BirthDate,
+	})
+	if err != nil {
+		return record{}, err
+	}
+	if resp.Entitlement.Source != contract.SourceCentral {
+		return record{}, ErrWrongAnswer
+	}
+	rec := record{
+		Entitlement: resp.Entitlement, Person: resp.Person,
+		FetchedAt: s.c.Now().Round(0).UTC(),
+		// Two readings of one clock, the central service's: ours does not
+		// matter.
+		AgeThen: max(0, resp.At.Sub(resp.Entitlement.AsOf)),
+	}
+	switch st := rec.Entitlement.Status; {
+	case st == contract.StatusRetry, st == contract.StatusLogin, st == contract.StatusConfiguration:
+		return rec, ErrNoAnswer
+	}
+	// A cache that cannot be written (a full disk) makes the next lookup
+	// slower; it does not make this answer wrong.
+	_ = s.save(key, rec)
+	return rec, nil
+}
+
+// record is a cached answer.
+type record struct {
+	Entitlement contract.Entitlement `json:"entitlement"`
+	Person      *contract.Insured    `json:"person,omitempty"`
+	FetchedAt   time.Time            `json:"fetchedAt"` // this machine's clock
+	AgeThen     time.Duration        `json:"ageThen"`   // how old it was when it arrived
+}
+
+// age is how old the knowledge is at least.
+func (r *record) age(now time.Time) time.Duration {
+	return r.AgeThen + max(0, now.Sub(r.FetchedAt))
+}
+
+func (s *Service) fresh(r record, now time.Time) bool {
+	ttl := s.c.NegativeTTL
+	if r.Entitlement.Status == contract.StatusValid {
+		ttl = s.c.TTL
+		if slices.Contains(Period(r.Entitlement, now), contract.PeriodEnded) {
+			return false // it may have been renewed
+		}
+	}
+	since := now.Sub(r.FetchedAt)
+	return since >= -maxSkew && since < ttl
+}
+
+func (s *Service) fromCache(r record, now time.Time, cause error) Answer {
+	a := answerOf(r, contract.SourceCache)
+	a.Age, a.Cause, a.Stale = r.age(now), cause, !s.fresh(r, now)
+	return a
+}
+
+// answerOf copies: one record may answer many callers.
+func answerOf(r record, source contract.Source) Answer {
+	a := Answer{Entitlement: r.Entitlement.Clone(), Age: r.AgeThen}
+	a.Entitlement.Source = source
+	if r.Person != nil {
+		p := *r.Person
+		a.Person = &p
+	}
+	return a
+}
+
+// key files a person: all that the insurer's answer depends on. Case, spaces
+// and the form of the accents do not matter, tone marks do.
+func (s *Service) key(r Request) []byte {
+	return s.c.Sealer.Index(placePerson, []byte(r.Number), []byte(r.InsuranceNumber), []byte(canonical(r.Name)), []byte(r.BirthDate))
+}
+
+// load returns a cached answer. One that cannot be opened is none.
+func (s *Service) load(key []byte) (r record, ok bool) {
+	var sealed []byte
+	err := s.c.Store.View(func(tx *bbolt.Tx) error {
+		sealed = slices.Clone(tx.Bucket(store.LookupBucket).Bucket(answersBucket).Get(key))
+		return nil
+	})
+	if err != nil || sealed == nil {
+		return record{}, false
+	}
+	plain, err := s.c.Sealer.Open(placeAnswer, key, sealed)
+	if err != nil || json.Unmarshal(plain, &r) != nil {
+		return record{}, false
+	}
+	return r, true
+}
+
+func (s *Service) save(key []byte, r record) error {
+	plain, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	old, had := s.load(key)
+	return s.c.Store.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(store.LookupBucket)
+		fetched := b.Bucket(fetchedBucket)
+		if had {
+			if err := fetched.Delete(fetchedKey(old.FetchedAt, key)); err != nil {
+				return err
+			}
+		}
+		return errors.Join(
+			b.Bucket(answersBucket).Put(key, s.c.Sealer.Seal(placeAnswer, key, plain)),
+			fetched.Put(fetchedKey(r.FetchedAt, key), nil),
+		)
+	})
+}
+
+func fetchedKey(at time.Time, key []byte) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, timeSize+len(key)), uint64(max(0, at.UnixMilli())))
+	return append(b, key...)
+}
+
+// Purge removes up to n answers that are older than Config.Keep, in one
+// transaction, and returns how many; call it until it returns 0.
+func (s *Service) Purge(ctx context.Context, n int) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	removed := 0
+	limit := fetchedKey(s.c.Now().Add(-s.c.Keep), nil)
+	err := s.c.Store.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(store.LookupBucket)
+		var keys [][]byte
+		c := b.Bucket(fetchedBucket).Cursor()
+		for k, _ := c.First(); k != nil && len(keys) < n && len(k) > timeSize && string(k[:timeSize]) < string(limit); k, _ = c.Next() {
+			keys = append(keys, slices.Clone(k))
+		}
+		if len(keys) == 0 {
+			return errNothing
+		}
+		for _, k := range keys {
+			if err := errors.Join(b.Bucket(fetchedBucket).Delete(k), b.Bucket(answersBucket).Delete(k[timeSize:])); err != nil {
+				return err
+			}
+		}
+		removed = len(keys)
+		return nil
+	})
+	if errors.Is(err, errNothing) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return removed, nil
+}
+
+// errNothing ends a transaction that has nothing to write.
+var errNothing = errors.New("lookup: nothing to remove")

@@ -1,0 +1,24 @@
+package store
+
+import "go.etcd.io/bbolt"
+
+// Step is a migration for tests.
+type Step struct {
+	About string
+	Up    func(*bbolt.Tx) error
+}
+
+// OpenWith opens a file as a program with more migrations would.
+func OpenWith(path string, o *Options, more ...Step) (*Store, error) {
+	steps := migrations
+	for _, s := range more {
+		steps = append(steps[:len(steps):len(steps)], migration{s.About, s.Up})
+	}
+	return open(path, o, steps)
+}
+
+// MetaBucket is the bucket with the schema version.
+var MetaBucket = metaBucket
+
+// Classify is exported to test the errors of systems that are not this one.
+var Classify = classify

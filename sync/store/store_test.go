@@ -1,0 +1,407 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/chamthe/chamthe/sync/store"
+)
+
+func open(t testing.TB, path string) *store.Store {
+	t.Helper()
+	s, err := store.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Check(context.Background()); err != nil && !errors.Is(err, store.ErrClosed) {
+			t.Errorf("check: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func put(t testing.TB, s *store.Store, key, value string) {
+	t.Helper()
+	if err := s.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(store.OutboxBucket).Put([]byte(key), []byte(value))
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t testing.TB, s *store.Store, key string) string {
+	t.Helper()
+	var v string
+	if err := s.View(func(tx *bbolt.Tx) error {
+		v = string(tx.Bucket(store.OutboxBucket).Get([]byte(key)))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestOpenCreatesAndReopens(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "visits.db")
+	s, err := store.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "k", "v")
+	if s.Path() != path {
+		t.Errorf("Path = %q", s.Path())
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("%d files are left", len(entries))
+	}
+	if got := get(t, open(t, path), "k"); got != "v" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestOpenLocked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "visits.db")
+	open(t, path)
+	if _, err := store.Open(path, &store.Options{Timeout: 50 * time.Millisecond}); !errors.Is(err, store.ErrLocked) {
+		t.Errorf("error = %v, want %v", err, store.ErrLocked)
+	}
+}
+
+func TestOpenConcurrentlyCreatesOneFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "visits.db")
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			s, err := store.Open(path, &store.Options{Timeout: 30 * time.Second})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer s.Close()
+			put(t, s, fmt.Sprint(i), "v")
+		})
+	}
+	wg.Wait()
+	s := open(t, path)
+	for i := range 4 {
+		if get(t, s, fmt.Sprint(i)) != "v" {
+			t.Errorf("write %d is lost", i)
+		}
+	}
+}
+
+func TestOpenNewerSchema(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "visits.db")
+	s, err := store.OpenWith(path, nil, store.Step{About: "future", Up: func(*bbolt.Tx) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "k", "v")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(path, nil); !errors.Is(err, store.ErrNewerSchema) {
+		t.Errorf("error = %v, want %v", err, store.ErrNewerSchema)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file was changed: %v", err)
+	}
+}
+
+func TestMigrationLeavesABackup(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "visits.db")
+	s, err := store.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "k", "old")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	step := store.Step{About: "rewrite k", Up: func(tx *bbolt.Tx) error {
+		return tx.Bucket(store.OutboxBucket).Put([]byte("k"), []byte("new"))
+	}}
+
+	// A step that fails changes nothing.
+	failing := errors.New("no")
+	_, err = store.OpenWith(path, nil, step, store.Step{About: "fails", Up: func(*bbolt.Tx) error { return failing }})
+	if !errors.Is(err, failing) {
+		t.Errorf("error = %v, want %v", err, failing)
+	}
+	s, err = store.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, s, "k"); got != "old" {
+		t.Errorf("after a failed migration: %q", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	s, err = store.OpenWith(path, nil, step)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, s, "k"); got != "new" {
+		t.Errorf("after migration: %q", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, open(t, path+".v1.bak"), "k"); got != "old" {
+		t.Errorf("in the backup: %q", got)
+	}
+	// It runs once.
+	s, err = store.OpenWith(path, nil, store.Step{About: "never", Up: func(*bbolt.Tx) error {
+		t.Error("ran again")
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+		t.Errorf("%d files are left", len(entries))
+	}
+}
+
+// TestStoredFileOpens opens the first file that a release could have written.
+func TestStoredFileOpens(t *testing.T) {
+	b, err := os.ReadFile("testdata/schema1.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "visits.db")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, open(t, path), "k"); got != "v" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestOpenDamagedFile(t *testing.T) {
+	good := filepath.Join(t.TempDir(), "good.db")
+	s, err := store.Open(good, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		put(t, s, fmt.Sprintf("%04d", i), string(make([]byte, 500)))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := os.Getpagesize()
+	foreign := filepath.Join(t.TempDir(), "foreign.db")
+	db, err := bbolt.Open(foreign, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	foreignBytes, err := os.ReadFile(foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeroed := bytes.Clone(b)
+	clear(zeroed[:2*page])
+	scrambled := bytes.Clone(b)
+	for i := 2 * page; i < len(scrambled); i++ {
+		scrambled[i] ^= 0xA5
+	}
+	tests := []struct {
+		name string
+		file []byte
+	}{
+		{"empty", nil},
+		{"text", []byte("this is not a database, whatever its name says\n")},
+		{"long text", bytes.Repeat([]byte("not a database\n"), 5000)},
+		{"another program's", foreignBytes},
+		{"cut in the head", b[:page]},
+		{"cut after the head", b[:2*page]},
+		{"cut in half", b[:len(b)/2]},
+		{"cut by a page", b[:4*page]},
+		{"head zeroed", zeroed},
+		{"pages scrambled", scrambled},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "visits.db")
+			if err := os.WriteFile(path, tt.file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := store.Open(path, nil); !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("error = %v, want %v", err, store.ErrCorrupt)
+			}
+		})
+	}
+	if _, err := store.Open(t.TempDir(), nil); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("a directory: %v", err)
+	}
+	if _, err := store.Open(filepath.Join(t.TempDir(), "no", "visits.db"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no directory: %v", err)
+	}
+}
+
+func TestCheckFindsDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "visits.db")
+	s, err := store.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 300 {
+		put(t, s, fmt.Sprintf("%04d", i), string(make([]byte, 500)))
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Errorf("a sound file: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// Swap two keys on every leaf that holds some: the pages stay readable.
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(b, []byte("0150")); n == 0 {
+		t.Fatal("the key is not in the file")
+	}
+	b = bytes.ReplaceAll(b, []byte("0150"), []byte("9999"))
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err = store.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Check(t.Context()); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("error = %v, want %v", err, store.ErrCorrupt)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Check(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error = %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestUpdateFull(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "visits.db")
+	s, err := store.Open(path, &store.Options{MaxSize: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	put(t, s, "first", "v")
+	full := false
+	for i := 0; i < 100 && !full; i++ {
+		err := s.Update(func(tx *bbolt.Tx) error {
+			return tx.Bucket(store.OutboxBucket).Put([]byte{byte(i)}, make([]byte, 100<<10))
+		})
+		if full = errors.Is(err, store.ErrFull); err != nil && !full {
+			t.Fatal(err)
+		}
+	}
+	if !full {
+		t.Fatal("the limit does not hold")
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := get(t, s, "first"); got != "v" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestBind(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "visits.db")
+	s := open(t, path)
+	for range 2 {
+		if err := s.Bind([8]byte{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Bind([8]byte{2}); !errors.Is(err, store.ErrWrongKey) {
+		t.Errorf("error = %v, want %v", err, store.ErrWrongKey)
+	}
+}
+
+func TestUpdateReturnsTheFunctionsError(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "visits.db"))
+	mine := errors.New("mine")
+	err := s.Update(func(tx *bbolt.Tx) error {
+		if err := tx.Bucket(store.OutboxBucket).Put([]byte("k"), []byte("v")); err != nil {
+			return err
+		}
+		return mine
+	})
+	if err != mine {
+		t.Errorf("error = %v", err)
+	}
+	if get(t, s, "k") != "" {
+		t.Error("the change was kept")
+	}
+	if err := s.View(func(*bbolt.Tx) error { return mine }); err != mine {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	s, err := store.Open(filepath.Join(t.TempDir(), "visits.db"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("second close: %v", err)
+	}
+	nothing := func(*bbolt.Tx) error { return nil }
+	if err := s.Update(nothing); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("Update: %v", err)
+	}
+	if err := s.View(nothing); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("View: %v", err)
+	}
+}
