@@ -48,6 +48,7 @@ type PACE struct {
 type ChipAuthentication struct {
 	Protocol string      // object identifier, such as "0.4.0.127.0.7.2.2.3.2.2"
 	Key      *issuer.Key // on an elliptic curve
+	KeyID    int         // identifier that DG14 gives the key; 0 for none
 }
 
 // Limits are the properties of a chip's operating system. The zero value

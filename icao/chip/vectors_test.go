@@ -109,15 +109,15 @@ type smExample struct {
 	KSMac     string `json:"ks_mac"`
 	SSCStart  string `json:"ssc_start"`
 	Exchanges []struct {
-		PlainHeader       string `json:"plain_header"`
-		PlainData         string `json:"plain_data"`
+		PlainHeader       string  `json:"plain_header"`
+		PlainData         string  `json:"plain_data"`
 		LeDO97            *string `json:"le_do97"`
-		PlainCommand      string `json:"plain_command"`
-		ProtectedCommand  string `json:"protected_command"`
-		PlainResponse     string `json:"plain_response"`
-		PlainResponseData string `json:"plain_response_data"`
-		ProtectedResponse string `json:"protected_response"`
-		SSCAfter          string `json:"ssc_after"`
+		PlainCommand      string  `json:"plain_command"`
+		ProtectedCommand  string  `json:"protected_command"`
+		PlainResponse     string  `json:"plain_response"`
+		PlainResponseData string  `json:"plain_response_data"`
+		ProtectedResponse string  `json:"protected_response"`
+		SSCAfter          string  `json:"ssc_after"`
 	}
 }
 

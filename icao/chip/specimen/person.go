@@ -57,7 +57,7 @@ func People() []Person {
 			ID: "nguyen-van-thu", Note: "the standard citizen", Kind: CitizenCard,
 			Number: "001099000001", Old: "012345678", State: "VNM",
 			Surname: "NGUYEN", Given: "VAN THU", Name: "Nguyễn Văn Thử", Sex: 'M',
-			Birth: date(1999, 1, 31), Issue: date(2021, 4, 15), Expiry: date(2039, 1, 31),
+			Birth: date(1999, 1, 31), Issue: date(2022, 8, 15), Expiry: date(2039, 1, 31),
 			Ethnicity: "Kinh", Religion: "Không",
 			Hometown:  "Phường X, Quận Y, Hà Nội",
 			Residence: "Số 1, Phường X, Quận Y, Hà Nội",
