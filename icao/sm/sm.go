@@ -332,7 +332,9 @@ func (c *Channel) unwrap(resp apdu.Response) (apdu.Response, error) {
 	}
 
 	// [DO'85' or DO'87'] DO'99'. Doc 9303-11 puts DO'99' in brackets too, but
-	// without it nothing authenticates the status word.
+	// without it nothing authenticates the status word. Either cryptogram
+	// object is accepted whatever the INS was: each says by its tag how it is
+	// built, and the checksum covers the tag.
 	rest := tlv.String(objects)
 	var enc, status tlv.String
 	var present, hasPI bool
