@@ -1,0 +1,90 @@
+package fault
+
+import (
+	"context"
+	"errors"
+
+	"github.com/chamthe/chamthe/icao/inspect"
+	"github.com/chamthe/chamthe/icao/mrz"
+	"github.com/chamthe/chamthe/icao/result"
+	"github.com/chamthe/chamthe/icao/vn"
+	"github.com/chamthe/chamthe/reader"
+)
+
+// sentinels maps errors to codes, the most telling first: a wrong key that was
+// found over a card which then left is still a card that left.
+var sentinels = []struct {
+	err  error
+	code Code
+}{
+	{reader.ErrCardRemoved, CardRemoved},
+	{reader.ErrNoService, NoService},
+	{reader.ErrAccess, NoService},
+	{reader.ErrNoReader, NoReader},
+	{reader.ErrNoCard, NoCard},
+	{reader.ErrSharing, ReaderBusy},
+	{reader.ErrTimeout, ReaderHung},
+	{reader.ErrCardReset, ReaderBusy},
+	{reader.ErrCardMute, CardUnreadable},
+	{reader.ErrCardUnsupported, CardUnreadable},
+	{reader.ErrComm, CardUnreadable},
+
+	{inspect.ErrWrongKey, WrongKey},
+	{inspect.ErrAccess, AccessRefused},
+	{inspect.ErrNoSecurityObject, NoSecurityObject},
+	{inspect.ErrNoData, CardUnreadable},
+	{inspect.ErrInterrupted, CardUnreadable},
+
+	{vn.ErrQR, BadQR},
+	{vn.ErrTooLong, BadQR},
+
+	{context.Canceled, Cancelled},
+}
+
+// checks maps a required check that was not successful to the code that names
+// the cause. A value that is not listed is [NotVerified].
+var checks = map[inspect.ID]map[result.Value]Code{
+	inspect.AccessControl:    {result.Failed: WrongKey},
+	inspect.SODSignature:     {result.Failed: SecurityObjectInvalid},
+	inspect.SignerValidity:   {result.Failed: SignerExpired},
+	inspect.TrustChain:       {result.Failed: IssuerInvalid, result.Undetermined: IssuerUnknown},
+	inspect.Revocation:       {result.Failed: SignerRevoked},
+	inspect.IssuingState:     {result.Failed: IssuerInvalid},
+	inspect.DG1Integrity:     {result.Failed: DG1Altered},
+	inspect.DG13Integrity:    {result.Failed: DG13Altered},
+	inspect.DG15Integrity:    {result.Failed: ChipCopied},
+	inspect.DG2Integrity:     {result.Failed: PhotoAltered},
+	inspect.ChipAuthenticity: {result.Failed: ChipCopied},
+	inspect.DataConsistency:  {result.Failed: DataMismatch},
+	inspect.DocumentValidity: {result.Failed: DocumentExpired},
+}
+
+// Classify turns any error into a [Fault]; nil stays nil. An error that is one
+// already, however deep, keeps its code. What nobody knows is [Internal].
+func Classify(err error) *Fault {
+	if err == nil {
+		return nil
+	}
+	if f, ok := errors.AsType[*Fault](err); ok {
+		return f
+	}
+	if c, ok := errors.AsType[*inspect.CheckError](err); ok {
+		code, known := checks[c.ID][c.Check.Value]
+		if !known {
+			code = NotVerified
+		}
+		return New(code, err)
+	}
+	for _, s := range sentinels {
+		if errors.Is(err, s.err) {
+			return New(s.code, err)
+		}
+	}
+	if _, ok := errors.AsType[*mrz.Error](err); ok {
+		return New(BadMRZ, err)
+	}
+	if _, ok := errors.AsType[*vn.FieldError](err); ok {
+		return New(BadQR, err)
+	}
+	return New(Internal, err)
+}

@@ -1,0 +1,183 @@
+// Package fault is the one vocabulary of failure: it turns any error of the
+// agent, and any refusal by policy, into a code, a cause and a remedy that the
+// command line, the local API and the desk all show.
+//
+// A [Fault] never holds personal data. Its texts are fixed sentences; what
+// went wrong in detail stays in the wrapped error, whose text holds lengths,
+// tags and status words only.
+package fault
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Code names a kind of failure. The set is closed; codes are part of the
+// API and are never renamed.
+type Code string
+
+// The codes. [All] lists them with exit status, cause and remedy.
+const (
+	Internal Code = "internal"
+	Usage    Code = "usage"
+
+	// The document, judged.
+	DG1Altered            Code = "dg1_altered"
+	DG13Altered           Code = "dg13_altered"
+	SecurityObjectInvalid Code = "security_object_invalid"
+	SignerExpired         Code = "signer_expired"
+	IssuerUnknown         Code = "issuer_unknown"
+	ChipCopied            Code = "chip_copied"
+	PhotoAltered          Code = "photo_altered"
+	DocumentExpired       Code = "document_expired"
+	DataMismatch          Code = "data_mismatch"
+	IssuerInvalid         Code = "issuer_invalid"
+	SignerRevoked         Code = "signer_revoked"
+	NotVerified           Code = "not_verified"
+
+	// The chip, not read.
+	WrongKey         Code = "wrong_key"
+	CardRemoved      Code = "card_removed"
+	AccessRefused    Code = "access_refused"
+	CardUnreadable   Code = "card_unreadable"
+	NoSecurityObject Code = "no_security_object"
+
+	// What was scanned or typed.
+	BadMRZ Code = "bad_mrz"
+	BadQR  Code = "bad_qr"
+	BadCAN Code = "bad_can"
+
+	// The reader.
+	NoService  Code = "no_pcsc_service"
+	NoReader   Code = "no_reader"
+	NoCard     Code = "no_card"
+	ReaderBusy Code = "reader_busy"
+	ReaderHung Code = "reader_hung"
+
+	// The store.
+	StoreNewer   Code = "store_newer"
+	StoreLocked  Code = "store_locked"
+	StoreDamaged Code = "store_damaged"
+	CannotRecord Code = "cannot_record"
+	BadKeyFile   Code = "bad_key_file"
+
+	// The central service.
+	CentralUnreachable Code = "central_unreachable"
+	VisitRejected      Code = "visit_rejected"
+	VisitWaiting       Code = "visit_waiting"
+
+	BadTrust  Code = "bad_trust_file"
+	Cancelled Code = "cancelled"
+)
+
+// A Kind says what a person can do about a failure.
+type Kind string
+
+// The kinds.
+const (
+	Refuse Kind = "refuse"  // do not accept this document
+	Unsure Kind = "unsure"  // cannot tell: neither verified nor forged
+	Retry  Kind = "retry"   // the same again may work
+	Input  Kind = "input"   // correct what was given
+	System Kind = "system"  // needs IT
+	Wait   Kind = "waiting" // nothing is lost, nothing needs doing
+)
+
+// Info is what is known about a code.
+type Info struct {
+	Code   Code
+	Exit   int    // exit status of a command that ends with it
+	Kind   Kind   //
+	Cause  string // one sentence
+	Remedy string // one sentence
+}
+
+var infos = []Info{
+	{Internal, 1, System, "The program met an error that it does not know.", "Report it together with the text after the code."},
+	{Usage, 2, Input, "The command was not understood.", "Look at --help for the flags and their values."},
+
+	{DG1Altered, 10, Refuse, "The name, date and number on the chip (DG1) were altered after the issuer signed them.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
+	{DG13Altered, 11, Refuse, "The Vietnamese personal data on the chip (DG13) was altered after the issuer signed it.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
+	{SecurityObjectInvalid, 12, Refuse, "The issuer's signature over the chip's data does not hold.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
+	{SignerExpired, 13, Refuse, "The certificate that signed this card's data was not valid at the time of this check.", "Check this computer's date and time; if they are right, do not accept this card as verified."},
+	{IssuerUnknown, 14, Unsure, "The card's issuer cannot be checked: no trusted root certificate (CSCA) that belongs to it is loaded.", "Load the issuer's root certificate and read the card again; until then it is neither verified nor forged."},
+	{ChipCopied, 15, Refuse, "The chip could not prove that it is the original: its data was copied from another card.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
+	{PhotoAltered, 18, Refuse, "The photo on the chip (DG2) is not the one that the issuer signed.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
+	{DocumentExpired, 19, Refuse, "The document has expired.", "Ask for a document that is still valid, or check in without a chip."},
+	{DataMismatch, 20, Refuse, "Two signed parts of the chip (DG1 and DG13) hold different numbers.", "Do not accept this card as verified; check in without a chip and tell IT."},
+	{IssuerInvalid, 21, Refuse, "The signer's certificate names a trusted issuer, and that issuer did not sign it.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
+	{SignerRevoked, 22, Refuse, "The certificate that signed this card's data has been revoked.", "Do not accept this card as verified; check in without a chip."},
+	{NotVerified, 23, Unsure, "A check that this site requires was not made.", "Read the card again; if it stays so, check in without a chip."},
+
+	{WrongKey, 16, Input, "The code that was scanned or typed does not belong to this card.", "Check that it is the patient's card; scan again, or type the machine readable lines or the expiry date."},
+	{CardRemoved, 17, Retry, "The card was lifted before reading was finished.", "Put the card back and keep it still; there is no need to scan again."},
+	{AccessRefused, 24, Retry, "The card did not take part in opening its chip.", "Take the card away, put it back and try again; if it stays so, check in without a chip."},
+	{CardUnreadable, 25, Retry, "The card answered with something that is not the data asked for.", "Put the card on the reader again; if it stays so, check in without a chip."},
+	{NoSecurityObject, 26, Refuse, "The chip has no readable proof of its data (EF.SOD).", "Nothing on this chip can be verified: check in without a chip."},
+
+	{BadMRZ, 30, Input, "The machine readable lines are not complete or a check digit is wrong.", "Scan or type the lines on the card's back again."},
+	{BadQR, 31, Input, "The QR code is not that of a citizen card, or a field is missing.", "Scan the QR code on the card again, or type the machine readable lines."},
+	{BadCAN, 32, Input, "The card access number must be six digits.", "Type the number as it is printed on the document."},
+
+	{NoService, 40, System, "The computer's smart card service (PC/SC) is not running.", "Start it: on Linux `systemctl start pcscd`, on Windows the service \"Smart Card\"."},
+	{NoReader, 41, System, "No card reader of that name was found.", "Check the reader's USB cable; `chamthe readers` lists what is there."},
+	{NoCard, 42, Retry, "There is no card on the reader.", "Put the card on the reader."},
+	{ReaderBusy, 43, Retry, "Another program is using the card.", "Close the other program, or take the card away and put it back."},
+	{ReaderHung, 44, System, "The reader stopped answering.", "Unplug the reader and plug it in again."},
+
+	{StoreNewer, 50, System, "The data file was written by a newer version of this program.", "Install that version or a newer one; the file was not touched."},
+	{StoreLocked, 51, System, "The data file is in use by another process.", "End the other chamthe that uses this data directory."},
+	{StoreDamaged, 52, System, "The data file is damaged.", "Keep the file, restore the backup beside it, and tell IT."},
+	{CannotRecord, 53, System, "The visit could not be written to the disk.", "Free disk space; the visit was NOT recorded."},
+	{BadKeyFile, 54, System, "The key that seals the data file cannot be used.", "Restore the key file and its permissions (0600); without it the data cannot be read."},
+
+	{CentralUnreachable, 60, Wait, "The central insurance service cannot be reached.", "Nothing is lost: what was recorded stays in the queue and is sent when the link is back."},
+	{VisitRejected, 61, Refuse, "The central insurance service rejected the visit.", "Look at the reason; correct it and check in again."},
+	{VisitWaiting, 62, Wait, "The visit is recorded and waits for the central service's answer.", "Nothing is lost and nothing needs doing: it is sent when the link is back."},
+
+	{BadTrust, 70, Input, "A file of trusted certificates cannot be read.", "Give DER or PEM certificates of the issuing authority (CSCA)."},
+	{Cancelled, 130, Retry, "The command was interrupted.", "Start it again."},
+}
+
+// All returns what is known about every code. The slice is the caller's.
+func All() []Info { return slices.Clone(infos) }
+
+// About returns what is known about code; an unknown code is [Internal].
+func About(code Code) Info {
+	for _, i := range infos {
+		if i.Code == code {
+			return i
+		}
+	}
+	return infos[0]
+}
+
+// A Fault is a failure with its code. It is an error.
+type Fault struct {
+	Info
+	Detail string // what the program knows beyond the sentence; no personal data
+	Err    error  // the cause, may be nil
+}
+
+// New returns a fault of the given code about err, which may be nil.
+func New(code Code, err error) *Fault {
+	f := &Fault{Info: About(code), Err: err}
+	if err != nil {
+		f.Detail = err.Error()
+	}
+	return f
+}
+
+// Error gives the code and the detail.
+func (f *Fault) Error() string {
+	if f.Detail == "" {
+		return string(f.Code)
+	}
+	return fmt.Sprintf("%s: %s", f.Code, f.Detail)
+}
+
+// Unwrap returns the cause.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// Sentence is the cause and the remedy, for a person.
+func (f *Fault) Sentence() string { return f.Cause + " " + f.Remedy }

@@ -1,0 +1,105 @@
+// Package wire is the JSON that the agent shows to the outside: on standard
+// output with --json, and later over the local API. It is a leaf and knows no
+// protocol. Field names are part of the API and are never renamed.
+package wire
+
+import "encoding/json"
+
+// The verdicts of an [Outcome]. Only VerdictAccepted means that the central
+// service has the visit and believes it.
+const (
+	VerdictAccepted     = "accepted"     // the central service verified the visit and accepted it
+	VerdictRecorded     = "recorded"     // the visit is safe on this computer and waits for the central service
+	VerdictRejected     = "rejected"     // the central service looked at the visit and rejected it
+	VerdictRefused      = "refused"      // a check failed: no visit was recorded
+	VerdictUndetermined = "undetermined" // a check could not tell: no visit was recorded
+	VerdictNotRead      = "not_read"     // the chip was not read to the end: no visit was recorded
+	VerdictVerified     = "verified"     // `read`: everything that the policy requires is successful; nothing was recorded
+	VerdictError        = "error"        // something outside the card went wrong
+)
+
+// An Outcome is one inspection, and the visit that came of it.
+type Outcome struct {
+	Verdict string  `json:"verdict"`
+	Fault   *Fault  `json:"fault"` // null unless something kept the verdict from being the best one
+	Report  *Report `json:"report"`
+	// Person is what the chip says. It is present only if a person was read;
+	// Person.Verified says whether to believe it.
+	Person *Person `json:"person"`
+	// Visit is the signed document exactly as it was recorded; null when none was.
+	Visit    json.RawMessage `json:"visit"`
+	Delivery *Delivery       `json:"delivery"`
+	// TimingsMS is the time of each step in milliseconds; "total" is the time
+	// from the tap to the end, "verified_text" until the text was verified.
+	TimingsMS     map[string]float64 `json:"timings_ms"`
+	Exchanges     int                `json:"exchanges"` // APDUs sent to the chip
+	Bytes         int                `json:"bytes"`     // bytes on the wire, both ways
+	BytesSent     int                `json:"bytes_sent"`
+	BytesReceived int                `json:"bytes_received"`
+}
+
+// A Fault says what went wrong and what to do.
+type Fault struct {
+	Code     string `json:"code"`
+	Kind     string `json:"kind"` // refuse, unsure, retry, input, system, waiting
+	Cause    string `json:"cause"`
+	Remedy   string `json:"remedy"`
+	Detail   string `json:"detail,omitempty"`
+	ExitCode int    `json:"exit_code"`
+}
+
+// A Report has one entry for every check, performed or not.
+type Report struct {
+	Checks     []Check           `json:"checks"`
+	Decision   string            `json:"decision"` // accept, warn, refuse
+	Reasons    []string          `json:"reasons,omitempty"`
+	Access     string            `json:"access,omitempty"` // access protocol and cipher
+	Groups     map[string]string `json:"groups"`           // state of every data group by name
+	Signer     *Signer           `json:"signer,omitempty"`
+	Deviations []string          `json:"deviations,omitempty"`
+}
+
+// A Check is the outcome of one check, in the vocabulary of BSI TR-03135-1.
+type Check struct {
+	ID        string  `json:"id"`
+	Result    string  `json:"result"`
+	Reason    string  `json:"reason,omitempty"`
+	Algorithm string  `json:"algorithm,omitempty"`
+	Millis    float64 `json:"millis,omitempty"`
+}
+
+// A Signer is the document signer certificate that the card names.
+type Signer struct {
+	Country   string `json:"country"`
+	NotBefore string `json:"not_before"` // RFC 3339
+	NotAfter  string `json:"not_after"`
+	// Anchor says where the trusted issuer certificate came from; empty when
+	// there is none.
+	Anchor string `json:"anchor,omitempty"`
+}
+
+// A Person is what the chip says about its holder.
+type Person struct {
+	Verified       bool   `json:"verified"` // a trusted issuer signed exactly this
+	Name           string `json:"name"`     // with tone marks when the chip has them
+	NameMRZ        string `json:"name_mrz"`
+	Number         string `json:"number,omitempty"`
+	DocumentNumber string `json:"document_number"`
+	BirthDate      string `json:"birth_date"` // yyyy-mm-dd; unknown parts are left out
+	Sex            string `json:"sex"`        // male, female, unspecified
+	Nationality    string `json:"nationality"`
+	Expiry         string `json:"expiry,omitempty"` // empty: does not expire
+	Residence      string `json:"residence,omitempty"`
+	Photo          string `json:"photo"` // "image/jpeg 480x640, 14210 bytes", or why there is none
+}
+
+// A Delivery is what became of a visit.
+type Delivery struct {
+	VisitID     string `json:"visit_id"`
+	State       string `json:"state"`                  // queued, stored, accepted, rejected
+	Reason      string `json:"reason,omitempty"`       // of a rejection
+	Assurance   string `json:"assurance,omitempty"`    // what the central service could verify by itself
+	PresentFrom string `json:"present_from,omitempty"` // the chip was present between these two moments
+	PresentTo   string `json:"present_to,omitempty"`
+	Waiting     int    `json:"waiting"` // visits in the queue that have no verdict yet
+}

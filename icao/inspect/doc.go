@@ -1,0 +1,18 @@
+// Package inspect performs the inspection procedure on one chip: access, the
+// document security object, chip authenticity, the verified text, and last the
+// photo. It answers with a [Report]: one entry for every check, in the
+// vocabulary of BSI TR-03135-1 v2.5 (package result).
+//
+// It follows the order of BSI TR-03135-1, 5.6.2: EF.SOD first, then proof that
+// the chip is no copy, then personal data. It judges nothing: which checks a
+// site requires is policy (agent/policy). A check that nobody made stays
+// [result.NotPerformed], and data that the security object does not cover is
+// never the basis of anything.
+//
+// The package is pure: it starts no goroutine, reads no clock and opens no
+// device. Time and randomness are parameters, the chip is an
+// [apdu.Transceiver].
+//
+// Not yet here: chip authentication, EF.CardSecurity, resuming after a torn
+// card.
+package inspect

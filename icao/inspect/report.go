@@ -1,0 +1,226 @@
+package inspect
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/chamthe/chamthe/icao/cms"
+	"github.com/chamthe/chamthe/icao/face"
+	"github.com/chamthe/chamthe/icao/mrz"
+	"github.com/chamthe/chamthe/icao/result"
+	"github.com/chamthe/chamthe/icao/vn"
+)
+
+// ID names a check. The set is closed; a [Report] holds each one once.
+type ID string
+
+// The checks, in the order in which a report lists them.
+const (
+	AccessControl  ID = "access_control"  // BAC or PACE opened the chip with the key given
+	SODSignature   ID = "sod_signature"   // the signer's signature over EF.SOD holds
+	SignerValidity ID = "signer_validity" // signer and issuer certificates were valid at the time of inspection
+	TrustChain     ID = "trust_chain"     // the signer is certified by a trusted CSCA
+	Revocation     ID = "revocation"      // the signer is not on a revocation list
+	IssuingState   ID = "issuing_state"   // the state that DG1 names is the one that signed
+	DG1Integrity   ID = "dg1_integrity"   // DG1 is what was signed
+	DG13Integrity  ID = "dg13_integrity"  // DG13 is what was signed
+	DG15Integrity  ID = "dg15_integrity"  // the active authentication key is what was signed
+	DG2Integrity   ID = "dg2_integrity"   // the photo is what was signed
+	// PassiveAuthentication is the checks above from SODSignature on, as one
+	// (Doc 9303-11, 5.1): signature, chain, and the hash of every group read.
+	PassiveAuthentication ID = "passive_authentication"
+	ActiveAuthentication  ID = "active_authentication" // the chip holds the private key that belongs to DG15
+	ChipAuthenticity      ID = "chip_authenticity"     // any covered protocol proved that the chip is no copy (TR-03135-1, 5.6.4.1)
+	DataConsistency       ID = "data_consistency"      // DG1 and DG13 speak of the same person
+	DocumentValidity      ID = "document_validity"     // the document had not expired at the time of inspection
+)
+
+// IDs returns every check in the order of a report.
+func IDs() []ID {
+	return []ID{
+		AccessControl, SODSignature, SignerValidity, TrustChain, Revocation, IssuingState,
+		DG1Integrity, DG13Integrity, DG15Integrity, DG2Integrity, PassiveAuthentication,
+		ActiveAuthentication, ChipAuthenticity, DataConsistency, DocumentValidity,
+	}
+}
+
+// Reasons that this package gives; passiveauth and activeauth add theirs.
+const (
+	ReasonWrongKey       result.Reason = "wrong_key"         // the chip refused every key candidate
+	ReasonRefused        result.Reason = "access_refused"    // the chip refused the access protocol itself
+	ReasonInterrupted    result.Reason = "interrupted"       // the chip went away or broke off during this check
+	ReasonAbsent         result.Reason = "file_absent"       // the chip does not have the file
+	ReasonDenied         result.Reason = "file_denied"       // the chip refuses to hand out the file
+	ReasonUnreadable     result.Reason = "file_unreadable"   // the chip answered, but not with the file
+	ReasonMalformed      result.Reason = "file_malformed"    // the file is there and cannot be understood
+	ReasonFormat         result.Reason = "picture_format"    // the photo is in a record format that is not read
+	ReasonNotCovered     result.Reason = "not_covered"       // the security object has no hash of this file
+	ReasonKeyNotCovered  result.Reason = "key_not_covered"   // the chip proved possession of a key that nobody signed
+	ReasonKeyAltered     result.Reason = "key_altered"       // the public key is not the one that was signed
+	ReasonNumberMismatch result.Reason = "number_mismatch"   // DG1 and DG13 hold different document or person numbers
+	ReasonExpired        result.Reason = "document_expired"  // the expiry date is past
+	ReasonNoExpiry       result.Reason = "expiry_unreadable" // the expiry date cannot be understood
+)
+
+// Check is one line of a report.
+type Check struct {
+	ID ID `json:"id"`
+	result.Check
+	// Millis is how long the check took, exchanges included, in milliseconds;
+	// zero when [Config.Now] was nil or the check was part of another.
+	Millis float64 `json:"millis,omitempty"`
+}
+
+// GroupState says what became of one elementary file.
+type GroupState uint8
+
+// The states of a file. The zero value is a file that nobody asked for.
+const (
+	NotRequested GroupState = iota
+	Read                    // read completely
+	Absent                  // the chip does not have it
+	Denied                  // the chip refuses it (DG3 and DG4 always are)
+	Unreadable              // a fault while reading
+)
+
+var groupStates = [...]string{"not_requested", "read", "absent", "denied", "unreadable"}
+
+// String returns the state's name.
+func (s GroupState) String() string {
+	if int(s) < len(groupStates) {
+		return groupStates[s]
+	}
+	return fmt.Sprintf("inspect.GroupState(%d)", uint8(s))
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (s GroupState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Evidence is what another party needs to repeat the judgement later: the
+// files as they were read, and the chip's signature. It is personal data.
+type Evidence struct {
+	SOD, DG1, DG15 []byte
+	// Challenge is RND.IFD of active authentication and Signature the chip's
+	// answer; nil when active authentication was not performed.
+	Challenge []byte
+	Signature []byte
+}
+
+// Report is the outcome of one inspection. It belongs to the caller of [Run],
+// is not safe for concurrent use, and holds personal data: never log it.
+type Report struct {
+	At     time.Time // the time of inspection that the caller gave
+	Access string    // access protocol and cipher: "BAC 3DES"; empty when the chip did not open
+	Key    int       // index of the key candidate that opened the chip; -1 when none did
+
+	// Groups has a state for EF.COM's and EF.SOD's data groups by number, as far
+	// as they were looked at or are listed in the security object.
+	Groups map[int]GroupState
+
+	MRZ   *mrz.MRZ    // DG1 as read; nil when it was not. See [Report.TextVerified].
+	DG13  *vn.DG13    // DG13 as read, if the document has a Vietnamese one
+	Photo *face.Image // the first face of DG2, not decoded
+	// PhotoNote says why there is no photo, empty when there is one or it was not wanted.
+	PhotoNote result.Reason
+
+	// Signer is the document signer certificate that the security object names;
+	// Issuer names the trust anchor it chains to.
+	Signer       *cms.Certificate
+	IssuerSource string // where the trust anchor came from
+	Deviations   []string
+
+	Evidence Evidence
+
+	Exchanges      int // APDUs sent
+	Sent, Received int // bytes, both with headers and status words
+
+	checks map[ID]*Check
+}
+
+// Checks returns a copy of every check in the order of [IDs], each once,
+// performed or not.
+func (r *Report) Checks() []Check {
+	out := make([]Check, 0, len(r.checks))
+	for _, id := range IDs() {
+		out = append(out, r.check(id))
+	}
+	return out
+}
+
+// Check returns one check's outcome. A nil report has performed nothing.
+func (r *Report) Check(id ID) result.Check { return r.check(id).Check }
+
+func (r *Report) check(id ID) Check {
+	if r != nil {
+		if c, ok := r.checks[id]; ok {
+			return *c
+		}
+	}
+	return Check{ID: id}
+}
+
+func (r *Report) set(id ID, c result.Check) {
+	if r.checks == nil {
+		r.checks = make(map[ID]*Check)
+	}
+	if old, ok := r.checks[id]; ok {
+		old.Check = c
+		return
+	}
+	r.checks[id] = &Check{ID: id, Check: c}
+}
+
+// GenuineIDs are the checks that make a document's data trustworthy (passive
+// authentication): all of them must be Successful before the text of the chip
+// may be shown as verified.
+func GenuineIDs() []ID {
+	return []ID{AccessControl, SODSignature, SignerValidity, TrustChain, IssuingState, DG1Integrity}
+}
+
+// TextVerified reports whether the person's text data ([Report.MRZ], and
+// [Report.DG13] when it was read) is what a trusted issuer signed. It says
+// nothing about whether the chip is a copy.
+func (r *Report) TextVerified() bool {
+	if r == nil || r.MRZ == nil || r.Err(GenuineIDs()...) != nil {
+		return false
+	}
+	return r.DG13 == nil || r.Check(DG13Integrity).Value == result.Successful
+}
+
+// CheckError reports the first required check that was not successful.
+type CheckError struct {
+	ID    ID
+	Check result.Check
+}
+
+// Error names the check, its value and its reason; it holds no personal data.
+func (e *CheckError) Error() string {
+	if e.Check.Reason == "" {
+		return fmt.Sprintf("inspect: %s %s", e.ID, e.Check.Value)
+	}
+	return fmt.Sprintf("inspect: %s %s: %s", e.ID, e.Check.Value, e.Check.Reason)
+}
+
+// Err returns nil only if every required check is Successful, else a
+// [*CheckError] for the worst of them: one that failed before one that cannot
+// tell. Without arguments it requires [GenuineIDs], [PassiveAuthentication] and
+// [ChipAuthenticity].
+func (r *Report) Err(required ...ID) error {
+	if len(required) == 0 {
+		required = append(GenuineIDs(), PassiveAuthentication, ChipAuthenticity)
+	}
+	var first *CheckError
+	for _, id := range required {
+		c := r.Check(id)
+		if c.Value == result.Successful {
+			continue
+		}
+		if first == nil || (c.Value == result.Failed && first.Check.Value != result.Failed) {
+			first = &CheckError{ID: id, Check: c}
+		}
+	}
+	if first == nil {
+		return nil
+	}
+	return first
+}

@@ -1,0 +1,535 @@
+package inspect
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/chamthe/chamthe/icao/activeauth"
+	"github.com/chamthe/chamthe/icao/apdu"
+	"github.com/chamthe/chamthe/icao/face"
+	"github.com/chamthe/chamthe/icao/lds"
+	"github.com/chamthe/chamthe/icao/mrz"
+	"github.com/chamthe/chamthe/icao/passiveauth"
+	"github.com/chamthe/chamthe/icao/result"
+	"github.com/chamthe/chamthe/icao/sm"
+	"github.com/chamthe/chamthe/icao/trust"
+	"github.com/chamthe/chamthe/icao/vn"
+)
+
+// Sentinels of [Run]. Each is wrapped in a [*StepError].
+var (
+	// ErrNoAccess means that the caller gave no key candidate and no CAN.
+	ErrNoAccess = errors.New("inspect: no access key given")
+	// ErrWrongKey means that the chip refused every candidate. A status word
+	// with a number of tries left (63Cx) stays reachable with errors.As.
+	ErrWrongKey = errors.New("inspect: the chip refused the access key")
+	// ErrAccess means that the chip did not run the access protocol properly.
+	ErrAccess = errors.New("inspect: access protocol broken off")
+	// ErrNoSecurityObject means that EF.SOD is absent, refused or malformed:
+	// nothing on this chip can be verified.
+	ErrNoSecurityObject = errors.New("inspect: no usable document security object")
+	// ErrInterrupted means that the chip or the secure channel was lost in the
+	// middle; the cause is wrapped beside it.
+	ErrInterrupted = errors.New("inspect: reading was interrupted")
+	// ErrNoData means that DG1 could not be read or understood.
+	ErrNoData = errors.New("inspect: the chip did not hand out its data")
+)
+
+// A Step is a stage of the procedure, for progress and in errors.
+type Step string
+
+// The steps in their order.
+const (
+	StepAccess       Step = "access"
+	StepSOD          Step = "ef_sod"
+	StepAuthenticity Step = "active_authentication"
+	StepDG1          Step = "dg1"
+	StepDG13         Step = "dg13"
+	StepVerify       Step = "passive_authentication"
+	StepPhoto        Step = "dg2"
+)
+
+// A StepError says in which step an inspection ended early.
+type StepError struct {
+	Step Step
+	Err  error
+}
+
+// Error names the step; it holds no card data.
+func (e *StepError) Error() string { return string(e.Step) + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StepError) Unwrap() error { return e.Err }
+
+// Access is what opens the chip: keys from the MRZ, best candidate first, or
+// the card access number printed on the document, or both (PACE prefers the CAN).
+type Access struct {
+	Keys []mrz.Key
+	CAN  string
+}
+
+// maxCandidates bounds how many keys are tried on one chip: some chips slow
+// down with every failure (Doc 9303-11, 4.3), and a site never has more.
+const maxCandidates = 6
+
+// An Event tells a caller how far an inspection is. It is delivered from the
+// goroutine that called [Run], between two exchanges, and must be handled at once.
+type Event struct {
+	Step    Step
+	Done    bool          // false: the step begins; true: it is over
+	Elapsed time.Duration // since the step began; zero when it begins or without [Config.Now]
+	// Report is set when StepVerify is done: the text is as verified as it will
+	// be, and the photo is still to come. It must not be kept or changed.
+	Report *Report
+}
+
+// A Resetter is a transceiver that can power the chip down and up again. An
+// inspection needs one only to fall back from PACE to BAC.
+type Resetter interface {
+	Reset(ctx context.Context) error
+}
+
+// Config says how to inspect. At is required; everything else has a meaning as
+// its zero value.
+type Config struct {
+	At    time.Time   // time of inspection, for every validity
+	Trust *trust.Pool // anchors; nil means none, and a trust chain stays undetermined
+
+	// Challenge is RND.IFD of active authentication; nil draws it from Rand.
+	// A visit binds it (sync/contract).
+	Challenge *[8]byte
+	Rand      io.Reader // nil: crypto/rand
+
+	// Photo says whether DG2 is wanted.
+	Photo bool
+	// ProbeUncovered also asks for a DG15 that the security object does not
+	// list: one exchange more, for a diagnosis that says what is wrong with a
+	// document. It can never make a check successful.
+	ProbeUncovered bool
+	// FallBackToBAC permits BAC after PACE was offered and failed; the chip is
+	// reset first and the report says so. Without it a failed PACE is final.
+	FallBackToBAC bool
+
+	Now      func() time.Time // a monotonic clock for timings; nil: no timings
+	Progress func(Event)      // nil: nobody listens
+	MaxNe    int              // largest Ne of a READ BINARY before protection; 0: 256
+}
+
+// Run inspects the chip behind t. It returns a report whatever happens, with
+// the checks that were not reached left as not performed or aborted, and an
+// error only when the procedure could not go to its end: a [*StepError] around
+// one of the sentinels. An error is never the way in which a check fails: a
+// forged document gives a nil error and failed checks.
+//
+// ctx is looked at before every exchange. Run uses t from the calling goroutine
+// only and leaves the chip's session open; the caller owns t.
+func Run(ctx context.Context, t apdu.Transceiver, access Access, cfg *Config) (*Report, error) {
+	if cfg == nil || cfg.At.IsZero() {
+		return &Report{Key: -1}, errors.New("inspect: no time of inspection given")
+	}
+	in := &inspection{
+		cfg:    *cfg,
+		access: access,
+		meter:  meter{t: t},
+		r:      &Report{At: cfg.At, Key: -1, Groups: make(map[int]GroupState)},
+		files:  make(map[int][]byte),
+	}
+	if in.cfg.Rand == nil {
+		in.cfg.Rand = rand.Reader
+	}
+	in.resetter, _ = t.(Resetter)
+	err := in.run(ctx)
+	in.r.Exchanges, in.r.Sent, in.r.Received = in.meter.exchanges, in.meter.sent, in.meter.received
+	return in.r, err
+}
+
+// inspection is the state of one Run.
+type inspection struct {
+	cfg      Config
+	access   Access
+	meter    meter
+	resetter Resetter
+	r        *Report
+
+	began   time.Time
+	ch      *sm.Channel
+	read    lds.ReadOptions
+	learned lds.Learned
+
+	sod   *lds.SOD
+	files map[int][]byte // data groups as read, by number
+}
+
+func (in *inspection) run(ctx context.Context) error {
+	in.read.MaxNe = in.cfg.MaxNe
+	in.read.Learned = &in.learned
+	steps := []struct {
+		step Step
+		do   func(context.Context) error
+		// aborts names the checks that stay unanswered when this step breaks off.
+		aborts []ID
+	}{
+		{StepAccess, in.open, []ID{AccessControl}},
+		{StepSOD, in.securityObject, []ID{SODSignature, SignerValidity, TrustChain, Revocation}},
+		{StepAuthenticity, in.authenticity, []ID{ActiveAuthentication, ChipAuthenticity}},
+		{StepDG1, in.dg1, []ID{DG1Integrity}},
+		{StepDG13, in.dg13, []ID{DG13Integrity}},
+		{StepVerify, in.verify, []ID{PassiveAuthentication}},
+		{StepPhoto, in.photo, []ID{DG2Integrity}},
+	}
+	for _, s := range steps {
+		if s.step == StepPhoto && !in.cfg.Photo {
+			continue
+		}
+		if s.step == StepDG13 && !in.covers(13) {
+			in.r.set(DG13Integrity, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
+			continue
+		}
+		in.begin(s.step)
+		err := s.do(ctx)
+		if err != nil {
+			for _, id := range s.aborts {
+				if in.r.Check(id).Value == result.NotPerformed {
+					in.r.set(id, result.Check{Value: result.Aborted, Reason: ReasonInterrupted})
+				}
+			}
+		}
+		in.end(s.step, s.aborts)
+		if err != nil {
+			return &StepError{Step: s.step, Err: err}
+		}
+	}
+	return nil
+}
+
+func (in *inspection) begin(s Step) {
+	if in.cfg.Now != nil {
+		in.began = in.cfg.Now()
+	}
+	if in.cfg.Progress != nil {
+		in.cfg.Progress(Event{Step: s})
+	}
+}
+
+func (in *inspection) end(s Step, ids []ID) {
+	var took time.Duration
+	if in.cfg.Now != nil {
+		took = in.cfg.Now().Sub(in.began)
+		if len(ids) > 0 {
+			if c, ok := in.r.checks[ids[0]]; ok {
+				c.Millis = float64(took.Microseconds()) / 1000
+			}
+		}
+	}
+	if in.cfg.Progress != nil {
+		e := Event{Step: s, Done: true, Elapsed: took}
+		if s == StepVerify {
+			e.Report = in.r
+		}
+		in.cfg.Progress(e)
+	}
+}
+
+// securityObject reads EF.SOD. Without it nothing can be verified, so its
+// absence ends the procedure.
+func (in *inspection) securityObject(ctx context.Context) error {
+	b, state, err := in.file(ctx, lds.EFSOD)
+	if err != nil {
+		return err
+	}
+	if state != Read {
+		in.r.set(SODSignature, result.Check{Value: result.Failed, Reason: stateReason(state)})
+		return fmt.Errorf("%w: %s", ErrNoSecurityObject, state)
+	}
+	in.r.Evidence.SOD = b
+	sod, err := lds.ParseSOD(b)
+	if err != nil {
+		in.r.set(SODSignature, result.Fail(ReasonMalformed))
+		return fmt.Errorf("%w: %w", ErrNoSecurityObject, err)
+	}
+	in.sod = sod
+	for dg := range sod.Object.Hashes {
+		in.r.Groups[dg] = NotRequested
+	}
+	return nil
+}
+
+// authenticity reads DG15 and lets the chip sign a challenge (Doc 9303-11, 6.1).
+// The signature proves something only if the key is the one that was signed:
+// a DG15 that the security object does not cover may belong to anybody.
+func (in *inspection) authenticity(ctx context.Context) error {
+	covered := in.covers(15)
+	if !covered && !in.cfg.ProbeUncovered {
+		in.r.set(ActiveAuthentication, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
+		in.r.set(ChipAuthenticity, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
+		return nil
+	}
+	b, state, err := in.group(ctx, 15)
+	if err != nil {
+		return err
+	}
+	if state != Read {
+		c := result.Check{Value: result.NotSupported, Reason: ReasonAbsent}
+		if covered {
+			// The issuer signed a key that this chip does not show: a copy that
+			// wants to be taken for a document without active authentication.
+			c = result.Fail(stateReason(state))
+			in.r.set(DG15Integrity, result.Fail(stateReason(state)))
+		}
+		in.r.set(ActiveAuthentication, c)
+		in.r.set(ChipAuthenticity, c)
+		return nil
+	}
+	in.r.Evidence.DG15 = b
+
+	var rndIFD [8]byte
+	if in.cfg.Challenge != nil {
+		rndIFD = *in.cfg.Challenge
+	} else if _, err := io.ReadFull(in.cfg.Rand, rndIFD[:]); err != nil {
+		return fmt.Errorf("inspect: draw RND.IFD: %w", err)
+	}
+	auth, err := in.activeAuthentication(ctx, b, rndIFD)
+	if err != nil {
+		return err
+	}
+	if !covered {
+		// The chip may well hold this key; nobody says that the document does.
+		if auth.Value == result.Successful {
+			auth = result.Check{Value: result.Undetermined, Reason: ReasonKeyNotCovered, Algorithm: auth.Algorithm}
+		}
+		in.r.set(DG15Integrity, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
+		in.r.set(ActiveAuthentication, auth)
+		in.r.set(ChipAuthenticity, result.Check{Value: result.NotSupported, Reason: ReasonKeyNotCovered})
+		return nil
+	}
+	integrity := passiveauth.CheckGroup(in.sod, 15, b)
+	in.r.set(DG15Integrity, integrity)
+	in.r.set(ActiveAuthentication, auth)
+	if auth.Value == result.Successful && integrity.Value != result.Successful {
+		auth = result.Fail(ReasonKeyAltered)
+	}
+	in.r.set(ChipAuthenticity, auth)
+	return nil
+}
+
+// activeAuthentication returns what the chip's answer is worth for the key in
+// dg15, whoever signed that key. The error is set only if the chip was lost.
+func (in *inspection) activeAuthentication(ctx context.Context, dg15 []byte, rndIFD [8]byte) (result.Check, error) {
+	key, err := lds.ParseDG15(dg15)
+	if err != nil {
+		return result.Fail(ReasonMalformed), nil
+	}
+	res, err := activeauth.Authenticate(ctx, in.ch, key, rndIFD, &activeauth.Options{MaxNe: in.cfg.MaxNe})
+	if len(res.Signature) > 0 {
+		in.r.Evidence.Challenge = rndIFD[:]
+		in.r.Evidence.Signature = res.Signature
+	}
+	if err != nil && in.lost(err) {
+		return result.Check{}, fmt.Errorf("%w: %w", ErrInterrupted, err)
+	}
+	return activeauth.Check(res.Algorithm, err), nil
+}
+
+func (in *inspection) dg1(ctx context.Context) error {
+	b, state, err := in.group(ctx, 1)
+	if err != nil {
+		return err
+	}
+	if state != Read {
+		in.r.set(DG1Integrity, result.Fail(stateReason(state)))
+		return fmt.Errorf("%w: DG1 %s", ErrNoData, state)
+	}
+	in.r.Evidence.DG1 = b
+	in.r.set(DG1Integrity, passiveauth.CheckGroup(in.sod, 1, b))
+	m, err := lds.ParseDG1(b)
+	if err != nil {
+		// The bytes may be what was signed; they still tell nobody who this is.
+		if in.r.Check(DG1Integrity).Value == result.Successful {
+			in.r.set(DG1Integrity, result.Fail(ReasonMalformed))
+		}
+		return fmt.Errorf("%w: %w", ErrNoData, err)
+	}
+	in.r.MRZ = &m
+	in.r.set(DocumentValidity, documentValidity(m, in.cfg.At))
+	return nil
+}
+
+// dg13 reads the domestic data. Cards differ in it, and newer ones may
+// encrypt it, so a DG13 that cannot be understood never ends the inspection.
+func (in *inspection) dg13(ctx context.Context) error {
+	b, state, err := in.group(ctx, 13)
+	if err != nil {
+		return err
+	}
+	if state != Read {
+		in.r.set(DG13Integrity, result.Check{Value: result.NotSupported, Reason: stateReason(state)})
+		return nil
+	}
+	in.r.set(DG13Integrity, passiveauth.CheckGroup(in.sod, 13, b))
+	d, err := vn.ParseDG13(b)
+	if err != nil {
+		in.r.Deviations = append(in.r.Deviations, "DG13 is not in the known layout")
+		in.r.set(DataConsistency, result.Unknown(ReasonMalformed))
+		return nil
+	}
+	in.r.DG13 = &d
+	in.r.set(DataConsistency, consistency(in.r.MRZ, &d))
+	return nil
+}
+
+// verify is passive authentication of what has been read: host work only.
+func (in *inspection) verify(context.Context) error {
+	// A group that the security object does not cover was read for diagnosis
+	// only; nothing of it is used, so it must not fail the whole.
+	used := make(map[int][]byte, len(in.files))
+	for dg, b := range in.files {
+		if in.covers(dg) {
+			used[dg] = b
+		}
+	}
+	res := passiveauth.Verify(in.sod, used, in.cfg.Trust, in.cfg.At)
+	in.r.set(SODSignature, res.Signature)
+	in.r.set(SignerValidity, res.SignerValidity)
+	in.r.set(TrustChain, res.Chain)
+	in.r.set(Revocation, res.Revocation)
+	in.r.set(IssuingState, res.IssuingState)
+	in.r.Signer = res.Signer
+	if res.Anchor != nil {
+		in.r.IssuerSource = res.Anchor.Source
+	}
+	in.r.Deviations = append(in.r.Deviations, res.Deviations...)
+	in.aggregate()
+	return nil
+}
+
+// aggregate puts passive authentication together from its parts. Files that
+// the document does not have do not count; one that was signed and differs does.
+func (in *inspection) aggregate() {
+	parts := []result.Check{in.r.Check(SODSignature), in.r.Check(SignerValidity), in.r.Check(TrustChain), in.r.Check(IssuingState)}
+	if c := in.r.Check(Revocation); c.Value == result.Failed {
+		parts = append(parts, c)
+	}
+	for _, id := range []ID{DG1Integrity, DG13Integrity, DG15Integrity, DG2Integrity} {
+		c := in.r.Check(id)
+		if id != DG1Integrity && (c.Value == result.NotSupported || c.Value == result.NotPerformed) {
+			continue
+		}
+		parts = append(parts, c)
+	}
+	c := result.Worst(parts...)
+	if c.Value == result.Successful {
+		c.Algorithm = in.r.Check(SODSignature).Algorithm
+	}
+	in.r.set(PassiveAuthentication, c)
+}
+
+// photo reads DG2, last because it is large. It never fails the inspection,
+// except that a chip which is taken away ends it.
+func (in *inspection) photo(ctx context.Context) error {
+	b, state, err := in.group(ctx, 2)
+	if err != nil {
+		in.r.PhotoNote = ReasonInterrupted
+		return err
+	}
+	if state != Read {
+		in.r.PhotoNote = stateReason(state)
+		in.r.set(DG2Integrity, result.Check{Value: result.NotSupported, Reason: stateReason(state)})
+		return nil
+	}
+	c := passiveauth.CheckGroup(in.sod, 2, b)
+	in.r.set(DG2Integrity, c)
+	in.aggregate()
+	if c.Value != result.Successful {
+		// A picture that nobody signed is not shown: it could be anybody's.
+		in.r.PhotoNote = c.Reason
+		return nil
+	}
+	d, err := lds.ParseDG2(b)
+	img, ok := d.Portrait()
+	switch {
+	case errors.Is(err, face.ErrFormat):
+		in.r.PhotoNote = ReasonFormat
+	case err != nil || !ok:
+		in.r.PhotoNote = ReasonMalformed
+	default:
+		in.r.Photo = &img
+	}
+	return nil
+}
+
+// covers reports whether the security object has a hash of a data group.
+func (in *inspection) covers(dg int) bool {
+	_, ok := in.sod.Object.Hashes[dg]
+	return ok
+}
+
+// group reads a data group and remembers it for passive authentication.
+func (in *inspection) group(ctx context.Context, dg int) ([]byte, GroupState, error) {
+	f, _ := lds.DataGroup(dg)
+	b, state, err := in.file(ctx, f)
+	in.r.Groups[dg] = state
+	if state == Read {
+		in.files[dg] = b
+	}
+	return b, state, err
+}
+
+// file reads one elementary file. A refusal is a state; the error is set only
+// when the chip or the channel was lost.
+func (in *inspection) file(ctx context.Context, f lds.File) ([]byte, GroupState, error) {
+	b, err := lds.ReadFile(ctx, in.ch, f, &in.read)
+	switch {
+	case err == nil:
+		return b, Read, nil
+	case in.lost(err):
+		return nil, Unreadable, fmt.Errorf("%w: %w", ErrInterrupted, err)
+	case errors.Is(err, lds.ErrNoFile):
+		return nil, Absent, nil
+	case errors.Is(err, lds.ErrAccessDenied):
+		return nil, Denied, nil
+	default:
+		return nil, Unreadable, nil
+	}
+}
+
+// lost reports whether err means that the chip, the channel to it or the
+// caller's patience is gone, as opposed to an answer that we do not like.
+func (in *inspection) lost(err error) bool {
+	return in.meter.err != nil || errors.Is(err, sm.ErrBroken) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func stateReason(s GroupState) result.Reason {
+	switch s {
+	case Absent:
+		return ReasonAbsent
+	case Denied:
+		return ReasonDenied
+	default:
+		return ReasonUnreadable
+	}
+}
+
+// meter counts what goes over the wire and remembers that the wire broke.
+type meter struct {
+	t              apdu.Transceiver
+	exchanges      int
+	sent, received int
+	err            error
+}
+
+// Transmit implements [apdu.Transceiver].
+func (m *meter) Transmit(ctx context.Context, cmd []byte) ([]byte, error) {
+	m.exchanges++
+	m.sent += len(cmd)
+	resp, err := m.t.Transmit(ctx, cmd)
+	m.received += len(resp)
+	if err != nil {
+		m.err = err
+	}
+	return resp, err
+}
