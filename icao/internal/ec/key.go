@@ -99,14 +99,14 @@ func (k *PrivateKey) ECDH(p *Point) ([]byte, error) {
 const redacted = "[redacted]"
 
 // String returns "[redacted]".
-func (k *PrivateKey) String() string { return redacted }
+func (k PrivateKey) String() string { return redacted }
 
 // GoString returns "[redacted]".
-func (k *PrivateKey) GoString() string { return redacted }
+func (k PrivateKey) GoString() string { return redacted }
 
 // Format writes "[redacted]" for every verb, the numeric ones included, which
 // would otherwise print the fields.
-func (k *PrivateKey) Format(s fmt.State, _ rune) { io.WriteString(s, redacted) }
+func (k PrivateKey) Format(s fmt.State, _ rune) { io.WriteString(s, redacted) }
 
 // MarshalText returns "[redacted]", for encoders that look no further.
-func (k *PrivateKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (k PrivateKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
