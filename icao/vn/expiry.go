@@ -21,9 +21,10 @@ const renewalYears = 2
 //
 // The law gives one: the first birthday in the list that is still to come, or
 // the one after it if the card was issued in the last two years before. The
-// others are for what the law leaves to its clerks: a card issued in those two
-// years whose date was not moved on, and people born on 29 February, whose
-// birthday in other years may be taken for the 28th or for 1 March.
+// others are for what clerks do: a card issued in those two years whose date
+// was not moved on, one issued before them whose date was, and people born on
+// 29 February, whose birthday in other years may be taken for the 28th or for
+// 1 March.
 //
 // Each candidate that is tried and wrong is a failed authentication, after
 // which a chip may take longer to answer.
@@ -31,19 +32,18 @@ func ExpiryCandidates(birth, issue Date) []string {
 	if !birth.Full() || !issue.Full() || !birth.valid() || !issue.valid() || issue.Before(birth) {
 		return nil
 	}
-	var dates []string
 	for i, age := range changeAges {
 		at := birthday(birth, age)
 		if !issue.Before(at) {
 			continue // that birthday is past
 		}
 		early := Date{Year: at.Year - renewalYears, Month: at.Month, Day: at.Day}
-		if issue.Before(early) {
-			return append(dates, expiries(birth, age)...)
-		}
 		next := []string{NoExpiry}
 		if i+1 < len(changeAges) {
 			next = expiries(birth, changeAges[i+1])
+		}
+		if issue.Before(early) {
+			return append(expiries(birth, age), next[0])
 		}
 		return append(next, expiries(birth, age)[0])
 	}
