@@ -73,7 +73,7 @@ func verifyECDSA(key *ec.Point, rndIFD [8]byte, signature []byte, oid string) (s
 	return "", ErrSignature
 }
 
-// readPlain splits r || s, each of the length of the order (TR-03111, 5.2.1).
+// readPlain splits r || s, each of the length of the order (TR-03111, plain format).
 func readPlain(signature []byte, size int) (r, s []byte, ok bool) {
 	in := tlv.String(signature)
 	ok = in.ReadBytes(&r, size) && in.ReadBytes(&s, size) && in.Empty()
