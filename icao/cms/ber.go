@@ -35,7 +35,8 @@ func toDER(in []byte) (out []byte, deviations []string, err error) {
 }
 
 // isDefinite reports whether every element in s has a definite, minimal length
-// and no OCTET STRING is constructed. It says no to anything malformed.
+// and no OCTET STRING is constructed. It says no to anything malformed, and to
+// the end-of-contents marker, which belongs to indefinite lengths.
 func isDefinite(s cryptobyte.String, depth int) bool {
 	if depth > maxDepth {
 		return false
@@ -43,7 +44,7 @@ func isDefinite(s cryptobyte.String, depth int) bool {
 	for !s.Empty() {
 		var h header
 		var content []byte
-		if !readHeader(&s, &h) || h.indefinite || !h.minimal || h.tag == constructedOctetString || !s.ReadBytes(&content, h.length) {
+		if !readHeader(&s, &h) || h.indefinite || !h.minimal || h.tag == 0 || h.tag == constructedOctetString || !s.ReadBytes(&content, h.length) {
 			return false
 		}
 		if h.constructed() && !isDefinite(content, depth+1) {

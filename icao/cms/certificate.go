@@ -170,8 +170,9 @@ func (c *Certificate) parseTBS(tbs cryptobyte.String) (signature algorithmID, er
 	}
 
 	for _, tag := range []asn1.Tag{implicit1, implicit2} {
+		var id cryptobyte.String
 		var present bool
-		if !tbs.ReadOptionalASN1(nil, &present, tag) {
+		if !tbs.ReadOptionalASN1(&id, &present, tag) {
 			return signature, errors.New("cms: malformed unique identifier")
 		}
 		if present {

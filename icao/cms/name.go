@@ -2,6 +2,7 @@ package cms
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -129,32 +130,26 @@ func (n Name) String() string {
 // spaces (RFC 5280, 7.1). Documents exist whose SignerInfo writes the issuer
 // with another string type than the certificate.
 func (n Name) Equal(other Name) bool {
-	if bytes.Equal(n.Raw, other.Raw) {
-		return true
-	}
-	if len(n.attributes) == 0 || len(n.attributes) != len(other.attributes) {
-		return false
-	}
-	for i, a := range n.attributes {
-		b := other.attributes[i]
-		if a.oid != b.oid || a.first != b.first || !strings.EqualFold(collapse(a.value), collapse(b.value)) {
-			return false
-		}
-	}
-	return true
+	return bytes.Equal(n.Raw, other.Raw) || n.Key() == other.Key()
 }
 
-// Key returns a text that is the same for names that are [Name.Equal]: the key
-// of a look-up by name.
+// Key returns a text that is the same exactly for names that are [Name.Equal]:
+// the key of a look-up by name.
 func (n Name) Key() string {
 	var b strings.Builder
 	for _, a := range n.attributes {
-		if a.first {
-			b.WriteByte(0)
-		}
-		b.WriteString(a.oid + "\x01" + strings.ToLower(strings.ToUpper(collapse(a.value))) + "\x02")
+		value := strings.Map(fold, strings.Join(strings.Fields(a.value), " "))
+		// Lengths instead of separators: a value may hold any character.
+		fmt.Fprintf(&b, "%t %s %d:%s", a.first, a.oid, len(value), value)
 	}
 	return b.String()
 }
 
-func collapse(s string) string { return strings.Join(strings.Fields(s), " ") }
+// fold returns the least of the characters that differ from r in case alone.
+func fold(r rune) rune {
+	least := r
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		least = min(least, f)
+	}
+	return least
+}

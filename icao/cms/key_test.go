@@ -1,0 +1,276 @@
+package cms_test
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"math/big"
+	"slices"
+	"testing"
+
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/chamthe/chamthe/icao/cms"
+	"github.com/chamthe/chamthe/icao/cms/cmstest"
+	"github.com/chamthe/chamthe/icao/internal/ec"
+)
+
+func TestParsePublicKey(t *testing.T) {
+	n := cmstest.RSA(t, "a", 2048).RSA.N
+	odd := func(bits uint) *big.Int { return new(big.Int).SetBit(big.NewInt(1), int(bits)-1, 1) }
+	c := ec.ByName("brainpoolP256r1")
+	g := slices.Concat([]byte{4}, c.Gx(), c.Gy())
+	one := func(b []byte) []byte { // the same with its last bit turned
+		b = slices.Clone(b)
+		b[len(b)-1] ^= 1
+		return b
+	}
+	double, err := c.ScalarBaseMult([]byte{2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaSPKI := func(oid string, params []byte, n *big.Int, e int64) []byte {
+		return cmstest.Build(t, func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				cmstest.AddAlgorithm(b, oid, params)
+				b.AddASN1BitString(cmstest.Build(t, func(b *cryptobyte.Builder) {
+					b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddASN1BigInt(n)
+						b.AddASN1Int64(e)
+					})
+				}))
+			})
+		})
+	}
+	const rsaOID = "1.2.840.113549.1.1.1"
+	null := []byte{5, 0}
+
+	const malformed = "malformed"
+	tests := []struct {
+		name string
+		spki []byte
+		want string // name of the key, "malformed", or "" for unsupported
+		dev  []string
+	}{
+		{"RSA", rsaSPKI(rsaOID, null, n, 65537), "RSA-2048", nil},
+		{"RSA without parameters", rsaSPKI(rsaOID, nil, n, 65537), "RSA-2048", []string{cms.DevRSAParametersMissing}},
+		{"RSA exponent 3", rsaSPKI(rsaOID, null, n, 3), "RSA-2048", []string{cms.DevRSAExponentSmall}},
+		{"RSA exponent 38129", rsaSPKI(rsaOID, null, n, 38129), "RSA-2048", []string{cms.DevRSAExponentSmall}},
+		{"RSA exponent 1", rsaSPKI(rsaOID, null, n, 1), malformed, nil},
+		{"RSA exponent even", rsaSPKI(rsaOID, null, n, 65536), malformed, nil},
+		{"RSA exponent 0", rsaSPKI(rsaOID, null, n, 0), malformed, nil},
+		{"RSA exponent negative", rsaSPKI(rsaOID, null, n, -3), malformed, nil},
+		{"RSA exponent of 33 bits", rsaSPKI(rsaOID, null, n, 1<<32+1), "", nil},
+		{"RSA modulus even", rsaSPKI(rsaOID, null, new(big.Int).Sub(n, big.NewInt(1)), 65537), malformed, nil},
+		{"RSA modulus negative", rsaSPKI(rsaOID, null, new(big.Int).Neg(n), 65537), malformed, nil},
+		{"RSA 1023", rsaSPKI(rsaOID, null, odd(1023), 65537), "", nil},
+		{"RSA 1024", rsaSPKI(rsaOID, null, odd(1024), 65537), "RSA-1024", nil},
+		{"RSA 8192", rsaSPKI(rsaOID, null, odd(8192), 65537), "RSA-8192", nil},
+		{"RSA 8193", rsaSPKI(rsaOID, null, odd(8193), 65537), "", nil},
+		{"RSA with other parameters", rsaSPKI(rsaOID, []byte{2, 1, 0}, n, 65537), malformed, nil},
+		{"RSA key of PSS", rsaSPKI("1.2.840.113549.1.1.10", nil, n, 65537), "RSA-2048", nil},
+		{"DSA", rsaSPKI("1.2.840.10040.4.1", nil, n, 65537), "", nil},
+
+		{"explicit", cmstest.ECSPKI(t, cmstest.ExplicitCurve(t, c.P(), c.A(), c.B(), g, c.N()), g), "brainpoolP256r1", nil},
+		{"explicit, other generator", cmstest.ECSPKI(t, cmstest.ExplicitCurve(t, c.P(), c.A(), c.B(), double.Bytes(), c.N()), g), "", nil},
+		{"explicit, public key as generator", cmstest.ECSPKI(t, cmstest.ExplicitCurve(t, c.P(), c.A(), c.B(), double.Bytes(), c.N()), double.Bytes()), "", nil},
+		{"explicit, other p", cmstest.ECSPKI(t, cmstest.ExplicitCurve(t, one(c.P()), c.A(), c.B(), g, c.N()), g), "", nil},
+		{"explicit, other a", cmstest.ECSPKI(t, cmstest.ExplicitCurve(t, c.P(), one(c.A()), c.B(), g, c.N()), g), "", nil},
+		{"explicit, other b", cmstest.ECSPKI(t, cmstest.ExplicitCurve(t, c.P(), c.A(), one(c.B()), g, c.N()), g), "", nil},
+		{"explicit, other order", cmstest.ECSPKI(t, cmstest.ExplicitCurve(t, c.P(), c.A(), c.B(), g, one(c.N())), g), "", nil},
+		{"named", cmstest.EC(t, "P-256", false).SPKI, "P-256", []string{cms.DevCurveNamed}},
+		{"curve unknown", cmstest.ECSPKI(t, []byte{6, 3, 0x2a, 3, 4}, g), "", nil},
+		{"curve inherited", cmstest.ECSPKI(t, null, g), "", nil},
+		{"curve absent", cmstest.ECSPKI(t, nil, g), "", nil},
+		{"point off the curve", cmstest.ECSPKI(t, cmstest.ExplicitCurve(t, c.P(), c.A(), c.B(), g, c.N()), one(g)), malformed, nil},
+		{"point at infinity", cmstest.ECSPKI(t, cmstest.ExplicitCurve(t, c.P(), c.A(), c.B(), g, c.N()), []byte{0}), malformed, nil},
+		{"empty", nil, malformed, nil},
+		{"trailing octet", append(rsaSPKI(rsaOID, null, n, 65537), 0), malformed, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			k, err := cms.ParsePublicKey(tt.spki)
+			if (k == nil) != (err != nil) {
+				t.Fatalf("key %v with error %v", k, err)
+			}
+			switch tt.want {
+			case malformed:
+				if err == nil || errors.Is(err, cms.ErrUnsupported) {
+					t.Errorf("key %v, error %v, want a malformed key", k, err)
+				}
+			case "":
+				if !errors.Is(err, cms.ErrUnsupported) {
+					t.Errorf("key %v, error %v, want %v", k, err, cms.ErrUnsupported)
+				}
+			default:
+				if err != nil || k.String() != tt.want || !slices.Equal(k.Deviations, tt.dev) {
+					t.Errorf("key %v %v, error %v, want %s %v", k, k.Deviations, err, tt.want, tt.dev)
+				}
+			}
+		})
+	}
+}
+
+// TestPSSAgainstStandardLibrary compares our PSS, which takes a second hash, with
+// crypto/rsa where both can: all hashes, salts short and long, and moduli whose
+// size is not a multiple of eight bits.
+func TestPSSAgainstStandardLibrary(t *testing.T) {
+	message := []byte("message")
+	for _, bits := range []int{1025, 1026, 1031, 1032, 2048} {
+		key := cmstest.RSA(t, "pss", bits)
+		public, err := cms.ParsePublicKey(key.SPKI)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+			for _, salt := range []int{1, 8, h.Size()} { // crypto/rsa takes 0 for "any"
+				if 8*(h.Size()+salt+2) > bits-1 {
+					continue
+				}
+				d := h.New()
+				d.Write(message)
+				digest := d.Sum(nil)
+				signature, err := rsa.SignPSS(rand.Reader, key.RSA, h, digest, &rsa.PSSOptions{SaltLength: salt, Hash: h})
+				if err != nil {
+					t.Fatal(err)
+				}
+				alg := cms.SignatureAlgorithm{Scheme: cms.RSAPSS, Hash: h, MGFHash: h, SaltLength: salt}
+				for i := -1; i < len(signature); i += 7 {
+					s := slices.Clone(signature)
+					if i >= 0 {
+						s[i] ^= 0x10
+					}
+					want := rsa.VerifyPSS(&key.RSA.PublicKey, h, digest, s, &rsa.PSSOptions{SaltLength: salt, Hash: h}) == nil
+					if got := public.Verify(alg, message, s) == nil; got != want {
+						t.Errorf("%d bits, %v, salt %d, octet %d changed: %v, want %v", bits, h, salt, i, got, want)
+					}
+				}
+				for _, wrong := range []cms.SignatureAlgorithm{
+					{Scheme: cms.RSAPSS, Hash: h, MGFHash: h, SaltLength: salt + 1},
+					{Scheme: cms.RSAPSS, Hash: h, MGFHash: otherHash(h), SaltLength: salt},
+					{Scheme: cms.RSAPSS, Hash: otherHash(h), MGFHash: h, SaltLength: salt},
+					{Scheme: cms.RSAPSS, Hash: h, MGFHash: h, SaltLength: -1},
+					{Scheme: cms.RSAPSS, Hash: h, MGFHash: h, SaltLength: 100000},
+					{Scheme: cms.RSAPSS, Hash: h, SaltLength: salt},
+					{Scheme: cms.RSAPKCS1v15, Hash: h},
+				} {
+					if public.Verify(wrong, message, signature) == nil {
+						t.Errorf("%d bits, %v, salt %d: verifies as %v", bits, h, salt, wrong)
+					}
+				}
+			}
+		}
+	}
+}
+
+func otherHash(h crypto.Hash) crypto.Hash {
+	if h == crypto.SHA256 {
+		return crypto.SHA1
+	}
+	return crypto.SHA256
+}
+
+// TestPSSKeyRestriction: an id-RSASSA-PSS key is for its own parameters only.
+func TestPSSKeyRestriction(t *testing.T) {
+	key := cmstest.RSA(t, "a", 2048)
+	spki := func(params []byte) []byte {
+		return cmstest.Build(t, func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				cmstest.AddAlgorithm(b, "1.2.840.113549.1.1.10", params)
+				b.AddASN1BitString(cmstest.Build(t, func(b *cryptobyte.Builder) {
+					b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+						b.AddASN1BigInt(key.RSA.N)
+						b.AddASN1Int64(int64(key.RSA.E))
+					})
+				}))
+			})
+		})
+	}
+	restricted, err := cms.ParsePublicKey(spki(cmstest.PSSParameters(t, crypto.SHA256, crypto.SHA256, 32, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := cms.ParsePublicKey(spki(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pss := func(h crypto.Hash, salt int) cms.SignatureAlgorithm {
+		return cms.SignatureAlgorithm{Scheme: cms.RSAPSS, Hash: h, MGFHash: h, SaltLength: salt}
+	}
+	message := []byte("message")
+	tests := []struct {
+		name string
+		key  *cms.PublicKey
+		sign cmstest.Algorithm
+		alg  cms.SignatureAlgorithm
+		want error
+	}{
+		{"same", restricted, cmstest.PSS(t, crypto.SHA256, 32), pss(crypto.SHA256, 32), nil},
+		{"longer salt", restricted, cmstest.PSS(t, crypto.SHA256, 40), pss(crypto.SHA256, 40), nil},
+		{"shorter salt", restricted, cmstest.PSS(t, crypto.SHA256, 20), pss(crypto.SHA256, 20), cms.ErrUnsupported},
+		{"other hash", restricted, cmstest.PSS(t, crypto.SHA512, 32), pss(crypto.SHA512, 32), cms.ErrUnsupported},
+		{"PKCS1", restricted, cmstest.PKCS1(t, crypto.SHA256), cms.SignatureAlgorithm{Scheme: cms.RSAPKCS1v15, Hash: crypto.SHA256}, cms.ErrUnsupported},
+		{"unrestricted", free, cmstest.PSS(t, crypto.SHA512, 20), pss(crypto.SHA512, 20), nil},
+		{"unrestricted, PKCS1", free, cmstest.PKCS1(t, crypto.SHA256), cms.SignatureAlgorithm{Scheme: cms.RSAPKCS1v15, Hash: crypto.SHA256}, cms.ErrUnsupported},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.key.Verify(tt.alg, message, tt.sign.Sign(t, key, message)); !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestECDSAForms(t *testing.T) {
+	message := []byte("message")
+	for _, curve := range []string{"P-256", "P-521", "brainpoolP224r1", "brainpoolP384r1", "brainpoolP512r1"} {
+		key := cmstest.EC(t, curve, true)
+		public, err := cms.ParsePublicKey(key.SPKI)
+		if err != nil {
+			t.Fatal(err)
+		}
+		alg := cms.SignatureAlgorithm{Scheme: cms.ECDSA, Hash: crypto.SHA256}
+		size := key.EC.Curve().OrderSize()
+		zero := make([]byte, 2*size)
+		plain := cmstest.ECDSAPlain(t, crypto.SHA256).Sign(t, key, message)
+		der := cmstest.ECDSA(t, crypto.SHA256).Sign(t, key, message)
+		tests := []struct {
+			name      string
+			signature []byte
+			want      error
+		}{
+			{"DER", der, nil},
+			{"plain", plain, nil},
+			{"plain zero", zero, cms.ErrSignature},
+			{"DER zero", []byte{0x30, 6, 2, 1, 0, 2, 1, 0}, cms.ErrSignature},
+			{"DER negative", []byte{0x30, 6, 2, 1, 0xff, 2, 1, 0xff}, cms.ErrSignature},
+			{"DER trailing", append(slices.Clone(der), 0), cms.ErrSignature},
+			{"plain odd", plain[1:], cms.ErrSignature},
+			{"plain long", append([]byte{0, 0}, plain...), cms.ErrSignature},
+			{"empty", nil, cms.ErrSignature},
+		}
+		for _, tt := range tests {
+			t.Run(curve+" "+tt.name, func(t *testing.T) {
+				if err := public.Verify(alg, message, tt.signature); !errors.Is(err, tt.want) {
+					t.Errorf("error %v, want %v", err, tt.want)
+				}
+			})
+		}
+		if err := public.Verify(cms.SignatureAlgorithm{Scheme: cms.RSAPKCS1v15, Hash: crypto.SHA256}, message, der); !errors.Is(err, cms.ErrUnsupported) {
+			t.Errorf("%s as RSA: error %v", curve, err)
+		}
+	}
+	if err := new(cms.PublicKey).Verify(cms.SignatureAlgorithm{Scheme: cms.ECDSA, Hash: crypto.SHA256}, message, nil); !errors.Is(err, cms.ErrUnsupported) {
+		t.Errorf("zero key: error %v", err)
+	}
+	key, err := cms.ParsePublicKey(cmstest.EC(t, "P-256", false).SPKI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := key.Verify(cms.SignatureAlgorithm{}, message, nil); !errors.Is(err, cms.ErrUnsupported) {
+		t.Errorf("zero algorithm: error %v", err)
+	}
+}
