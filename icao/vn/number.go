@@ -52,13 +52,13 @@ const (
 )
 
 // Warnings compares a number with the way in which numbers were formed until
-// 2024 (Circular 59/2021/TT-BCA, article 4): three digits for the place where
-// the birth was registered, one for century and sex, two for the year of
-// birth, six at random. A zero birth date and an unknown sex are not compared.
+// 2024 (Decree 137/2015/NĐ-CP, article 13; Circular 07/2016/TT-BCA, article 7;
+// Circular 59/2021/TT-BCA): three digits for the place where the birth was
+// registered, one for century and sex, two for the year of birth, six at random. A zero birth date and an unknown sex are not compared.
 //
 // A warning is a hint to look again, for instance for a mistyped digit, and
-// never a reason to refuse anybody: the circular has lapsed, and the law
-// promises no more than twelve digits.
+// never a reason to refuse anybody: the last circular lapsed on 1 July 2024,
+// and the law promises no more than twelve digits.
 func (n Number) Warnings(birth Date, sex Sex) []Warning {
 	if !n.Valid() {
 		return []Warning{WarnLength}
@@ -81,7 +81,7 @@ func (n Number) Warnings(birth Date, sex Sex) []Warning {
 // for countries, of which no complete list is known.
 const maxPlace = 100
 
-// places are the codes of the provinces (Circular 07/2016/TT-BCA, annex 1).
+// places are the codes of the provinces (Circular 07/2016/TT-BCA, annex).
 var places = func() (known [maxPlace + 1]bool) {
 	for _, code := range []int{
 		1, 2, 4, 6, 8, 10, 11, 12, 14, 15, 17, 19, 20, 22, 24, 25, 26, 27, 30, 31, 33, 34, 35, 36, 37, 38,
