@@ -54,7 +54,8 @@ const (
 // Warnings compares a number with the way in which numbers were formed until
 // 2024 (Decree 137/2015/NĐ-CP, article 13; Circular 07/2016/TT-BCA, article 7;
 // Circular 59/2021/TT-BCA): three digits for the place where the birth was
-// registered, one for century and sex, two for the year of birth, six at random. A zero birth date and an unknown sex are not compared.
+// registered, one for century and sex, two for the year of birth, six at
+// random. A zero birth date and an unknown sex are not compared.
 //
 // A warning is a hint to look again, for instance for a mistyped digit, and
 // never a reason to refuse anybody: the last circular lapsed on 1 July 2024,
