@@ -1,0 +1,53 @@
+# What a newcomer needs: make demo, make test. Both do their own set-up.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# A Go that was unpacked where its page says, but is not in PATH yet, will do.
+export PATH := $(PATH):/usr/local/go/bin
+
+# The version stamp needs a git that may read this folder; without, build all
+# the same.
+BUILDFLAGS := $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
+
+FUZZTIME ?= 30s
+BENCH ?= .
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT := mvdan.cc/gofumpt@v0.12.0
+
+.PHONY: help demo build test lint pcsc fuzz bench clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: build ## set up, build, and run the main job from tap to acknowledged visit
+	@bin/chamthe demo
+
+build: ## set up, and build bin/chamthe
+	@.ci/setup build
+	@go build $(BUILDFLAGS) -o bin/chamthe ./agent/cmd/chamthe
+
+test: ## set up, and run all tests with the race detector
+	@.ci/setup test
+	go vet ./...
+	go test -race -timeout 14m ./...
+
+lint: ## formatting, vet, staticcheck, and builds for other systems
+	@.ci/setup test
+	@.ci/lint $(STATICCHECK) $(GOFUMPT)
+
+pcsc: build ## read the software chip through a real smart card service
+	@.ci/setup pcsc
+	@.ci/pcsc-run
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@.ci/setup test
+	@.ci/fuzz $(FUZZTIME)
+
+bench: ## run the benchmarks that match BENCH (all)
+	@.ci/setup test
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+clean: ## remove what was built
+	rm -rf bin .run
