@@ -94,6 +94,16 @@ func (s State) String() string {
 // MarshalText implements [encoding.TextMarshaler].
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText implements [encoding.TextUnmarshaler]. It leaves s alone when
+// the text names no state.
+func (s *State) UnmarshalText(text []byte) error {
+	if i := slices.Index(stateNames[:], string(text)); i > 0 {
+		*s = State(i)
+		return nil
+	}
+	return ErrInvalid
+}
+
 // Entry is a message that waits to be published: exactly these bytes, to this
 // subject, with these headers.
 type Entry struct {

@@ -1,0 +1,211 @@
+package outbox_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/outbox"
+)
+
+// modelEntry is what a plain slice knows of an entry.
+type modelEntry struct {
+	id       string
+	payload  string
+	state    outbox.State
+	verdict  *contract.Verdict
+	settled  time.Time // when it was accepted
+	recorded time.Time
+	purged   bool
+}
+
+// model is the queue as one would write it without a disk.
+type model struct{ entries []*modelEntry }
+
+func (m *model) find(id string) *modelEntry {
+	for _, e := range m.entries {
+		if e.id == id {
+			return e
+		}
+	}
+	return nil
+}
+
+func (m *model) in(s outbox.State) []string {
+	ids := []string{}
+	for _, e := range m.entries {
+		if e.state == s && !e.purged {
+			ids = append(ids, e.id)
+		}
+	}
+	return ids
+}
+
+// TestModel compares the queue with the slice under random use.
+func TestModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		b := newBox(t)
+		m := &model{}
+		id := func() string { return fmt.Sprintf("id-%d", rapid.IntRange(0, 12).Draw(rt, "id")) }
+		ctx := context.Background()
+		rt.Repeat(map[string]func(*rapid.T){
+			"put": func(rt *rapid.T) {
+				e := entry(id())
+				e.Payload = []byte(rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "payload"))
+				err := b.Put(ctx, e)
+				switch known := m.find(e.ID); {
+				case known == nil:
+					if err != nil {
+						rt.Fatal(err)
+					}
+					m.entries = append(m.entries, &modelEntry{id: e.ID, payload: string(e.Payload), state: outbox.Queued, recorded: b.now})
+				case known.payload == string(e.Payload):
+					if err != nil {
+						rt.Fatalf("the same again: %v", err)
+					}
+				default:
+					if err != outbox.ErrConflict {
+						rt.Fatalf("conflict: %v", err)
+					}
+				}
+			},
+			"ack": func(rt *rapid.T) {
+				var acks []outbox.Ack
+				for range rapid.IntRange(1, 3).Draw(rt, "acks") {
+					acks = append(acks, outbox.Ack{ID: id(), Stream: "VISITS", Seq: 1})
+				}
+				if err := b.MarkStored(ctx, acks...); err != nil {
+					rt.Fatal(err)
+				}
+				for _, a := range acks {
+					if e := m.find(a.ID); e != nil && e.state == outbox.Queued {
+						e.state = outbox.Stored
+					}
+				}
+			},
+			"verdict": func(rt *rapid.T) {
+				var verdicts []contract.Verdict
+				for range rapid.IntRange(1, 3).Draw(rt, "verdicts") {
+					v := accepted(id())
+					switch rapid.IntRange(0, 3).Draw(rt, "verdict") {
+					case 0:
+						v = rejected(v.Visit, contract.ReasonTime)
+					case 1:
+						v = rejected(v.Visit, contract.ReasonChipSignature)
+					case 2:
+						v = contract.Verdict{Version: 1, Visit: v.Visit, State: contract.VerdictRetry, Reason: contract.ReasonUnavailable}
+					}
+					verdicts = append(verdicts, v)
+				}
+				changed, err := b.Verdict(ctx, verdicts...)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				want := []string{}
+				for _, v := range verdicts {
+					e := m.find(v.Visit)
+					if e == nil || e.purged || e.state == outbox.Accepted {
+						continue
+					}
+					old := e.state
+					same := e.verdict != nil && e.verdict.State == v.State && e.verdict.Reason == v.Reason
+					switch v.State {
+					case contract.VerdictAccepted:
+						e.state, e.settled = outbox.Accepted, b.now
+					case contract.VerdictRejected:
+						if same && e.state == outbox.Queued {
+							continue // read again, after somebody put it back
+						}
+						e.state = outbox.Rejected
+					}
+					e.verdict = &v
+					if e.state != old {
+						want = append(want, v.Visit)
+					}
+				}
+				got := []string{}
+				for _, it := range changed {
+					got = append(got, it.ID)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					rt.Fatalf("changed (-want +got):\n%s", diff)
+				}
+			},
+			"requeue": func(rt *rapid.T) {
+				i := id()
+				err := b.Requeue(ctx, i)
+				switch e := m.find(i); {
+				case e == nil || e.purged:
+					if err != outbox.ErrNotFound {
+						rt.Fatal(err)
+					}
+				case e.state == outbox.Accepted:
+					if err != outbox.ErrFinal {
+						rt.Fatal(err)
+					}
+				default:
+					if err != nil {
+						rt.Fatal(err)
+					}
+					e.state = outbox.Queued
+				}
+			},
+			"purge": func(rt *rapid.T) {
+				before := b.now.Add(-time.Duration(rapid.IntRange(0, 100).Draw(rt, "age")) * time.Minute)
+				n, err := b.Purge(ctx, before, 1000)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				for _, e := range m.entries {
+					if e.state == outbox.Accepted && !e.purged && e.settled.Before(before) {
+						e.purged = true
+						n--
+					}
+				}
+				if n != 0 {
+					rt.Fatalf("purged %d more than the model", n)
+				}
+			},
+			"clock": func(rt *rapid.T) {
+				// In both directions.
+				b.now = b.now.Add(time.Duration(rapid.IntRange(-60, 120).Draw(rt, "minutes")) * time.Minute)
+			},
+			"reopen": func(*rapid.T) { b.reopen() },
+			"": func(rt *rapid.T) {
+				if diff := cmp.Diff(m.in(outbox.Queued), b.queued()); diff != "" {
+					rt.Fatalf("queued (-model +queue):\n%s", diff)
+				}
+				want := outbox.Stats{
+					Queued: len(m.in(outbox.Queued)), Stored: len(m.in(outbox.Stored)),
+					Accepted: len(m.in(outbox.Accepted)), Rejected: len(m.in(outbox.Rejected)),
+				}
+				if i := slices.IndexFunc(m.entries, func(e *modelEntry) bool { return e.state == outbox.Queued }); i >= 0 {
+					want.Oldest = m.entries[i].recorded
+				}
+				if diff := cmp.Diff(want, b.stats()); diff != "" {
+					rt.Fatalf("stats (-model +queue):\n%s", diff)
+				}
+				for _, s := range []outbox.State{outbox.Queued, outbox.Stored, outbox.Accepted, outbox.Rejected} {
+					items, err := b.List(ctx, s, 0, 1000)
+					if err != nil {
+						rt.Fatal(err)
+					}
+					ids := []string{}
+					for _, it := range items {
+						ids = append(ids, it.ID)
+					}
+					if diff := cmp.Diff(m.in(s), ids); diff != "" {
+						rt.Fatalf("%v (-model +queue):\n%s", s, diff)
+					}
+				}
+			},
+		})
+	})
+}
