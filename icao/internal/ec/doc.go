@@ -27,3 +27,8 @@ package ec
 // brainpool curve maps to one by (x, y) -> (u²x, u³y), where u is a fourth root
 // of -3/a; RFC 5639, 2.1 demands that it exists, and calls the image the twist
 // t1. ParsePoint maps in, X and Y map out, and nothing between them knows.
+//
+// Additions of secret multiples use complete formulas (projective.go). Doublings
+// between them go through Jacobian coordinates, whose doubling has no exception
+// in a group of odd order. Only verification adds in Jacobian coordinates and
+// branches on the exceptions (vartime.go).

@@ -39,8 +39,8 @@ func (k *PrivateKey) sign(h func() hash.Hash, extra, digest []byte) (r, s []byte
 	var e fe
 	c.digestScalar(&e, digest)
 	nonces := newNonceSource(c, h, n.bytes(&k.d), n.bytes(&e), extra)
-	// Every round but the first happens with a probability of about 1/n, or
-	// 1/2 where the order is not close to a power of two.
+	// A candidate of the order's length is below the order with a probability
+	// of more than a half, on every curve.
 	for range 128 {
 		var nonce, x, sig fe
 		if !nonces.next(&nonce) {

@@ -285,6 +285,16 @@ func TestAgainstStandardECDSA(t *testing.T) {
 						t.Errorf("%v: the standard library refuses our signature", h.id)
 					}
 				}
+				for _, size := range []int{0, 1, c.OrderSize() - 1, c.OrderSize(), c.OrderSize() + 1, 100} {
+					digest := bytes.Repeat([]byte{0xc3}, size)
+					r, s, err := k.Sign(nil, digest)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !ecdsa.VerifyASN1(&std.PublicKey, digest, encodeSignature(t, r, s)) {
+						t.Errorf("digest of %d bytes: the standard library refuses our signature", size)
+					}
+				}
 			}
 		})
 	}

@@ -39,8 +39,8 @@ func (c *Curve) GenerateKey(random io.Reader) (*PrivateKey, error) {
 	if random == nil {
 		random = rand.Reader
 	}
-	// At least every other candidate fits, so only a broken source gets here
-	// so often.
+	// More than half of all candidates fit, so only a broken source needs so
+	// many.
 	const attempts = 128
 	d := make([]byte, c.fn.size)
 	defer clear(d)

@@ -94,6 +94,7 @@ func mul3(f *field, z, x, y *fe) {
 		t2, c = bits.Add64(t2, l2, c)
 		t3, c = bits.Add64(t3, h2, c)
 		top := c
+
 		k := t0 * f.k0
 		h2, l2 = bits.Mul64(k, f.m[2])
 		h1, l1 = bits.Mul64(k, f.m[1])
@@ -107,7 +108,7 @@ func mul3(f *field, z, x, y *fe) {
 		t2, c = bits.Add64(t3, h2, c)
 		t3 = top + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -168,7 +169,7 @@ func sqr3(f *field, z, x *fe) {
 		t2, v = bits.Add64(v, t3, 0)
 		t3 = v + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -183,7 +184,7 @@ func add3(f *field, z, x, y *fe) {
 	t0, c := bits.Add64(x[0], y[0], 0)
 	t1, c := bits.Add64(x[1], y[1], c)
 	t2, c := bits.Add64(x[2], y[2], c)
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -226,6 +227,7 @@ func mul4(f *field, z, x, y *fe) {
 		t3, c = bits.Add64(t3, l3, c)
 		t4, c = bits.Add64(t4, h3, c)
 		top := c
+
 		k := t0 * f.k0
 		h3, l3 = bits.Mul64(k, f.m[3])
 		h2, l2 = bits.Mul64(k, f.m[2])
@@ -242,7 +244,7 @@ func mul4(f *field, z, x, y *fe) {
 		t3, c = bits.Add64(t4, h3, c)
 		t4 = top + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -325,7 +327,7 @@ func sqr4(f *field, z, x *fe) {
 		t3, v = bits.Add64(v, t4, 0)
 		t4 = v + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -343,7 +345,7 @@ func add4(f *field, z, x, y *fe) {
 	t1, c := bits.Add64(x[1], y[1], c)
 	t2, c := bits.Add64(x[2], y[2], c)
 	t3, c := bits.Add64(x[3], y[3], c)
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -393,6 +395,7 @@ func mul5(f *field, z, x, y *fe) {
 		t4, c = bits.Add64(t4, l4, c)
 		t5, c = bits.Add64(t5, h4, c)
 		top := c
+
 		k := t0 * f.k0
 		h4, l4 = bits.Mul64(k, f.m[4])
 		h3, l3 = bits.Mul64(k, f.m[3])
@@ -412,7 +415,7 @@ func mul5(f *field, z, x, y *fe) {
 		t4, c = bits.Add64(t5, h4, c)
 		t5 = top + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -520,7 +523,7 @@ func sqr5(f *field, z, x *fe) {
 		t4, v = bits.Add64(v, t5, 0)
 		t5 = v + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -541,7 +544,7 @@ func add5(f *field, z, x, y *fe) {
 	t2, c := bits.Add64(x[2], y[2], c)
 	t3, c := bits.Add64(x[3], y[3], c)
 	t4, c := bits.Add64(x[4], y[4], c)
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -598,6 +601,7 @@ func mul6(f *field, z, x, y *fe) {
 		t5, c = bits.Add64(t5, l5, c)
 		t6, c = bits.Add64(t6, h5, c)
 		top := c
+
 		k := t0 * f.k0
 		h5, l5 = bits.Mul64(k, f.m[5])
 		h4, l4 = bits.Mul64(k, f.m[4])
@@ -620,7 +624,7 @@ func mul6(f *field, z, x, y *fe) {
 		t5, c = bits.Add64(t6, h5, c)
 		t6 = top + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -756,7 +760,7 @@ func sqr6(f *field, z, x *fe) {
 		t5, v = bits.Add64(v, t6, 0)
 		t6 = v + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -780,7 +784,7 @@ func add6(f *field, z, x, y *fe) {
 	t3, c := bits.Add64(x[3], y[3], c)
 	t4, c := bits.Add64(x[4], y[4], c)
 	t5, c := bits.Add64(x[5], y[5], c)
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -847,6 +851,7 @@ func mul8(f *field, z, x, y *fe) {
 		t7, c = bits.Add64(t7, l7, c)
 		t8, c = bits.Add64(t8, h7, c)
 		top := c
+
 		k := t0 * f.k0
 		h7, l7 = bits.Mul64(k, f.m[7])
 		h6, l6 = bits.Mul64(k, f.m[6])
@@ -875,7 +880,7 @@ func mul8(f *field, z, x, y *fe) {
 		t7, c = bits.Add64(t8, h7, c)
 		t8 = top + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -1076,7 +1081,7 @@ func sqr8(f *field, z, x *fe) {
 		t7, v = bits.Add64(v, t8, 0)
 		t8 = v + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -1106,7 +1111,7 @@ func add8(f *field, z, x, y *fe) {
 	t5, c := bits.Add64(x[5], y[5], c)
 	t6, c := bits.Add64(x[6], y[6], c)
 	t7, c := bits.Add64(x[7], y[7], c)
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -1184,6 +1189,7 @@ func mul9(f *field, z, x, y *fe) {
 		t8, c = bits.Add64(t8, l8, c)
 		t9, c = bits.Add64(t9, h8, c)
 		top := c
+
 		k := t0 * f.k0
 		h8, l8 = bits.Mul64(k, f.m[8])
 		h7, l7 = bits.Mul64(k, f.m[7])
@@ -1215,7 +1221,7 @@ func mul9(f *field, z, x, y *fe) {
 		t8, c = bits.Add64(t9, h8, c)
 		t9 = top + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -1453,7 +1459,7 @@ func sqr9(f *field, z, x *fe) {
 		t8, v = bits.Add64(v, t9, 0)
 		t9 = v + c
 	}
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)
@@ -1486,7 +1492,7 @@ func add9(f *field, z, x, y *fe) {
 	t6, c := bits.Add64(x[6], y[6], c)
 	t7, c := bits.Add64(x[7], y[7], c)
 	t8, c := bits.Add64(x[8], y[8], c)
-	var b uint64
+
 	r0, b := bits.Sub64(t0, f.m[0], 0)
 	r1, b := bits.Sub64(t1, f.m[1], b)
 	r2, b := bits.Sub64(t2, f.m[2], b)

@@ -102,11 +102,9 @@ func (c *Curve) doubleTimes(r *projective, times int) {
 	f.sqr(&j.y, &r.z)
 	f.mul(&j.y, &j.y, &r.y)
 	j.z = r.z
-	// At infinity that is (0, 0, 0), which is no point. (1, 1, 0) is one, and
-	// doubling leads it to itself.
-	infinite := f.isZero(&r.z)
-	f.choose(&j.x, &f.one, infinite)
-	f.choose(&j.y, &f.one, infinite)
+	// At infinity that is (0, 0, 0), which would come back as no point at all.
+	// (0, Y, 0) comes back as infinity: doubled, it is (0, -8Y⁴, 0).
+	f.choose(&j.y, &f.one, f.isZero(&r.z))
 	for range times {
 		c.doubleJacobian(&j, &j)
 	}

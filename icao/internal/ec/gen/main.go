@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"go/format"
 	"os"
+	"strings"
 )
 
 // limbs are the sizes that the curves need: 192; 224 and 256; 320; 384; 512; 521
@@ -50,18 +51,16 @@ func generate() ([]byte, error) {
 
 type generator struct{ bytes.Buffer }
 
+// line writes a line; only the final formatting indents it.
 func (g *generator) line(format string, args ...any) { fmt.Fprintf(g, format+"\n", args...) }
 
-// list returns name0, name1, ... with n elements, between them sep.
+// list returns format applied to 0...n-1, separated by commas.
 func list(format string, n int) string {
-	var s string
-	for i := range n {
-		if i > 0 {
-			s += ", "
-		}
-		s += fmt.Sprintf(format, i)
+	s := make([]string, n)
+	for i := range s {
+		s[i] = fmt.Sprintf(format, i)
 	}
-	return s
+	return strings.Join(s, ", ")
 }
 
 // dispatch writes the method of field that calls the function for its limbs.
@@ -78,65 +77,44 @@ func (g *generator) dispatch(name, doc, args string) {
 	g.line("}")
 }
 
-// reduceOnce writes z = t mod m for t = t0...tn below 2m, tn being extra.
-func (g *generator) reduceOnce(n int, extra string) {
-	g.line("var b uint64")
+// reduceOnce writes z = t mod m for t = t0...tn below 2m, where top names tn.
+func (g *generator) reduceOnce(n int, top string) {
+	g.line("")
 	for i := range n {
-		in := "b"
-		if i == 0 {
-			in = "0"
-		}
-		g.line("r%d, b := bits.Sub64(t%d, f.m[%d], %s)", i, i, i, in)
+		g.line("r%d, b := bits.Sub64(t%d, f.m[%d], %s)", i, i, i, carry("b", i == 0))
 	}
-	g.line("_, b = bits.Sub64(%s, 0, b)", extra)
+	g.line("_, b = bits.Sub64(%s, 0, b)", top)
 	g.line("b = -b // all ones: t was below m already")
 	for i := range n {
 		g.line("z[%d] = r%d ^ b&(r%d^t%d)", i, i, i, i)
 	}
 }
 
-// row writes h, l0...ln-1 = v·operand, n+1 limbs in l0...ln.
+// row writes l0...ln-1, hn-1 = v·operand, a row of n+1 limbs.
 func (g *generator) row(n int, v, operand string) {
 	for j := n - 1; j >= 0; j-- {
 		g.line("h%d, l%d = bits.Mul64(%s, %s)", j, j, v, fmt.Sprintf(operand, j))
 	}
 	for j := 1; j < n; j++ {
-		in := "c"
-		if j == 1 {
-			in = "0"
-		}
-		g.line("l%d, c = bits.Add64(l%d, h%d, %s)", j, j, j-1, in)
+		g.line("l%d, c = bits.Add64(l%d, h%d, %s)", j, j, j-1, carry("c", j == 1))
 	}
 	g.line("h%d += c", n-1)
 }
 
-// accumulate writes t0...tn+1 += l0...ln-1, hn-1, where the old tn+1 is zero.
-func (g *generator) accumulate(n int) {
-	for j := range n {
-		in := "c"
-		if j == 0 {
-			in = "0"
-		}
-		g.line("t%d, c = bits.Add64(t%d, l%d, %s)", j, j, j, in)
-	}
-	g.line("t%d, c = bits.Add64(t%d, h%d, c)", n, n, n-1)
-}
-
-// shiftReduce writes t = (t + m·k)/2^64 for the k that clears the lowest limb;
-// the carry of accumulate is in c.
-func (g *generator) shiftReduce(n int) {
-	g.line("top := c")
+// reduceRow writes the addition to t0...tn-1 of k·m, with the k that clears t0,
+// and the shift down by one limb. The row's last limb, hn-1, and the carry c are
+// still to be added to what becomes tn-1.
+func (g *generator) reduceRow(n int) {
 	g.line("k := t0 * f.k0")
 	g.row(n, "k", "f.m[%d]")
 	g.line("_, c = bits.Add64(t0, l0, 0)")
 	for j := 1; j < n; j++ {
 		g.line("t%d, c = bits.Add64(t%d, l%d, c)", j-1, j, j)
 	}
-	g.line("t%d, c = bits.Add64(t%d, h%d, c)", n-1, n, n-1)
-	g.line("t%d = top + c", n)
 }
 
-// mul writes Montgomery multiplication, operand scanning (CIOS).
+// mul writes Montgomery multiplication: for each limb of y, t = t + x·y[i], then
+// a row of reduction. Between rounds t is below 2m, n limbs and a bit.
 func (g *generator) mul(n int) {
 	g.line("")
 	g.line("func mul%d(f *field, z, x, y *fe) {", n)
@@ -147,8 +125,15 @@ func (g *generator) mul(n int) {
 	g.line("var c uint64")
 	g.line("var %s, %s uint64", list("h%d", n), list("l%d", n))
 	g.row(n, "v", "x%d")
-	g.accumulate(n)
-	g.shiftReduce(n)
+	for j := range n {
+		g.line("t%d, c = bits.Add64(t%d, l%d, %s)", j, j, j, carry("c", j == 0))
+	}
+	g.line("t%d, c = bits.Add64(t%d, h%d, c)", n, n, n-1)
+	g.line("top := c")
+	g.line("")
+	g.reduceRow(n)
+	g.line("t%d, c = bits.Add64(t%d, h%d, c)", n-1, n, n-1)
+	g.line("t%d = top + c", n)
 	g.line("}")
 	g.reduceOnce(n, fmt.Sprintf("t%d", n))
 	g.line("}")
@@ -168,7 +153,7 @@ func (g *generator) sqr(n int) {
 	}
 	g.line("")
 	for i := 1; i < 2*n-1; i++ {
-		g.line("p%d, c = bits.Add64(p%d, p%d, %s)", i, i, i, carry(i == 1))
+		g.line("p%d, c = bits.Add64(p%d, p%d, %s)", i, i, i, carry("c", i == 1))
 	}
 	g.line("p%d := c", 2*n-1)
 	g.line("")
@@ -187,23 +172,23 @@ func (g *generator) sqr(n int) {
 		g.line("t%d := p%d", i, i)
 	}
 	g.line("var t%d uint64", n)
-	var high string
-	for i := range n {
-		high += fmt.Sprintf("p%d, ", n+i)
-	}
-	g.line("for _, v := range [%d]uint64{%s} {", n, high)
-	g.line("k := t0 * f.k0")
-	g.row(n, "k", "f.m[%d]")
-	g.line("_, c = bits.Add64(t0, l0, 0)")
-	for j := 1; j < n; j++ {
-		g.line("t%d, c = bits.Add64(t%d, l%d, c)", j-1, j, j)
-	}
+	g.line("for _, v := range [%d]uint64{%s} {", n, high(n))
+	g.reduceRow(n)
 	g.line("v, c = bits.Add64(v, h%d, c)", n-1)
 	g.line("t%d, v = bits.Add64(v, t%d, 0)", n-1, n)
 	g.line("t%d = v + c", n)
 	g.line("}")
 	g.reduceOnce(n, fmt.Sprintf("t%d", n))
 	g.line("}")
+}
+
+// high returns pn...p2n-1, separated by commas.
+func high(n int) string {
+	s := make([]string, n)
+	for i := range s {
+		s[i] = fmt.Sprintf("p%d", n+i)
+	}
+	return strings.Join(s, ", ")
 }
 
 // mixed writes the addition of xi·(xi+1...xn-1) to p2i+1...pi+n, of which the last
@@ -217,7 +202,7 @@ func (g *generator) mixed(n, i int) {
 		g.line("h%d, l%d %s bits.Mul64(x%d, x%d)", j, j, op, i, j)
 	}
 	for j := i + 2; j < n; j++ {
-		g.line("l%d, c = bits.Add64(l%d, h%d, %s)", j, j, j-1, carry(j == i+2))
+		g.line("l%d, c = bits.Add64(l%d, h%d, %s)", j, j, j-1, carry("c", j == i+2))
 	}
 	if i+2 < n {
 		g.line("h%d += c", n-1)
@@ -226,7 +211,7 @@ func (g *generator) mixed(n, i int) {
 		if i == 0 {
 			g.line("p%d := l%d", j, j)
 		} else {
-			g.line("p%d, c = bits.Add64(p%d, l%d, %s)", i+j, i+j, j, carry(j == i+1))
+			g.line("p%d, c = bits.Add64(p%d, l%d, %s)", i+j, i+j, j, carry("c", j == i+1))
 		}
 	}
 	if i == 0 {
@@ -236,46 +221,37 @@ func (g *generator) mixed(n, i int) {
 	}
 }
 
-// carry names the carry into a step of a chain: none into the first.
-func carry(first bool) string {
+// carry returns the operand that carries into a step of a chain: none into the
+// first.
+func carry(name string, first bool) string {
 	if first {
 		return "0"
 	}
-	return "c"
+	return name
 }
 
+// add writes addition.
 func (g *generator) add(n int) {
 	g.line("")
 	g.line("func add%d(f *field, z, x, y *fe) {", n)
 	for i := range n {
-		in := "c"
-		if i == 0 {
-			in = "0"
-		}
-		g.line("t%d, c := bits.Add64(x[%d], y[%d], %s)", i, i, i, in)
+		g.line("t%d, c := bits.Add64(x[%d], y[%d], %s)", i, i, i, carry("c", i == 0))
 	}
 	g.reduceOnce(n, "c")
 	g.line("}")
 }
 
+// sub writes subtraction.
 func (g *generator) sub(n int) {
 	g.line("")
 	g.line("func sub%d(f *field, z, x, y *fe) {", n)
 	for i := range n {
-		in := "b"
-		if i == 0 {
-			in = "0"
-		}
-		g.line("t%d, b := bits.Sub64(x[%d], y[%d], %s)", i, i, i, in)
+		g.line("t%d, b := bits.Sub64(x[%d], y[%d], %s)", i, i, i, carry("b", i == 0))
 	}
 	g.line("b = -b // all ones: borrowed, add m back")
 	g.line("var c uint64")
 	for i := range n {
-		in := "c"
-		if i == 0 {
-			in = "0"
-		}
-		g.line("z[%d], c = bits.Add64(t%d, b&f.m[%d], %s)", i, i, i, in)
+		g.line("z[%d], c = bits.Add64(t%d, b&f.m[%d], %s)", i, i, i, carry("c", i == 0))
 	}
 	g.line("}")
 }
