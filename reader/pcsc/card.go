@@ -242,10 +242,10 @@ func (o *owner) close() {
 	if o.card != nil {
 		// No reset of what is not there: after one that failed, pcscd can miss
 		// the next card. See firmware-notes/os/pcscd.md.
-		o.card.disconnect(!o.left)
+		_ = o.card.disconnect(!o.left)
 	}
 	if o.ctx != nil {
-		o.ctx.release()
+		_ = o.ctx.release()
 	}
 }
 
@@ -262,7 +262,7 @@ func (o *owner) open() (atr []byte, err error) {
 			break
 		}
 		o.card = nil // not an interface that holds a nil
-		if err != codeSharingViolation || !time.Now().Before(until) {
+		if !errors.Is(err, codeSharingViolation) || !time.Now().Before(until) {
 			return nil, toError("connect", err)
 		}
 		o.stage.Store(int32(blocked))
@@ -275,14 +275,13 @@ func (o *owner) open() (atr []byte, err error) {
 	o.stage.Store(int32(blocked))
 	err = o.card.begin()
 	o.stage.Store(int32(ours))
-	if err != nil && err != codeResetCard {
+	if err != nil && !errors.Is(err, codeResetCard) {
 		return nil, toError("begin transaction", err)
 	}
 	atr, rerr := o.reset()
 	if errors.Is(rerr, reader.ErrCardRemoved) {
 		// Nothing was open yet: for the caller there just is no card.
-		var e *Error
-		if errors.As(rerr, &e) {
+		if e, ok := errors.AsType[*Error](rerr); ok {
 			return nil, &Error{Op: "open", Code: e.Code, kind: reader.ErrNoCard}
 		}
 	}
@@ -303,7 +302,7 @@ func (o *owner) open() (atr []byte, err error) {
 // reset powers the card up anew: without a power cut if that is enough.
 func (o *owner) reset() ([]byte, error) {
 	err := o.card.reconnect(false)
-	if err == codeUnresponsiveCard || err == codeUnpoweredCard {
+	if errors.Is(err, codeUnresponsiveCard) || errors.Is(err, codeUnpoweredCard) {
 		err = o.card.reconnect(true)
 	}
 	if err != nil {
@@ -334,23 +333,21 @@ func (o *owner) transmit(cmd []byte) ([]byte, error) {
 // service notices the removal a little later, so it is asked again for a
 // while.
 func (o *owner) explain(op string, err error) error {
-	c, ok := err.(code)
+	c, ok := errors.AsType[code](err)
 	if !ok || !meansNoAnswer(c) {
 		return toError(op, err)
 	}
 	until := time.Now().Add(o.d.opt.Settle)
 	for {
 		_, serr := o.card.status()
-		switch serr {
-		case nil:
+		switch now, _ := errors.AsType[code](serr); now {
 		case codeRemovedCard, codeNoSmartcard:
 			return &Error{Op: op, Code: uint32(codeRemovedCard), kind: reader.ErrCardRemoved}
 		case codeResetCard:
 			return toError(op, serr)
-		default:
-			if kind := toError(op, serr); errors.Is(kind, reader.ErrNoService) || errors.Is(kind, reader.ErrNoReader) {
-				return kind
-			}
+		}
+		if now := toError(op, serr); errors.Is(now, reader.ErrNoService) || errors.Is(now, reader.ErrNoReader) {
+			return now
 		}
 		if !time.Now().Before(until) {
 			break

@@ -1,6 +1,7 @@
 package pcsc
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/chamthe/chamthe/reader"
@@ -122,7 +123,7 @@ func (e *Error) Unwrap() error { return e.kind }
 
 // toError gives err, if it is a code, a meaning.
 func toError(op string, err error) error {
-	c, ok := err.(code)
+	c, ok := errors.AsType[code](err)
 	if !ok {
 		return err
 	}

@@ -2,6 +2,7 @@ package pcsc
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -154,7 +155,7 @@ func (d *Driver) lookNow(ctx context.Context, seen []readerState) ([]reader.Info
 	if err != nil {
 		return nil, nil, toError("establish context", err)
 	}
-	defer sc.release()
+	defer func() { _ = sc.release() }()
 
 	if seen != nil {
 		if err := d.wait(ctx, sc, seen); err != nil {
@@ -163,7 +164,7 @@ func (d *Driver) lookNow(ctx context.Context, seen []readerState) ([]reader.Info
 	}
 
 	names, err := sc.listReaders()
-	if err == codeNoReaders {
+	if errors.Is(err, codeNoReaders) {
 		names, err = nil, nil
 	}
 	if err != nil {
@@ -174,7 +175,7 @@ func (d *Driver) lookNow(ctx context.Context, seen []readerState) ([]reader.Info
 		states[i] = readerState{name: name, current: stateUnaware}
 	}
 	if len(states) > 0 {
-		if err := sc.getStatusChange(states, 0); err != nil && err != codeTimeout {
+		if err := sc.getStatusChange(states, 0); err != nil && !errors.Is(err, codeTimeout) {
 			return nil, nil, toError("get status", err)
 		}
 	}
@@ -199,13 +200,13 @@ func (d *Driver) wait(ctx context.Context, sc scardContext, seen []readerState) 
 
 	// A cancel that comes before the call blocks is lost: then the slice ends
 	// it.
-	stop := context.AfterFunc(ctx, func() { sc.cancel() })
+	stop := context.AfterFunc(ctx, func() { _ = sc.cancel() })
 	err := sc.getStatusChange(states, d.opt.Slice)
 	if !stop() {
 		return ctx.Err()
 	}
-	switch err {
-	case nil, codeTimeout, codeCancelled, codeUnknownReader, codeReaderUnavailable:
+	switch c, _ := errors.AsType[code](err); c {
+	case codeTimeout, codeCancelled, codeUnknownReader, codeReaderUnavailable:
 		return nil // a reader that has just gone shows in the list
 	}
 	return toError("wait for change", err)

@@ -2,6 +2,7 @@ package pcsc
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -356,7 +357,7 @@ func (h *fakeHandle) reconnect(cold bool) error {
 	if err := h.f.enter(op); err != nil {
 		return err
 	}
-	if err := h.state(); err != nil && err != codeResetCard {
+	if err := h.state(); err != nil && !errors.Is(err, codeResetCard) {
 		return err
 	}
 	if h.removed {

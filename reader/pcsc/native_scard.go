@@ -21,8 +21,8 @@ func codeOf(err error) error {
 	if err == nil {
 		return nil
 	}
-	var e scard.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[scard.Error](err)
+	if !ok {
 		// A reader name with a NUL byte, on Windows.
 		return codeInvalidParameter
 	}

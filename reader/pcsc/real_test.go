@@ -42,7 +42,9 @@ func lend(t testing.TB, addr string, chip *readertest.Chip) (remove func()) {
 	l := &virtual.Lender{Address: addr, Chip: chip, Absent: time.Hour}
 	go func() {
 		defer close(done)
-		l.Run(ctx)
+		if err := l.Run(ctx); err != nil {
+			t.Errorf("lender: %v", err)
+		}
 	}()
 	return func() {
 		cancel()

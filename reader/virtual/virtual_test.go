@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const name = "Virtual 00"
 
 func TestConformance(t *testing.T) {
-	readertest.Run(t, func(t testing.TB) *readertest.Rig {
+	readertest.Run(t, func(testing.TB) *readertest.Rig {
 		d := virtual.New("Other reader", name)
 		check := func(t testing.TB, err error) {
 			t.Helper()

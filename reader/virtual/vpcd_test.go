@@ -32,13 +32,17 @@ func newPCD(t *testing.T) *pcd {
 
 func (p *pcd) accept() {
 	p.t.Helper()
-	p.listener.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
+	if err := p.listener.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		p.t.Fatal(err)
+	}
 	conn, err := p.listener.Accept()
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		p.t.Fatal(err)
+	}
 	p.conn = conn
 }
 
