@@ -256,7 +256,7 @@ type Options struct {
 	// Rand makes keys and signatures; the same bytes make the same document.
 	// It is not the chip's source of nonces. Nil: crypto/rand.Reader.
 	Rand io.Reader
-	// TearAfter is the number of exchanges that a torn card survives; 0: 8, which
+	// TearAfter is the number of exchanges that a torn card survives; 0: 10, which
 	// is after access control and within the files.
 	TearAfter int
 	// DomesticOID is the object identifier in DG13; nil: the issuer's default.
@@ -285,7 +285,7 @@ func (d *Document) Chip() (*Chip, error) { return New(d.Personalisation) }
 // defaultAt is the zero value of Options.At: the core has no clock.
 var defaultAt = time.Date(2026, time.July, 1, 0, 0, 0, 0, time.UTC)
 
-const defaultTearAfter = 8
+const defaultTearAfter = 10
 
 // Build makes the document of the profile with the given name.
 func Build(name string, opt Options) (*Document, error) {
@@ -337,6 +337,7 @@ func Build(name string, opt Options) (*Document, error) {
 	}
 	sod := p.sod
 	sod.Tamper = opt.Tamper == TamperSODSignature
+	sod.Rand = opt.Rand
 	if d.SOD, err = pki.DS.SignSOD(signed, sod); err != nil {
 		return nil, err
 	}

@@ -2,10 +2,25 @@ package chip
 
 import (
 	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"math/bits"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/chamthe/chamthe/icao/apdu"
+	"github.com/chamthe/chamthe/icao/chip/issuer"
+	"github.com/chamthe/chamthe/icao/chip/specimen"
+	"github.com/chamthe/chamthe/icao/internal/vectortest"
 )
 
 func seeded(seed string) *rand.ChaCha8 {
@@ -45,24 +60,377 @@ func information(lines []string) string {
 	return lines[1][0:10] + lines[1][13:20] + lines[1][21:28]
 }
 
-// TestProfiles reads every profile with the reference terminal.
+// TestProfiles reads every profile with the reference terminal, from what is
+// printed on the card.
 func TestProfiles(t *testing.T) {
+	tests := map[string]struct {
+		com      string // tag list of EF.COM
+		groups   []int
+		absent   []int
+		aa       int // length of the signature, 0 for none
+		selectMF apdu.Status
+	}{
+		ProfileCCCD:        {"6175636d6f6e", []int{1, 2, 13, 15}, []int{11, 12, 14}, 256, apdu.InstructionNotSupported},
+		ProfileCCCDNoAA:    {"6175636d6e", []int{1, 2, 13}, []int{11, 12, 14, 15}, 0, apdu.InstructionNotSupported},
+		ProfileCCCDPACE:    {"6175636d6f6e", []int{1, 2, 13, 14, 15}, []int{11, 12}, 256, apdu.OK},
+		ProfilePassportBAC: {"61756e6f", []int{1, 2, 14, 15}, []int{3, 11, 13}, 64, apdu.OK},
+	}
+	if len(tests) != len(Profiles()) {
+		t.Fatalf("%d profiles, want %d", len(Profiles()), len(tests))
+	}
 	for _, p := range Profiles() {
+		tt := tests[p.Name]
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
 			d := build(t, p.Name, Options{})
+			if got := slices.Sorted(maps.Keys(d.Groups)); !slices.Equal(got, tt.groups) {
+				t.Errorf("groups %v, want %v", got, tt.groups)
+			}
 			m := insert(t, d)
+			m.want("00a4000c023f00", tt.selectMF)
 			if sw := m.bac(information(d.MRZ)); sw != apdu.OK {
 				t.Fatalf("BAC: %04X", uint16(sw))
 			}
 			if got := m.read(0x1D); !bytes.Equal(got, d.SOD) {
 				t.Error("EF.SOD differs")
 			}
+			if got := hex.EncodeToString(m.read(0x1E)); !strings.HasSuffix(got, tt.com) {
+				t.Errorf("EF.COM %s, want tags %s", got, tt.com)
+			}
 			for dg, want := range d.Groups {
 				if got := m.read(byte(dg)); !bytes.Equal(got, want) {
 					t.Errorf("DG%d differs", dg)
 				}
+				// DG hashes are SHA-256 and in the security object.
+				if !bytes.Contains(d.SOD, sum256(want)) {
+					t.Errorf("hash of DG%d is not in EF.SOD", dg)
+				}
+			}
+			for _, dg := range tt.absent {
+				if _, sw := m.do(fmt.Sprintf("00b0%02x00", 0x80|dg), nil, 256); sw != apdu.FileNotFound {
+					t.Errorf("DG%d: %04X", dg, uint16(sw))
+				}
+			}
+			if p.Name != ProfilePassportBAC {
+				if _, sw := m.do("00b08300", nil, 256); sw != apdu.SecurityStatusNotSatisfied {
+					t.Errorf("DG3: %04X", uint16(sw))
+				}
+			}
+			signature, sw := m.do("00880000", []byte("8 bytes!"), 256)
+			if tt.aa == 0 && sw != apdu.InstructionNotSupported || len(signature) != tt.aa {
+				t.Errorf("active authentication: %d bytes, %04X", len(signature), uint16(sw))
+			}
+			if certificates := [][]byte{d.CSCA, d.DS}; !bytes.Contains(d.SOD, d.DS) || bytes.Contains(d.SOD, d.CSCA) {
+				t.Errorf("EF.SOD does not hold just the signer's certificate of %d", len(certificates))
 			}
 		})
 	}
+}
+
+// TestPACEProfile opens a card with PACE, CAN and MRZ, as the terminal of
+// appendix G.1 would.
+func TestPACEProfile(t *testing.T) {
+	d := build(t, ProfileCCCDPACE, Options{})
+	for name, password := range map[string]struct {
+		reference byte
+		secret    []byte
+	}{
+		"CAN": {2, []byte(d.CAN)},
+		"MRZ": {1, sum1([]byte(information(d.MRZ)))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := insert(t, d)
+			access := m.want("00b09c0000", apdu.OK)
+			if got := hex.EncodeToString(access); got != "31143012060a04007f0007020204020202010202010d" {
+				t.Errorf("EF.CardAccess %s", got)
+			}
+			if got := d.Groups[14]; !bytes.Contains(got, access[2:]) {
+				t.Error("DG14 does not repeat PACEInfo")
+			}
+			m.pace(password.reference, password.secret)
+			if _, sw := m.do("00a4040c", []byte(applicationID), 0); sw != apdu.OK {
+				t.Fatalf("SELECT application: %04X", uint16(sw))
+			}
+			if got := m.read(1); !bytes.Equal(got, d.Groups[1]) {
+				t.Error("DG1 differs")
+			}
+		})
+	}
+}
+
+// TestPrinted: DG1, the printed lines, the QR text and the CAN agree.
+func TestPrinted(t *testing.T) {
+	for _, p := range specimen.People() {
+		if p.Kind != specimen.CitizenCard {
+			continue
+		}
+		d := build(t, ProfileCCCDNoAA, Options{Person: p.ID, Rand: seeded("printed")})
+		if got := string(d.Groups[1][5:]); got != strings.Join(d.MRZ, "") {
+			t.Errorf("%s: DG1 holds %q", p.ID, got)
+		}
+		if !strings.HasPrefix(d.QR, d.MRZ[0][15:27]+"|") || strings.Count(d.QR, "|") != 6 {
+			t.Errorf("%s: QR %q", p.ID, d.QR)
+		}
+		if d.CAN != "" {
+			t.Errorf("%s: a CAN without PACE", p.ID)
+		}
+	}
+}
+
+// TestTamper: each kind changes what it says and nothing else.
+func TestTamper(t *testing.T) {
+	const profile = ProfileCCCD
+	pki, err := NewPKI(profile, defaultAt, seeded("pki"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := func(t *testing.T, tamper Tamper) *Document {
+		return build(t, profile, Options{PKI: pki, Tamper: tamper, Rand: seeded("document")})
+	}
+	original := document(t, TamperNone)
+	hashed := func(d *Document, dg int) bool { return bytes.Contains(d.SOD, sum256(d.Groups[dg])) }
+
+	for _, info := range Tampers() {
+		t.Run(string(info.Kind), func(t *testing.T) {
+			d := document(t, info.Kind)
+			for dg := range d.Groups {
+				altered := info.Kind == TamperDG1 && dg == 1 || info.Kind == TamperDG13 && dg == 13
+				if hashed(d, dg) == altered {
+					t.Errorf("DG%d hashed in EF.SOD: %t", dg, !altered)
+				}
+				if len(d.Groups[dg]) != len(original.Groups[dg]) {
+					t.Errorf("DG%d has another length", dg)
+				}
+			}
+			if !bytes.Equal(d.CSCA, original.CSCA) {
+				t.Error("another trust anchor")
+			}
+			if same := bytes.Equal(d.DS, original.DS); same == (info.Kind == TamperExpiredDS || info.Kind == TamperUnknownCSCA) {
+				t.Errorf("same signer: %t", same)
+			}
+			m := insert(t, d)
+			want := apdu.OK
+			if info.Kind == TamperWrongKey {
+				want = apdu.AuthenticationFailed
+			}
+			if sw := m.bac(information(d.MRZ)); sw != want {
+				t.Errorf("BAC: %04X, want %04X", uint16(sw), uint16(want))
+			}
+			public, err := d.Personalisation.ActiveAuthentication.PublicKeyInfo()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if same := bytes.HasSuffix(d.Groups[15], public); same == (info.Kind == TamperClone) {
+				t.Errorf("the chip has the private key of DG15: %t", same)
+			}
+			if torn := d.Personalisation.TearAfter > 0; torn != (info.Kind == TamperTorn) {
+				t.Errorf("torn: %t", torn)
+			}
+			if info.Kind == TamperSODSignature {
+				diff := 0
+				for i := range d.SOD {
+					diff += bits.OnesCount8(d.SOD[i] ^ original.SOD[i])
+				}
+				if len(d.SOD) != len(original.SOD) || diff != 1 {
+					t.Errorf("EF.SOD differs in %d bits, want 1", diff)
+				}
+			}
+		})
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	tests := []struct {
+		name, profile string
+		opt           Options
+		want          error
+	}{
+		{"unknown profile", "eac", Options{}, ErrUnknownProfile},
+		{"unknown person", ProfileCCCD, Options{Person: "nobody"}, ErrUnknownPerson},
+		{"citizen with a passport", ProfilePassportBAC, Options{Person: standardCitizen}, ErrUnknownPerson},
+		{"traveller with a citizen card", ProfileCCCD, Options{Person: standardTraveller}, ErrUnknownPerson},
+		{"unknown tampering", ProfileCCCD, Options{Tamper: "dg2"}, ErrUnknownTamper},
+		{"clone without a key", ProfileCCCDNoAA, Options{Tamper: TamperClone}, ErrTamperNotApplicable},
+		{"DG13 of a passport", ProfilePassportBAC, Options{Tamper: TamperDG13}, ErrTamperNotApplicable},
+		{"no randomness", ProfileCCCD, Options{Rand: bytes.NewReader(nil)}, io.EOF},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if d, err := Build(tt.profile, tt.opt); !errors.Is(err, tt.want) || d != nil {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+	if _, err := NewPKI("eac", defaultAt, nil); !errors.Is(err, ErrUnknownProfile) {
+		t.Errorf("NewPKI: %v", err)
+	}
+}
+
+// TestPassportTampers: the kinds that apply to the other profile too.
+func TestPassportTampers(t *testing.T) {
+	for _, tamper := range []Tamper{TamperDG1, TamperClone, TamperWrongKey, TamperExpiredDS, TamperUnknownCSCA, TamperSODSignature, TamperTorn} {
+		d := build(t, ProfilePassportBAC, Options{Tamper: tamper})
+		if tamper == TamperWrongKey {
+			if sw := insert(t, d).bac(information(d.MRZ)); sw != apdu.AuthenticationFailed {
+				t.Errorf("BAC: %04X", uint16(sw))
+			}
+		}
+	}
+}
+
+// TestDeterministicDocument: one seed, one document.
+func TestDeterministicDocument(t *testing.T) {
+	for _, p := range Profiles() {
+		a, b := build(t, p.Name, Options{}), build(t, p.Name, Options{})
+		if !bytes.Equal(a.SOD, b.SOD) || !bytes.Equal(a.CSCA, b.CSCA) || !bytes.Equal(a.Groups[15], b.Groups[15]) {
+			t.Errorf("%s: two runs differ", p.Name)
+		}
+	}
+}
+
+// TestLoadBSI reads the reference document.
+func TestLoadBSI(t *testing.T) {
+	dir := vectortest.Path(t, "bsi-reference-dataset")
+	d, err := LoadBSI(os.DirFS(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := insert(t, d)
+	if sw := m.bac(information(d.MRZ)); sw != apdu.OK {
+		t.Fatalf("BAC: %04X", uint16(sw))
+	}
+	for sfi, name := range map[byte]string{
+		0x1E: "EF_COM.bin", 0x1D: "EF_SOD.bin",
+		1: "Datagroup1.bin", 2: "Datagroup2.bin", 14: "Datagroup14.bin", 15: "Datagroup15.bin",
+	} {
+		want, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.read(sfi); !bytes.Equal(got, want) {
+			t.Errorf("%s differs", name)
+		}
+	}
+	for _, dg := range []int{3, 4} {
+		if _, sw := m.do(fmt.Sprintf("00b0%02x00", 0x80|dg), nil, 256); sw != apdu.SecurityStatusNotSatisfied {
+			t.Errorf("DG%d: %04X", dg, uint16(sw))
+		}
+	}
+	// The private keys belong to the published public ones.
+	info, err := d.Personalisation.ActiveAuthentication.PublicKeyInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasSuffix(d.Groups[15], info) {
+		t.Error("DG15 holds another key")
+	}
+	if !bytes.Contains(d.Groups[14], d.Personalisation.ChipAuthentication.Key.EC.Public().Bytes()) {
+		t.Error("DG14 holds another key")
+	}
+	signature, sw := m.do("00880000", []byte("8 bytes!"), 256)
+	if sw != apdu.OK || len(signature) != 128 {
+		t.Errorf("active authentication: %d bytes, %04X", len(signature), uint16(sw))
+	}
+
+	for _, missing := range []string{
+		"EF_COM.bin", "EF_SOD.bin", "Datagroup1.bin", "Datagroup2.bin", "Datagroup14.bin", "Datagroup15.bin",
+		"DG14_sk.pkcs8", "DG15_sk.pkcs8",
+	} {
+		files := fstest.MapFS{}
+		if err := fs.WalkDir(os.DirFS(dir), ".", func(name string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			files[name] = &fstest.MapFile{Data: b}
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		whole := files[missing].Data
+		delete(files, missing)
+		if _, err := LoadBSI(files); !errors.Is(err, ErrBSI) || !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("without %s: %v", missing, err)
+		}
+		files[missing] = &fstest.MapFile{}
+		if _, err := LoadBSI(files); !errors.Is(err, ErrBSI) {
+			t.Errorf("with an empty %s: %v", missing, err)
+		}
+		if missing == "Datagroup1.bin" || strings.HasSuffix(missing, "pkcs8") {
+			files[missing] = &fstest.MapFile{Data: whole[:len(whole)-1]}
+			if _, err := LoadBSI(files); !errors.Is(err, ErrBSI) {
+				t.Errorf("with a cut %s: %v", missing, err)
+			}
+		}
+	}
+}
+
+// FuzzTransmit sends sequences of arbitrary commands, in clear and under secure
+// messaging: the chip never panics, and always answers with two bytes or more.
+// The input is a list of commands, each behind its two-byte length; the highest
+// bit of the length has the command protected.
+func FuzzTransmit(f *testing.F) {
+	list := func(cmds ...string) []byte {
+		var b []byte
+		for _, c := range cmds {
+			protected := strings.HasPrefix(c, "sm:")
+			raw := vectortest.Hex(f, strings.TrimPrefix(c, "sm:"))
+			n := len(raw)
+			if protected {
+				n |= 0x8000
+			}
+			b = append(b, byte(n>>8), byte(n))
+			b = append(b, raw...)
+		}
+		return b
+	}
+	d3, d4 := bacExamples(f)
+	_, pace := paceChip(f)
+	f.Add(list(selectApplication, d3.APDUs[0].Command, d3.APDUs[1].Command, d4.Exchanges[0].ProtectedCommand))
+	f.Add(list("sm:00b09e0000", "sm:00b1001e0354010000", "sm:0088000008010203040506070800", "sm:00a4020c020101"))
+	f.Add(list("sm:00b09e00000000", "sm:002241a40c800a04007f00070202030202", "sm:008600003d7c3b8039"))
+	var steps []string
+	for _, a := range pace.APDUs {
+		steps = append(steps, a.Command)
+	}
+	f.Add(list(steps...))
+	f.Add(list("00c0000000", "ffca000000", "00", "00a4", "0cb0000000"))
+
+	aa, err := issuer.NewECKey(seeded("fuzz"), "P-256", false)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, input []byte) {
+		m := newTestChip(t, func(p *Personalisation) {
+			p.PACE = &PACE{Protocol: oidPACEGMAES128, ParameterID: paramBrainpoolP256r1}
+			p.CAN = "123456"
+			p.ActiveAuthentication = aa
+			p.ChipAuthentication = &ChipAuthentication{Protocol: "0.4.0.127.0.7.2.2.3.2.2", Key: aa}
+			p.Limits = Limits{Extended: true, GetResponse: true, Protected: 300}
+			p.Rand = seeded("chip")
+		})
+		open(m)
+		for range 64 { // commands in one sequence
+			if len(input) < 2 {
+				return
+			}
+			n, protected := int(input[0]&0x7F)<<8|int(input[1]), input[0]&0x80 != 0
+			input = input[2:]
+			cmd := input[:min(n, len(input))]
+			input = input[len(cmd):]
+			if in, ok := parseCommand(cmd); protected && ok {
+				ne := min(in.ne, 0xFFFF)
+				extended := in.extended || ne > 256 || len(in.data) > 200
+				cmd = m.protect(cmd[:4], in.data, ne, extended)
+			}
+			resp, err := m.chip.Transmit(t.Context(), cmd)
+			if err != nil || len(resp) < 2 || len(resp) > maxExtended+2 {
+				t.Fatalf("response of %d bytes, error %v", len(resp), err)
+			}
+			if sw1 := resp[len(resp)-2]; sw1>>4 != 6 && sw1>>4 != 9 {
+				t.Fatalf("status %X", resp[len(resp)-2:])
+			}
+			m.count() // the counters stay together while the session lasts
+		}
+	})
 }

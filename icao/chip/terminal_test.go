@@ -6,12 +6,14 @@ import (
 	"crypto/cipher"
 	"crypto/des"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"testing"
 
 	"github.com/chamthe/chamthe/icao/apdu"
+	"github.com/chamthe/chamthe/icao/internal/ec"
 	"github.com/chamthe/chamthe/icao/internal/mac"
 	"github.com/chamthe/chamthe/icao/internal/vectortest"
 )
@@ -28,7 +30,9 @@ type terminal struct {
 	ssc   []byte
 }
 
-func derive3DES(secret []byte, counter byte) []byte {
+// derive is the key derivation with SHA-1. Parity bits do not matter to DES,
+// so that it serves 3DES and AES-128.
+func derive(secret []byte, counter byte) []byte {
 	h := sha1.Sum(append(bytes.Clone(secret), 0, 0, 0, counter))
 	return h[:16]
 }
@@ -109,7 +113,7 @@ func (m *terminal) bac(information string) apdu.Status {
 	m.t.Helper()
 	m.want(selectApplication, apdu.OK)
 	seed := sha1.Sum([]byte(information))
-	enc, kMac := tripleDESBlock(m.t, derive3DES(seed[:16], 1)), retail(m.t, derive3DES(seed[:16], 2))
+	enc, kMac := tripleDESBlock(m.t, derive(seed[:16], 1)), retail(m.t, derive(seed[:16], 2))
 	rndIC := m.want("0084000008", apdu.OK)
 	rndIFD, kIFD := bytes.Repeat([]byte{0x1F}, 8), bytes.Repeat([]byte{0x2E}, 16)
 
@@ -131,7 +135,7 @@ func (m *terminal) bac(information string) apdu.Status {
 	for i := range kSeed {
 		kSeed[i] = r[16+i] ^ kIFD[i]
 	}
-	m.start3DES(derive3DES(kSeed, 1), derive3DES(kSeed, 2), join(rndIC[4:], rndIFD[4:]))
+	m.start3DES(derive(kSeed, 1), derive(kSeed, 2), join(rndIC[4:], rndIFD[4:]))
 	return sw
 }
 
@@ -276,6 +280,67 @@ func (m *terminal) send(header string, data []byte, ne int, extended bool) ([]by
 	return m.unprotect(h[1], resp)
 }
 
+// pace runs PACE with the variant of our profiles (appendix G.1's) and the
+// password with the given reference, and opens secure messaging.
+func (m *terminal) pace(reference byte, secret []byte) {
+	m.t.Helper()
+	curve := ec.ByName("brainpoolP256r1")
+	oid := vectortest.Hex(m.t, "04007f00070202040202")
+	check := func(err error) {
+		m.t.Helper()
+		if err != nil {
+			m.t.Fatal(err)
+		}
+	}
+	step := func(cla string, tag byte, data []byte) []byte { // returns the one object in the answer
+		m.t.Helper()
+		var body []byte
+		if tag != 0 {
+			body = object(tag, data)
+		}
+		body = object(0x7C, body)
+		got := m.want(fmt.Sprintf("%s860000%02x%x00", cla, len(body), body), apdu.OK)
+		if len(got) < 4 || got[0] != 0x7C || int(got[1]) != len(got)-2 || int(got[3]) != len(got)-4 {
+			m.t.Fatalf("answer %x", got)
+		}
+		return got[4:]
+	}
+	m.want(fmt.Sprintf("0022c1a40f800a%x8301%02x", oid, reference), apdu.OK)
+	block, err := aes.NewCipher(derive(secret, 3))
+	check(err)
+	s := step("10", 0, nil)
+	cipher.NewCBCDecrypter(block, make([]byte, 16)).CryptBlocks(s, s)
+
+	mapKey, err := curve.GenerateKey(seeded("terminal map"))
+	check(err)
+	chipMap, err := curve.ParsePoint(step("10", 0x81, mapKey.Public().Bytes()))
+	check(err)
+	h, err := mapKey.DH(chipMap)
+	check(err)
+	sG, err := curve.ScalarBaseMult(s)
+	check(err)
+	mapped, err := curve.Add(sG, h)
+	check(err)
+
+	key, err := curve.GenerateKey(seeded("terminal key"))
+	check(err)
+	public, err := curve.ScalarMult(mapped, key.Bytes())
+	check(err)
+	chipKey, err := curve.ParsePoint(step("10", 0x83, public.Bytes()))
+	check(err)
+	shared, err := key.ECDH(chipKey)
+	check(err)
+	ksMac := derive(shared, 2)
+	token := func(p *ec.Point) []byte {
+		c := mac.CMAC(ksMac, join([]byte{0x7F, 0x49}, object(0, join(object(6, oid), object(0x86, p.Bytes())))[1:]))
+		return c[:8]
+	}
+	if got := step("00", 0x85, token(chipKey)); !bytes.Equal(got, token(public)) {
+		m.t.Fatal("wrong token of the chip")
+	}
+	m.startAES(derive(shared, 1), ksMac)
+}
+
 // read reads a whole file by its short identifier under secure messaging.
 func (m *terminal) read(sfi byte) []byte {
 	m.t.Helper()
@@ -343,4 +408,14 @@ func TestTerminal(t *testing.T) {
 			}
 		}
 	}
+}
+
+func sum1(b []byte) []byte {
+	h := sha1.Sum(b)
+	return h[:]
+}
+
+func sum256(b []byte) []byte {
+	h := sha256.Sum256(b)
+	return h[:]
 }

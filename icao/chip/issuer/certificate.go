@@ -152,12 +152,13 @@ type Params struct {
 	NotBefore, NotAfter time.Time
 	// DocumentTypes that a document signer may sign: "ID", "P".
 	DocumentTypes []string
-	// Rand makes keys, serial numbers and signatures; nil is
+	// Rand makes the key, the serial number and the issuer's signature; nil is
 	// crypto/rand.Reader.
 	Rand io.Reader
 }
 
-// Authority is a country signing certification authority (CSCA).
+// Authority is a country signing certification authority (CSCA). It may be used
+// concurrently.
 type Authority struct {
 	Certificate []byte // DER, self-signed
 
@@ -165,10 +166,9 @@ type Authority struct {
 	algorithm  Algorithm
 	key        *Key
 	identifier []byte // subject key identifier
-	random     io.Reader
 }
 
-// Signer is a document signer (DS).
+// Signer is a document signer (DS). It may be used concurrently.
 type Signer struct {
 	Certificate []byte // DER
 
@@ -176,7 +176,6 @@ type Signer struct {
 	serial    *big.Int
 	algorithm Algorithm
 	key       *Key
-	random    io.Reader
 }
 
 // NewCSCA makes an authority and its self-signed certificate, after the profile
@@ -192,7 +191,6 @@ func NewCSCA(p Params) (*Authority, error) {
 		algorithm:  p.Algorithm,
 		key:        key,
 		identifier: keyIdentifier(key),
-		random:     p.Rand,
 	}
 	serial, err := newSerial(p.Rand)
 	if err != nil {
@@ -230,7 +228,6 @@ func (a *Authority) NewDS(p Params) (*Signer, error) {
 		serial:      serial,
 		algorithm:   p.Algorithm,
 		key:         key,
-		random:      p.Rand,
 	}, nil
 }
 
@@ -322,7 +319,7 @@ func (a *Authority) issue(p Params, key *Key, serial *big.Int, self bool) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	signature, err := a.algorithm.sign(a.random, a.key, raw)
+	signature, err := a.algorithm.sign(p.Rand, a.key, raw)
 	if err != nil {
 		return nil, err
 	}

@@ -195,7 +195,7 @@ func TestDeterministic(t *testing.T) {
 			t.Parallel()
 			build := func(seed string) []byte {
 				csca, ds := newPKI(t, tt.algorithm, seed)
-				sod, err := ds.SignSOD(groups, issuer.SODOptions{})
+				sod, err := ds.SignSOD(groups, issuer.SODOptions{Rand: seeded(seed)})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -3,6 +3,7 @@ package issuer
 import (
 	"crypto"
 	"encoding/asn1"
+	"io"
 	"maps"
 	"slices"
 
@@ -28,6 +29,8 @@ type SODOptions struct {
 	LDSVersion, UnicodeVersion string
 	// Tamper flips a bit of the signature value.
 	Tamper bool
+	// Rand is what the signature takes; nil is crypto/rand.Reader.
+	Rand io.Reader
 }
 
 // SignSOD makes EF.SOD over the complete contents of data groups, by number
@@ -63,7 +66,7 @@ func (s *Signer) SignSOD(groups map[int][]byte, opt SODOptions) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	signature, err := s.algorithm.sign(s.random, s.key, signed)
+	signature, err := s.algorithm.sign(reader(opt.Rand), s.key, signed)
 	if err != nil {
 		return nil, err
 	}
