@@ -1,7 +1,7 @@
 // Package ec is elliptic-curve arithmetic for every prime-field curve that
 // chips and certificates use: NIST P-192, P-224, P-256, P-384 and P-521
 // (FIPS 186-4, SP 800-186) and brainpoolP192r1 to brainpoolP512r1 (RFC 5639).
-// It offers points, Diffie-Hellman as in BSI TR-03111 version 2.10, 4.3, and
+// It offers points, Diffie-Hellman as in BSI TR-03111, and
 // ECDSA as in FIPS 186-5, 6.
 //
 // One implementation serves all of them: fixed-limb Montgomery arithmetic with
@@ -25,8 +25,9 @@ package ec
 // For the reviewer. Every curve is computed on in a model with a = -3, which
 // has the cheapest complete formulas. The NIST curves are that already. A
 // brainpool curve maps to one by (x, y) -> (u²x, u³y), where u is a fourth root
-// of -3/a; RFC 5639, 2.1 demands that it exists, and calls the image the twist
-// t1. ParsePoint maps in, X and Y map out, and nothing between them knows.
+// of -3/a; it exists for each of them, and RFC 5639 lists the images as the
+// twisted curves t1. NewPoint maps in, X and Y map out, and nothing between them
+// knows.
 //
 // Additions of secret multiples use complete formulas (projective.go). Doublings
 // between them go through Jacobian coordinates, whose doubling has no exception

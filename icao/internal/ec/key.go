@@ -76,8 +76,7 @@ func (k *PrivateKey) Curve() *Curve {
 	return k.public.curve
 }
 
-// DH returns the key times p: the shared point of Diffie-Hellman (TR-03111,
-// 4.3.1), whole. It fails with [ErrCurveMismatch] if p is of another curve.
+// DH returns the key times p: the shared point of Diffie-Hellman, whole. It fails with [ErrCurveMismatch] if p is of another curve.
 func (k *PrivateKey) DH(p *Point) (*Point, error) {
 	c := k.Curve()
 	if !c.owns(p) {
@@ -106,7 +105,7 @@ func (k PrivateKey) GoString() string { return redacted }
 
 // Format writes "[redacted]" for every verb, the numeric ones included, which
 // would otherwise print the fields.
-func (k PrivateKey) Format(s fmt.State, _ rune) { io.WriteString(s, redacted) }
+func (k PrivateKey) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
 
 // MarshalText returns "[redacted]", for encoders that look no further.
 func (k PrivateKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
