@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/chamthe/chamthe/sync/internal/natsconn"
 )
 
 // RandomPort asks for any free port.
@@ -109,7 +111,7 @@ func Start(o Options) (*Server, error) {
 	if o.Host == "" {
 		o.Host = "127.0.0.1"
 	}
-	if o.TLS == nil && !loopback(o.Host) {
+	if o.TLS == nil && !natsconn.Loopback(o.Host) {
 		return nil, ErrPlaintext
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
@@ -192,7 +194,7 @@ func (c *Cluster) apply(so *server.Options) error {
 	if host == "" {
 		host = "127.0.0.1"
 	}
-	if c.TLS == nil && !loopback(host) {
+	if c.TLS == nil && !natsconn.Loopback(host) {
 		return ErrPlaintext
 	}
 	so.Cluster.Name = c.Name
@@ -224,14 +226,6 @@ func (s *Server) Addr() string { return net.JoinHostPort(s.host, strconv.Itoa(s.
 func (s *Server) Shutdown() {
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // logger passes the server's messages on and remembers the first fatal one,
