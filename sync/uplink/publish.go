@@ -1,0 +1,232 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/outbox"
+)
+
+const (
+	// lookAgain bounds the wait for [outbox.Queue.Wake].
+	lookAgain = time.Minute
+	// readAhead is how many entries are opened at a time.
+	readAhead = 64
+	// tooLargeFor is how long a visit that the server finds too large is left
+	// out. It may be given a higher limit meanwhile.
+	tooLargeFor = time.Hour
+)
+
+// publish brings the queue into the stream for as long as the session lasts.
+func (u *Uplink) publish(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
+	p := &publisher{u: u, nc: nc, js: js, tooLarge: make(map[string]time.Time)}
+	backoff := u.backoff()
+	look := time.NewTicker(lookAgain)
+	defer look.Stop()
+	for {
+		err := p.drain(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			if !u.pause(ctx, loopPublish, err, backoff) {
+				return nil
+			}
+			continue
+		}
+		backoff.Reset()
+		u.board.report(loopPublish, NoTrouble)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-u.cfg.Queue.Wake():
+		case <-look.C:
+		}
+	}
+}
+
+// publisher publishes on one connection. It belongs to one goroutine.
+type publisher struct {
+	u        *Uplink
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	tooLarge map[string]time.Time // by id: until when to leave it out
+}
+
+// sent is a visit on its way.
+type sent struct {
+	id     string
+	size   int
+	future jetstream.PubAckFuture
+}
+
+// drain publishes from the oldest queued visit to the last. It returns nil
+// when none is left but those that are too large.
+func (p *publisher) drain(ctx context.Context) error {
+	p.forget()
+	d := drain{publisher: p}
+	for {
+		cause := d.fill(ctx)
+		if len(d.window) == 0 {
+			return cause
+		}
+		if cause == nil {
+			cause = d.collect(ctx)
+		}
+		if cause == nil {
+			continue
+		}
+		// Nothing more is published; what is on its way may still be
+		// acknowledged, and is known then.
+		for len(d.window) > 0 && ctx.Err() == nil && !p.nc.IsClosed() {
+			if err := d.collect(ctx); errors.As(err, new(*storeError)) {
+				break
+			}
+		}
+		return cause
+	}
+}
+
+// forget drops the marks of visits that may be tried again.
+func (p *publisher) forget() {
+	maps.DeleteFunc(p.tooLarge, func(_ string, until time.Time) bool { return time.Now().After(until) })
+	if len(p.tooLarge) == 0 {
+		p.u.board.report(loopOversized, NoTrouble)
+	}
+}
+
+// drain is one run through the queue.
+type drain struct {
+	*publisher
+	after  uint64 // place of the last entry that was read
+	ahead  []outbox.Entry
+	window []sent // in the order of publishing
+	bytes  int
+	open   bool // the first was acknowledged: the others may follow together
+}
+
+// fill publishes while there is room in the window.
+func (d *drain) fill(ctx context.Context) error {
+	cfg := &d.u.cfg
+	for len(d.window) < cfg.Window && d.bytes < cfg.WindowBytes && (d.open || len(d.window) == 0) {
+		if len(d.ahead) == 0 {
+			var err error
+			d.ahead, err = cfg.Queue.Next(ctx, d.after, readAhead)
+			if err != nil {
+				return &storeError{err}
+			}
+			if len(d.ahead) == 0 {
+				return nil
+			}
+		}
+		e := d.ahead[0]
+		d.ahead = d.ahead[1:]
+		d.after = e.Seq
+		if _, skip := d.tooLarge[e.ID]; skip {
+			continue
+		}
+		msg := message(e, e.ID)
+		if int64(size(msg)) > d.nc.MaxPayload() {
+			d.leaveOut(e.ID)
+			continue
+		}
+		f, err := publishAsync(d.js, msg)
+		if err != nil {
+			return err
+		}
+		d.window = append(d.window, sent{e.ID, size(msg), f})
+		d.bytes += size(msg)
+	}
+	return nil
+}
+
+// collect waits for the acknowledgement of the oldest visit on its way, takes
+// what else has come by then, and records all of it in one transaction.
+func (d *drain) collect(ctx context.Context) error {
+	var acks []outbox.Ack
+	var cause error
+	for len(d.window) > 0 && cause == nil {
+		first := d.window[0]
+		var err error
+		var ack *jetstream.PubAck
+		if len(acks) == 0 {
+			select {
+			case ack = <-first.future.Ok():
+			case err = <-first.future.Err():
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		} else {
+			select {
+			case ack = <-first.future.Ok():
+			case err = <-first.future.Err():
+			default:
+			}
+			if ack == nil && err == nil {
+				break // not there yet: record what is
+			}
+		}
+		d.window = d.window[1:]
+		d.bytes -= first.size
+		switch {
+		case err == nil && ack.Stream == contract.VisitStream:
+			acks = append(acks, outbox.Ack{ID: first.id, Stream: ack.Stream, Seq: ack.Sequence})
+		case err == nil:
+			cause = errMalformed // stored somewhere else: not stored for us
+		case classify(err) == TooLarge:
+			d.leaveOut(first.id)
+		default:
+			cause = err
+		}
+	}
+	if len(acks) > 0 {
+		if err := d.u.cfg.Queue.MarkStored(ctx, acks...); err != nil {
+			return &storeError{err}
+		}
+		d.open = true
+	}
+	return cause
+}
+
+func (p *publisher) leaveOut(id string) {
+	p.tooLarge[id] = time.Now().Add(tooLargeFor)
+	p.u.board.report(loopOversized, TooLarge)
+	p.u.log.Error("visit is larger than the server takes", "visit", id)
+}
+
+// message makes a NATS message of an entry.
+func message(e outbox.Entry, msgID string) *nats.Msg {
+	h := make(nats.Header, len(e.Header)+2)
+	for k, v := range e.Header {
+		h[k] = v
+	}
+	h.Set(jetstream.MsgIDHeader, msgID)
+	h.Set(jetstream.ExpectedStreamHeader, contract.VisitStream)
+	return &nats.Msg{Subject: e.Subject, Header: h, Data: e.Payload}
+}
+
+// headerLine is what a header costs on the wire besides its text.
+const headerLine = len(": \r\n")
+
+// size is at least what the message counts against the server's limit.
+func size(m *nats.Msg) int {
+	n := len(m.Data) + len("NATS/1.0\r\n\r\n")
+	for k, values := range m.Header {
+		for _, v := range values {
+			n += len(k) + len(v) + headerLine
+		}
+	}
+	return n
+}
+
+// publishAsync publishes without the client's own repetitions, which would let
+// a later visit overtake.
+func publishAsync(js jetstream.JetStream, m *nats.Msg) (jetstream.PubAckFuture, error) {
+	return js.PublishMsgAsync(m, jetstream.WithRetryAttempts(0))
+}

@@ -1,0 +1,255 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/outbox"
+)
+
+const (
+	apiTimeout = 10 * time.Second // one call of the JetStream API
+	// verdictBatch is how many verdicts are written in one transaction, and
+	// verdictLinger how long the first waits for the others.
+	verdictBatch  = 128
+	verdictLinger = 5 * time.Millisecond
+	verdictAck    = time.Minute
+	// An agent that has not asked for its verdicts for so long is no more; they
+	// are gone from the stream by then.
+	consumerIdle = 90 * 24 * time.Hour
+)
+
+// receive brings verdicts into the queue for as long as the session lasts.
+func (u *Uplink) receive(ctx context.Context, js jetstream.JetStream) error {
+	backoff := u.backoff()
+	for {
+		err := u.consume(ctx, js, func() {
+			backoff.Reset()
+			u.board.report(loopVerdicts, NoTrouble)
+		})
+		if !u.pause(ctx, loopVerdicts, err, backoff) {
+			return nil
+		}
+	}
+}
+
+// consume reads verdicts until something fails. It calls fine when it works.
+func (u *Uplink) consume(ctx context.Context, js jetstream.JetStream, fine func()) error {
+	call, cancel := context.WithTimeout(ctx, apiTimeout)
+	c, err := js.CreateOrUpdateConsumer(call, verdictStream, jetstream.ConsumerConfig{
+		Durable:           u.agent,
+		FilterSubject:     u.verdict,
+		AckPolicy:         jetstream.AckExplicitPolicy,
+		AckWait:           verdictAck,
+		MaxAckPending:     4 * verdictBatch,
+		InactiveThreshold: consumerIdle,
+	})
+	cancel()
+	if err != nil {
+		return err
+	}
+	it, err := c.Messages(jetstream.PullMaxMessages(2 * verdictBatch))
+	if err != nil {
+		return err
+	}
+	defer it.Stop()
+	fine()
+	for {
+		batch, err := next(ctx, it)
+		if len(batch) > 0 {
+			// What has arrived is written and acknowledged, also at the end.
+			if err := u.settle(context.WithoutCancel(ctx), batch); err != nil {
+				return err
+			}
+			fine()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// next waits for a message and takes those that follow at once.
+func next(ctx context.Context, it jetstream.MessagesContext) ([]jetstream.Msg, error) {
+	msg, err := it.Next(jetstream.NextContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	batch := []jetstream.Msg{msg}
+	for len(batch) < verdictBatch {
+		msg, err := it.Next(jetstream.NextMaxWait(verdictLinger))
+		if errors.Is(err, nats.ErrTimeout) {
+			break
+		}
+		if err != nil {
+			return batch, err
+		}
+		batch = append(batch, msg)
+	}
+	return batch, nil
+}
+
+// settle writes verdicts to the queue and acknowledges them after that. What
+// is delivered twice changes nothing the second time.
+func (u *Uplink) settle(ctx context.Context, batch []jetstream.Msg) error {
+	var verdicts []contract.Verdict
+	var good []jetstream.Msg
+	for _, msg := range batch {
+		v, err := contract.DecodeVerdict(msg.Data())
+		if err != nil || v.Agent != u.agent {
+			// It will not get better by being delivered again. The visit keeps
+			// its place and is asked about later.
+			u.log.Error("verdict is not readable", "error", err)
+			u.acknowledge(msg.Term())
+			continue
+		}
+		verdicts = append(verdicts, v)
+		good = append(good, msg)
+	}
+	if len(verdicts) == 0 {
+		return nil
+	}
+	moved, err := u.cfg.Queue.Verdict(ctx, verdicts...)
+	if err != nil {
+		return &storeError{err} // they come again after verdictAck
+	}
+	for _, msg := range good {
+		u.acknowledge(msg.Ack())
+	}
+	u.answered()
+	if u.cfg.OnVerdict != nil && len(moved) > 0 {
+		u.cfg.OnVerdict(moved)
+	}
+	return nil
+}
+
+// acknowledge notes an acknowledgement that could not be sent; the message
+// comes again.
+func (u *Uplink) acknowledge(err error) {
+	if err != nil {
+		u.log.Debug("acknowledgement not sent", "error", err)
+	}
+}
+
+const (
+	// chaseEvery and chaseAtOnce bound what visits without a verdict cost: a
+	// central service that is busy with a backlog must not be sent it again.
+	chaseEvery  = time.Minute
+	chaseAtOnce = 4
+	chasePage   = 64
+	// aliveWithin is how lately the central service must have answered
+	// something before its silence about a visit means anything.
+	aliveWithin = 3
+)
+
+// chase sends visits again that the central service has had for long without a
+// verdict.
+func (u *Uplink) chase(ctx context.Context, js jetstream.JetStream) error {
+	c := &chaser{u: u, js: js, asked: make(map[string]asked)}
+	tick := time.NewTicker(min(chaseEvery, u.cfg.OverdueAfter))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := c.round(ctx); err != nil && ctx.Err() == nil {
+			u.log.Warn("visits without a verdict were not sent again", "class", classify(err), "error", err)
+		}
+	}
+}
+
+// asked is when a visit was last sent again, and how often.
+type asked struct {
+	at    time.Time
+	times int
+}
+
+type chaser struct {
+	u     *Uplink
+	js    jetstream.JetStream
+	asked map[string]asked // by id; visits that have their verdict are dropped
+	after uint64           // place in the queue where the next round begins
+}
+
+// round looks at one page of the stored visits.
+func (c *chaser) round(ctx context.Context) error {
+	u := c.u
+	alive := time.UnixMilli(u.central.Load())
+	if time.Since(alive) > aliveWithin*u.cfg.NonceEvery {
+		return nil
+	}
+	items, err := u.cfg.Queue.List(ctx, outbox.Stored, c.after, chasePage)
+	if err != nil {
+		return &storeError{err}
+	}
+	if len(items) == 0 {
+		c.after = 0 // from the beginning next time
+		return nil
+	}
+	left := chaseAtOnce
+	for _, it := range items {
+		c.after = it.Seq
+		last := c.asked[it.ID]
+		// Each time twice as patient, up to a day or so.
+		wait := u.cfg.OverdueAfter << min(last.times, 7)
+		since := it.StoredAt
+		if last.times > 0 {
+			since = last.at
+		}
+		if it.Damaged || time.Since(since) < wait {
+			continue
+		}
+		if left--; left < 0 {
+			break
+		}
+		if err := c.again(ctx, it.ID); err != nil {
+			return err
+		}
+		c.asked[it.ID] = asked{time.Now(), last.times + 1}
+	}
+	c.trim()
+	return nil
+}
+
+// maxAsked bounds the chaser's memory. Forgetting a visit merely makes it
+// impatient.
+const maxAsked = 4096
+
+func (c *chaser) trim() {
+	if len(c.asked) > maxAsked {
+		clear(c.asked)
+	}
+}
+
+// again publishes a visit under another message id, because the stream would
+// take the old one for a duplicate and drop it.
+func (c *chaser) again(ctx context.Context, id string) error {
+	e, it, err := c.u.cfg.Queue.Get(ctx, id)
+	if err != nil {
+		return &storeError{err}
+	}
+	if it.State != outbox.Stored || len(e.Payload) == 0 {
+		return nil // its verdict has just come
+	}
+	f, err := publishAsync(c.js, message(e, id+"."+strconv.FormatInt(time.Now().UnixMilli(), 36)))
+	if err != nil {
+		return err
+	}
+	c.u.log.Info("visit without a verdict sent again", "visit", id)
+	select {
+	case <-f.Ok():
+		return nil
+	case err := <-f.Err():
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
