@@ -130,8 +130,7 @@ func TestOpenSSLVerifies(t *testing.T) {
 				if good := err == nil; good == opt.Tamper {
 					t.Errorf("openssl cms -verify with %+v: %v\n%s", opt, err, out)
 				}
-				if opt.Tamper && !strings.Contains(out, "verification failure") && !strings.Contains(out, "bad signature") &&
-					!strings.Contains(out, "CMS_SignerInfo_verify") && !strings.Contains(out, "erification") {
+				if opt.Tamper && !strings.Contains(out, "CMS Verification failure") {
 					t.Errorf("refused for another reason: %s", out)
 				}
 			}

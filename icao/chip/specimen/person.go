@@ -54,9 +54,11 @@ func date(year int, month time.Month, day int) time.Time {
 func People() []Person {
 	return []Person{
 		{
-			ID: "nguyen-van-thu", Note: "the standard citizen", Kind: CitizenCard,
+			ID: "nguyen-van-thu", Note: "the standard citizen, expires on the 40th birthday", Kind: CitizenCard,
 			Number: "001099000001", Old: "012345678", State: "VNM",
 			Surname: "NGUYEN", Given: "VAN THU", Name: "Nguyễn Văn Thử", Sex: 'M',
+			// Issued less than two years before the 25th birthday, so that the law
+			// gives the expiry of the published sample zone, the 40th.
 			Birth: date(1999, 1, 31), Issue: date(2022, 8, 15), Expiry: date(2039, 1, 31),
 			Ethnicity: "Kinh", Religion: "Không",
 			Hometown:  "Phường X, Quận Y, Hà Nội",

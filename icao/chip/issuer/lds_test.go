@@ -1,0 +1,184 @@
+package issuer_test
+
+import (
+	"bytes"
+	"encoding/asn1"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chamthe/chamthe/icao/chip/issuer"
+	"github.com/chamthe/chamthe/icao/internal/vectortest"
+	"github.com/chamthe/chamthe/icao/tlv"
+)
+
+// thu is the content of the published synthetic DG13.
+func thu() issuer.Domestic {
+	return issuer.Domestic{
+		Number: "001099000001", Name: "Nguyễn Văn Thử", DateOfBirth: "31/01/1999", Sex: "Nam", Nationality: "Việt Nam",
+		Ethnicity: "Kinh", Religion: "Không",
+		Hometown: "Phường X, Quận Y, Hà Nội", Residence: "Số 1, Phường X, Quận Y, Hà Nội",
+		Marks: "Nốt ruồi C:1cm", DateOfIssue: "15/04/2021", DateOfExpiry: "31/01/2039",
+		Father: "Nguyễn Văn Cha", Mother: "Trần Thị Mẹ",
+		OldNumber: "012345678", ChipID: "0123456789ABCDEF",
+	}
+}
+
+// TestVectorsDataGroups: our encoders make exactly the sample files.
+func TestVectorsDataGroups(t *testing.T) {
+	var all []struct {
+		ID, Hex  string
+		Expected struct {
+			Lines []string `json:"mrz_lines"`
+		}
+	}
+	vectortest.JSON(t, "../testdata/dg-samples.json", &all)
+	builders := map[string]func() ([]byte, error){
+		"com-vn":              func() ([]byte, error) { return issuer.COM("0107", []int{1, 2, 3, 13, 15, 14}) },
+		"com-bsi":             func() ([]byte, error) { return issuer.COM("0107", []int{1, 2, 3, 4, 14}) },
+		"com-many":            func() ([]byte, error) { return issuer.COM("0107", []int{1, 2, 3, 7, 11, 12, 14, 15}) },
+		"com-9303-10-a1":      func() ([]byte, error) { return issuer.COM("0107", []int{1, 2, 4, 12}) },
+		"dg13-vn-synthetic":   func() ([]byte, error) { return issuer.DG13(thu()) },
+		"cardaccess-gm-13":    cardAccess,
+		"atr-info-ext-length": func() ([]byte, error) { return issuer.ATRInfo(0x0780, 0x0780), nil },
+	}
+	seen := 0
+	for _, e := range all {
+		build := builders[e.ID]
+		if strings.HasPrefix(e.ID, "dg1-vn-td1") || e.ID == "dg1-td3-eriksson-classic" {
+			build = func() ([]byte, error) { return issuer.DG1(e.Expected.Lines), nil }
+		}
+		if build == nil {
+			continue
+		}
+		seen++
+		t.Run(e.ID, func(t *testing.T) {
+			got, err := build()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := vectortest.Hex(t, e.Hex); !bytes.Equal(got, want) {
+				t.Errorf("%x\nwant %x", got, want)
+			}
+		})
+	}
+	if want := len(builders) + 3; seen != want {
+		t.Errorf("%d of %d examples found", seen, want)
+	}
+}
+
+func cardAccess() ([]byte, error) {
+	info, err := issuer.PACEInfo("0.4.0.127.0.7.2.2.4.2.2", 2, 13)
+	if err != nil {
+		return nil, err
+	}
+	return issuer.SecurityInfos([][]byte{info})
+}
+
+// TestDG13OID: the object identifier is a parameter, and a spouse is nested.
+func TestDG13OID(t *testing.T) {
+	d := thu()
+	d.OID, d.Spouse = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1}, "Lê Thị Vợ"
+	got, err := issuer.DG13(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(got, []byte("\x06\x05\x2b\x06\x01\x04\x01\x31")) {
+		t.Error("object identifier is not there")
+	}
+	if !bytes.Contains(got, []byte("\x02\x01\x0e\x30\x10\x0c\x0e"+"Lê Thị Vợ")) {
+		t.Errorf("spouse is not nested in field 14: %x", got)
+	}
+}
+
+// TestDG2 walks the facial record by the offsets of ISO/IEC 19794-5.
+func TestDG2(t *testing.T) {
+	image := bytes.Repeat([]byte{0xFF, 0xD8}, 500)
+	dg2, err := issuer.DG2(issuer.Face{JPEG: image, Width: 480, Height: 640, Sex: 'F'})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group, infos, count, bit, header, record tlv.String
+	s := tlv.String(dg2)
+	if !s.ReadTag(&group, 0x75) || !s.Empty() || !group.ReadTag(&infos, 0x7F61) || !group.Empty() ||
+		!infos.ReadTag(&count, 0x02) || !infos.ReadTag(&bit, 0x7F60) || !infos.Empty() ||
+		!bit.ReadTag(&header, 0xA1) || !bit.ReadTag(&record, 0x5F2E) || !bit.Empty() {
+		t.Fatal("malformed")
+	}
+	want := []byte("FAC\x00010\x00")
+	want = append(want, 0, 0, 0x04, 0x16, 0, 1) // 14 + 20 + 12 + 1000 bytes, one face
+	want = append(want, 0, 0, 0x04, 0x08, 0, 0, 2, 0, 0)
+	want = append(want, make([]byte, 3+2+6)...)
+	want = append(want, 1, 0, 0x01, 0xE0, 0x02, 0x80, 1, 0, 0, 0, 0, 0)
+	want = append(want, image...)
+	if !bytes.Equal(record, want) {
+		t.Errorf("record %x, want %x", record[:46], want[:46])
+	}
+	for _, f := range []issuer.Face{{Width: 1, Height: 1}, {JPEG: image, Height: 1}, {JPEG: image, Width: 1 << 16, Height: 1}} {
+		if b, err := issuer.DG2(f); !errors.Is(err, issuer.ErrContent) || b != nil {
+			t.Errorf("%dx%d: error %v", f.Width, f.Height, err)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	rsa, err := issuer.NewRSAKey(seeded("refusals"), 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, errVersion := issuer.COM("107", nil)
+	_, errGroup := issuer.COM("0107", []int{17})
+	_, errAA := issuer.ActiveAuthenticationInfo(rsa)
+	for name, err := range map[string]error{"LDS version": errVersion, "group": errGroup, "RSA in DG14": errAA} {
+		if !errors.Is(err, issuer.ErrContent) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, errCurve := issuer.NewECKey(nil, "P-1", false)
+	_, errBits := issuer.NewRSAKey(nil, 1000)
+	_, errSmall := issuer.NewRSAKey(nil, 512)
+	_, errAlgorithm := issuer.NewCSCA(issuer.Params{})
+	for name, err := range map[string]error{"curve": errCurve, "bits": errBits, "small": errSmall, "algorithm": errAlgorithm} {
+		if !errors.Is(err, issuer.ErrKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if issuer.GroupTag(0) != 0 || issuer.GroupTag(17) != 0 || issuer.GroupTag(16) != 0x70 {
+		t.Error("GroupTag")
+	}
+	for _, k := range []*issuer.Key{nil, {}} {
+		if k.Usable() {
+			t.Error("an empty key is usable")
+		}
+	}
+}
+
+// FuzzParsePKCS8: no panic, a key or an error, and a key signs.
+func FuzzParsePKCS8(f *testing.F) {
+	for _, name := range []string{"testdata/p256.pkcs8", "testdata/brainpool384-explicit.pkcs8", "testdata/rsa1024.pkcs8"} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if _, err := issuer.ParsePKCS8(b); err != nil {
+			f.Fatalf("%s: %v", name, err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, der []byte) {
+		k, err := issuer.ParsePKCS8(der)
+		if (k == nil) == (err == nil) {
+			t.Fatalf("key %v, error %v", k, err)
+		}
+		if err != nil {
+			return
+		}
+		if !k.Usable() {
+			t.Fatal("unusable key without an error")
+		}
+		if _, err := k.PublicKeyInfo(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
