@@ -75,6 +75,7 @@ const (
 	DevSignerKeyUsageMissing = "signer_key_usage_missing"
 	DevIssuerNameMismatch    = "signer_issuer_name_differs_from_anchor"
 	DevAuthorityKeyIDMissing = "signer_authority_key_id_missing"
+	DevSignerNameEncoding    = "signer_name_encoding_differs" // EF.SOD writes the issuer's name in another way than the certificate
 	DevSignersSeveral        = "several_signers"
 )
 
@@ -221,6 +222,9 @@ func verifySigner(sd *cms.SignedData, si *cms.SignerInfo, pool *trust.Pool, at t
 		}
 	}
 	c := r.certificate
+	if si.SubjectKeyID == nil && !bytes.Equal(si.Issuer.Raw, c.RawIssuer) {
+		r.deviations = append(r.deviations, DevSignerNameEncoding)
+	}
 	for _, d := range c.Deviations {
 		r.deviations = append(r.deviations, "signer: "+d)
 	}

@@ -1,0 +1,379 @@
+package trust_test
+
+import (
+	"bytes"
+	"crypto"
+	"errors"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
+
+	"github.com/chamthe/chamthe/icao/cms"
+	"github.com/chamthe/chamthe/icao/cms/cmstest"
+	"github.com/chamthe/chamthe/icao/internal/vectortest"
+	"github.com/chamthe/chamthe/icao/trust"
+)
+
+// The German master list of 2026-05-28 and the root that is pinned for it. They
+// may not be copied; see vectors/trust/README.md for the figures below.
+func germanList(t testing.TB) (list []byte, root *cms.Certificate) {
+	t.Helper()
+	list, err := os.ReadFile(vectortest.Path(t, "trust/de-master-list.ml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := os.ReadFile(vectortest.Path(t, "trust/de-csca-root.cer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root, err = cms.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return list, root
+}
+
+var listTime = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+
+func TestGermanMasterList(t *testing.T) {
+	der, root := germanList(t)
+	ml, err := trust.ParseMasterList(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(ml.Certificates) != 588 || ml.Unreadable != 0 || ml.Version != 0 {
+		t.Fatalf("%d certificates, %d unreadable, version %d", len(ml.Certificates), ml.Unreadable, ml.Version)
+	}
+	if want := time.Date(2026, 5, 28, 6, 28, 45, 0, time.UTC); !ml.SignedData.Signers[0].SigningTime.Equal(want) {
+		t.Errorf("signing time %v, want %v", ml.SignedData.Signers[0].SigningTime, want)
+	}
+	if err := ml.Verify(root, listTime); err != nil {
+		t.Errorf("signature: %v", err)
+	}
+
+	keys, algorithms, deviations := map[string]int{}, map[string]int{}, map[string]int{}
+	countries := map[string]bool{}
+	roots, identifiers := map[string]bool{}, map[string]bool{}
+	var self, links, verified, expired, noAKI, selfIssuedLinks int
+	bySKI := map[string][]*cms.Certificate{}
+	for _, c := range ml.Certificates {
+		bySKI[string(c.SubjectKeyID)] = append(bySKI[string(c.SubjectKeyID)], c)
+	}
+	for _, c := range ml.Certificates {
+		keys[c.PublicKey.String()]++
+		algorithms[c.SignatureAlgorithm.String()]++
+		for _, d := range c.Deviations {
+			deviations[d]++
+		}
+		countries[c.SubjectCountry()] = true
+		identifiers[string(c.SubjectKeyID)] = true
+		if c.AuthorityKeyID == nil {
+			noAKI++
+		}
+		if !c.ValidAt(listTime) {
+			expired++
+		}
+		if c.SelfSigned() {
+			self++
+			roots[string(c.PublicKey.Raw)] = true
+			continue
+		}
+		links++
+		if bytes.Equal(c.RawSubject, c.RawIssuer) {
+			selfIssuedLinks++
+		}
+		// Without an identifier every certificate may be the issuer.
+		candidates := ml.Certificates
+		if c.AuthorityKeyID != nil {
+			candidates = bySKI[string(c.AuthorityKeyID)]
+		}
+		if slices.ContainsFunc(candidates, func(i *cms.Certificate) bool { return c.CheckSignatureBy(i.PublicKey) == nil }) {
+			verified++
+		}
+	}
+	for _, f := range []struct {
+		name      string
+		got, want any
+	}{
+		{"keys", keys, map[string]int{
+			"RSA-4096": 357, "RSA-3072": 60, "RSA-6144": 6, "RSA-2048": 1,
+			"brainpoolP384r1": 52, "P-384": 33, "brainpoolP256r1": 22, "P-256": 20, "P-521": 20, "brainpoolP512r1": 17,
+		}},
+		{"algorithms", algorithms, map[string]int{
+			"RSASSA-PKCS1-v1_5 SHA-256": 268, "RSASSA-PKCS1-v1_5 SHA-1": 23, "RSASSA-PKCS1-v1_5 SHA-512": 18, "RSASSA-PKCS1-v1_5 SHA-384": 3,
+			"RSASSA-PSS SHA-256 salt 32": 101, "RSASSA-PSS SHA-384 salt 48": 11, "RSASSA-PSS SHA-512 salt 64": 11,
+			"RSASSA-PSS SHA-256 salt 20": 1, "RSASSA-PSS SHA-512 salt 20": 1,
+			"ECDSA SHA-384": 58, "ECDSA SHA-256": 47, "ECDSA SHA-512": 35, "ECDSA SHA-1": 11,
+		}},
+		{"deviations", deviations, map[string]int{
+			cms.DevBasicConstraintsEncoding: 1, cms.DevPathLenWithoutCA: 1, cms.DevBasicConstraintsNotCrit: 2,
+			cms.DevKeyUsageNotCrit: 11, cms.DevRSAExponentSmall: 14, cms.DevRSAParametersMissing: 2,
+			cms.DevSerialNegative: 1, cms.DevSerialZero: 1, cms.DevSHA1: 34, cms.DevCurveNamed: 4,
+		}},
+		{"countries", len(countries), 112},
+		{"self-signed", self, 375},
+		{"distinct keys of roots", len(roots), 375},
+		{"distinct key identifiers", len(identifiers), 375},
+		{"links", links, 213},
+		{"links with subject equal to issuer", selfIssuedLinks, 129},
+		{"links that verify", verified, 201},
+		{"without authority key identifier", noAKI, 98},
+		{"expired", expired, 17},
+	} {
+		if diff := cmp.Diff(f.want, f.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", f.name, diff)
+		}
+	}
+
+	pool := trust.NewPool()
+	added, err := pool.AddMasterList(ml, root, listTime, "German master list of 2026-05-28")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two of the 201 links connect the United Kingdom and Bermuda.
+	if want := (trust.Added{Roots: 375, Links: 199, Orphans: 12, Refused: 2}); added != want {
+		t.Errorf("added %+v, want %+v", added, want)
+	}
+	if pool.Len() != 375+199 || len(pool.Anchors()) != pool.Len() {
+		t.Errorf("%d in the pool", pool.Len())
+	}
+	for _, code := range []string{"VN", "vn"} {
+		if vn := pool.Country(code); len(vn) != 1 || vn[0].Certificate.PublicKey.String() != "brainpoolP512r1" {
+			t.Errorf("%s: %d certificates", code, len(vn))
+		}
+	}
+	// Five states write their code in lower case.
+	if len(pool.Country("RO")) == 0 || len(pool.Country("XX")) != 0 {
+		t.Errorf("%d certificates of RO, %d of XX", len(pool.Country("RO")), len(pool.Country("XX")))
+	}
+	// Every root finds itself, and every key is found at once.
+	for _, a := range pool.Anchors() {
+		if a.Source == "" {
+			t.Fatal("anchor without a source")
+		}
+		found := pool.FindIssuers(a.Certificate)
+		if !slices.ContainsFunc(found, func(i *trust.Anchor) bool {
+			return a.Certificate.CheckSignatureBy(i.Certificate.PublicKey) == nil
+		}) {
+			t.Errorf("the issuer of %v is not found", a.Certificate.Subject)
+		}
+		if (a.Issuer == nil) != a.Certificate.SelfSigned() {
+			t.Errorf("%v: issuer %v", a.Certificate.Subject, a.Issuer)
+		}
+	}
+	// A second time changes nothing.
+	again, err := pool.AddMasterList(ml, root, listTime, "again")
+	if err != nil || again != added || pool.Len() != 574 || pool.Anchors()[0].Source != "German master list of 2026-05-28" {
+		t.Errorf("a second time: %+v, %v, %d in the pool", again, err, pool.Len())
+	}
+}
+
+// list is a small master list with its root, to be spoilt.
+type list struct {
+	root, signer     cmstest.Certificate
+	rootKey, signKey *cmstest.Key
+	certificates     [][]byte
+	contentType      string
+	version          int64
+}
+
+func newList(t testing.TB) *list {
+	rootKey, signKey := cmstest.EC(t, "brainpoolP384r1", true), cmstest.EC(t, "P-256", true)
+	name := cmstest.Name(t, "UT", "CSCA")
+	return &list{
+		root: cmstest.Certificate{
+			Issuer: name, Subject: name, NotBefore: listTime.AddDate(-1, 0, 0), NotAfter: listTime.AddDate(10, 0, 0),
+			Key: rootKey, KeyID: rootKey.ID(), AuthorityKeyID: rootKey.ID(), KeyUsage: 0x06, CA: true, Algorithm: cmstest.ECDSA(t, crypto.SHA384),
+		},
+		signer: cmstest.Certificate{
+			Serial: []byte{2}, Issuer: name, Subject: cmstest.Name(t, "UT", "Master List Signer"),
+			NotBefore: listTime.AddDate(0, -1, 0), NotAfter: listTime.AddDate(1, 0, 0),
+			Key: signKey, KeyID: signKey.ID(), AuthorityKeyID: rootKey.ID(), KeyUsage: 0x80,
+			ExtendedKeyUsage: []string{"2.23.136.1.1.3"}, Algorithm: cmstest.ECDSA(t, crypto.SHA384),
+		},
+		rootKey: rootKey, signKey: signKey, contentType: "2.23.136.1.1.2",
+	}
+}
+
+func (l *list) build(t testing.TB) (ml []byte, root *cms.Certificate) {
+	rootDER := l.root.Sign(t, l.rootKey)
+	content := cmstest.Build(t, func(b *cryptobyte.Builder) {
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1Int64(l.version)
+			b.AddASN1(asn1.SET, func(b *cryptobyte.Builder) {
+				b.AddBytes(rootDER)
+				b.AddBytes(slices.Concat(l.certificates...))
+			})
+		})
+	})
+	root, err := cms.ParseCertificate(rootDER)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmstest.SignedData{
+		ContentType: l.contentType, Content: content, Certificates: [][]byte{l.signer.Sign(t, l.rootKey), rootDER},
+		Signers: []cmstest.Signer{{Key: l.signKey, Algorithm: cmstest.ECDSA(t, crypto.SHA256), KeyID: l.signer.KeyID}},
+	}.Build(t), root
+}
+
+func TestMasterListVerify(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(l *list)
+		at     time.Time
+		want   error
+	}{
+		{"sound", func(*list) {}, listTime, nil},
+		{"signer expired", func(*list) {}, listTime.AddDate(2, 0, 0), trust.ErrListTime},
+		{"signer not yet valid", func(*list) {}, listTime.AddDate(0, -2, 0), trust.ErrListTime},
+		{"root expired", func(l *list) { l.root.NotAfter = listTime.Add(-time.Second) }, listTime, trust.ErrListTime},
+		{"no time", func(*list) {}, time.Time{}, trust.ErrListTime},
+		{"document signer", func(l *list) { l.signer.ExtendedKeyUsage = nil }, listTime, trust.ErrListPurpose},
+		{"other purpose", func(l *list) { l.signer.ExtendedKeyUsage = []string{"1.3.6.1.5.5.7.3.1"} }, listTime, trust.ErrListPurpose},
+		{"signer is a CA", func(l *list) { l.signer.CA = true }, listTime, trust.ErrListPurpose},
+		{"signer of other key usage", func(l *list) { l.signer.KeyUsage = 0x04 }, listTime, trust.ErrListPurpose},
+		{"unknown critical extension", func(l *list) {
+			l.signer.Extensions = []cmstest.Extension{{OID: "1.2.3", Critical: true, Value: []byte{5, 0}}}
+		}, listTime, trust.ErrListPurpose},
+		{"another key signed", func(l *list) {
+			other := *l.signKey
+			other.EC = cmstest.EC(t, "P-256", true).EC
+			l.signKey = &other
+		}, listTime, cms.ErrSignature},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newList(t)
+			tt.change(l)
+			der, root := l.build(t)
+			ml, err := trust.ParseMasterList(der)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := ml.Verify(root, tt.at); !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+			pool := trust.NewPool()
+			if _, err := pool.AddMasterList(ml, root, tt.at, "test"); !errors.Is(err, tt.want) || (pool.Len() != 0) != (tt.want == nil) {
+				t.Errorf("adding: error %v, %d in the pool, want %v", err, pool.Len(), tt.want)
+			}
+		})
+	}
+
+	t.Run("another root of the same name", func(t *testing.T) {
+		der, _ := newList(t).build(t)
+		_, other := newList(t).build(t)
+		ml, err := trust.ParseMasterList(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ml.Verify(other, listTime); !errors.Is(err, trust.ErrListRoot) {
+			t.Errorf("error %v, want %v", err, trust.ErrListRoot)
+		}
+		if err := ml.Verify(nil, listTime); !errors.Is(err, cms.ErrUnsupported) {
+			t.Errorf("no root: error %v", err)
+		}
+	})
+	t.Run("no signer", func(t *testing.T) {
+		der, root := newList(t).build(t)
+		ml, err := trust.ParseMasterList(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ml.SignedData.Signers = nil
+		if err := ml.Verify(root, listTime); !errors.Is(err, trust.ErrListSigner) {
+			t.Errorf("error %v, want %v", err, trust.ErrListSigner)
+		}
+	})
+	t.Run("no source", func(t *testing.T) {
+		der, root := newList(t).build(t)
+		ml, err := trust.ParseMasterList(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool := trust.NewPool()
+		if _, err := pool.AddMasterList(ml, root, listTime, " "); !errors.Is(err, trust.ErrNoSource) || pool.Len() != 0 {
+			t.Errorf("error %v, %d in the pool", err, pool.Len())
+		}
+	})
+}
+
+func TestParseMasterList(t *testing.T) {
+	t.Run("an unreadable certificate", func(t *testing.T) {
+		l := newList(t)
+		l.certificates = [][]byte{{0x30, 0}}
+		der, root := l.build(t)
+		ml, err := trust.ParseMasterList(der)
+		if err != nil || ml.Unreadable != 1 || len(ml.Certificates) != 1 || ml.Verify(root, listTime) != nil {
+			t.Errorf("got %+v, %v", ml, err)
+		}
+	})
+	for _, tt := range []struct {
+		name   string
+		change func(l *list)
+	}{
+		{"other content type", func(l *list) { l.contentType = "2.23.136.1.1.1" }},
+		{"other version", func(l *list) { l.version = 1 }},
+		{"not a certificate", func(l *list) { l.certificates = [][]byte{{5, 0}} }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newList(t)
+			tt.change(l)
+			der, _ := l.build(t)
+			if ml, err := trust.ParseMasterList(der); err == nil || ml != nil {
+				t.Errorf("got %v, %v, want an error", ml, err)
+			}
+		})
+	}
+}
+
+func FuzzParseMasterList(f *testing.F) {
+	l := newList(f)
+	der, root := l.build(f)
+	f.Add(der)
+	l.certificates = [][]byte{{0x30, 0}}
+	der, _ = l.build(f)
+	f.Add(der)
+	f.Fuzz(func(t *testing.T, der []byte) {
+		ml, err := trust.ParseMasterList(der)
+		if (ml == nil) != (err != nil) {
+			t.Fatalf("list %v with error %v", ml, err)
+		}
+		if err != nil {
+			return
+		}
+		if ml.Verify(root, listTime) == nil && len(ml.Certificates) != 1 {
+			t.Error("another list verifies")
+		}
+	})
+}
+
+func BenchmarkLoadMasterList(b *testing.B) {
+	der, root := germanList(b)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(der)))
+	for b.Loop() {
+		ml, err := trust.ParseMasterList(der)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := trust.NewPool().AddMasterList(ml, root, listTime, "bench"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkParseMasterList(b *testing.B) {
+	der, _ := germanList(b)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(der)))
+	for b.Loop() {
+		if _, err := trust.ParseMasterList(der); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
