@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 
+	"github.com/chamthe/chamthe/agent"
+	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/sync/seal"
+	"github.com/chamthe/chamthe/sync/store"
+	"github.com/chamthe/chamthe/sync/uplink"
 )
 
 // sentinels maps errors to codes, the most telling first: a wrong key that was
@@ -28,6 +33,22 @@ var sentinels = []struct {
 	{reader.ErrCardMute, CardUnreadable},
 	{reader.ErrCardUnsupported, CardUnreadable},
 	{reader.ErrComm, CardUnreadable},
+
+	{store.ErrNewerSchema, StoreNewer},
+	{store.ErrLocked, StoreLocked},
+	{store.ErrCorrupt, StoreDamaged},
+	{store.ErrWrongKey, BadKeyFile},
+	{seal.ErrKeyFileOpen, BadKeyFile},
+	{seal.ErrKeyFileInvalid, BadKeyFile},
+	{agent.ErrIdentity, BadKeyFile},
+	{checkin.ErrNotRecorded, CannotRecord},
+	{store.ErrFull, CannotRecord},
+	{store.ErrUncertain, CannotRecord},
+
+	{uplink.ErrPlaintext, BadAddress},
+	{uplink.ErrAddress, BadAddress},
+	{uplink.ErrOffline, CentralUnreachable},
+	{uplink.ErrNoAnswer, CentralUnreachable},
 
 	{inspect.ErrWrongKey, WrongKey},
 	{inspect.ErrAccess, AccessRefused},

@@ -65,6 +65,7 @@ const (
 	CentralUnreachable Code = "central_unreachable"
 	VisitRejected      Code = "visit_rejected"
 	VisitWaiting       Code = "visit_waiting"
+	BadAddress         Code = "bad_central_address"
 
 	BadTrust  Code = "bad_trust_file"
 	Cancelled Code = "cancelled"
@@ -134,6 +135,7 @@ var infos = []Info{
 	{CentralUnreachable, 60, Wait, "The central insurance service cannot be reached.", "Nothing is lost: what was recorded stays in the queue and is sent when the link is back."},
 	{VisitRejected, 61, Refuse, "The central insurance service rejected the visit.", "Look at the reason; correct it and check in again."},
 	{VisitWaiting, 62, Wait, "The visit is recorded and waits for the central service's answer.", "Nothing is lost and nothing needs doing: it is sent when the link is back."},
+	{BadAddress, 63, Input, "The address of the central service cannot be used: it is no NATS address, or it would be spoken to without encryption.", "Give nats:// or tls://host:port; anything but this computer needs TLS."},
 
 	{BadTrust, 70, Input, "A file of trusted certificates cannot be read.", "Give DER or PEM certificates of the issuing authority (CSCA)."},
 	{Cancelled, 130, Retry, "The command was interrupted.", "Start it again."},

@@ -1,0 +1,239 @@
+// Package agent wires the services of one reception desk together: the store,
+// the outbox, the entitlement lookups, the link to the central service, and the
+// check-in that uses them.
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/policy"
+	"github.com/chamthe/chamthe/icao/trust"
+	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/lookup"
+	"github.com/chamthe/chamthe/sync/outbox"
+	"github.com/chamthe/chamthe/sync/seal"
+	"github.com/chamthe/chamthe/sync/store"
+	"github.com/chamthe/chamthe/sync/uplink"
+)
+
+// Names of the files in a data directory.
+const (
+	storeFile    = "visits.db"
+	sealFile     = "seal.key"
+	identityFile = "agent.nk"
+	nonceFile    = "nonce.json"
+)
+
+// Config describes an agent. Dir, Facility and URLs are required.
+type Config struct {
+	Dir      string // data directory, made with mode 0700; one agent at a time uses it
+	Facility string
+	Operator string
+	URLs     []string    // of the NATS servers; plain only on loopback
+	TLS      *tls.Config // nil: the system's
+	Trust    *trust.Pool // issuers; nil trusts nobody
+	Policy   policy.Policy
+	Keys     seal.KeySource // nil: a key file in Dir
+	Logger   *slog.Logger   // nil discards; never gets personal data
+}
+
+// Agent is the agent of one desk. Its methods are safe for concurrent use;
+// [Agent.Run] is called once. Close it after Run has returned.
+type Agent struct {
+	cfg    Config
+	signer *identity
+	store  *store.Store
+	queue  *outbox.Queue
+	lookup *lookup.Service
+	uplink *uplink.Uplink
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced after every change of a visit or the link
+}
+
+// Open opens the data directory and assembles the agent. It makes what is not
+// there yet: the directory, the key that seals the data, the agent's identity.
+// Errors are those of the store and the key files; [store.ErrLocked] means that
+// another agent is running.
+func Open(cfg Config) (*Agent, error) {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	a := &Agent{cfg: cfg, changed: make(chan struct{})}
+	if err := a.open(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *Agent) open() error {
+	keys := a.cfg.Keys
+	if keys == nil {
+		keys = seal.KeyFile(filepath.Join(a.cfg.Dir, sealFile))
+	}
+	master, err := keys.MasterKey()
+	if err != nil {
+		return err
+	}
+	sealer, err := seal.New(master)
+	if err != nil {
+		return err
+	}
+	if a.signer, err = openIdentity(filepath.Join(a.cfg.Dir, identityFile)); err != nil {
+		return err
+	}
+	if a.store, err = store.Open(filepath.Join(a.cfg.Dir, storeFile), nil); err != nil {
+		return err
+	}
+	if a.queue, err = outbox.Open(a.store, sealer, nil); err != nil {
+		return err
+	}
+	credentials, err := uplink.NKeyCredentials(a.signer)
+	if err != nil {
+		return err
+	}
+	a.uplink, err = uplink.New(uplink.Config{
+		URLs: a.cfg.URLs, TLS: a.cfg.TLS, Credentials: credentials,
+		Facility: a.cfg.Facility, Signer: a.signer, Queue: a.queue,
+		Nonces:    uplink.NonceFile(filepath.Join(a.cfg.Dir, nonceFile)),
+		OnState:   a.signal,
+		OnVerdict: func([]outbox.Item) { a.signal() },
+		Logger:    a.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.lookup, err = lookup.Open(lookup.Config{Store: a.store, Sealer: sealer, Asker: a.uplink})
+	return err
+}
+
+// Run keeps the link to the central service until ctx ends, and returns nil
+// then. Everything that was recorded before or meanwhile is sent.
+func (a *Agent) Run(ctx context.Context) error { return a.uplink.Run(ctx) }
+
+// Close closes the data directory. Visits that were not sent stay in it.
+func (a *Agent) Close() error {
+	if a.lookup != nil {
+		a.lookup.Close()
+	}
+	if a.store != nil {
+		return a.store.Close()
+	}
+	return nil
+}
+
+// Key returns the agent's public key, by which the central service knows it.
+func (a *Agent) Key() string { return a.signer.public }
+
+// Queue returns the outbox.
+func (a *Agent) Queue() *outbox.Queue { return a.queue }
+
+// Link returns the state of the link.
+func (a *Agent) Link(ctx context.Context) uplink.State { return a.uplink.State(ctx) }
+
+// Nonce returns the latest nonce of the central service, if there ever was one.
+func (a *Agent) Nonce() (contract.Nonce, bool) { return a.uplink.Nonce() }
+
+// Desk returns a desk that checks people in with this agent.
+func (a *Agent) Desk() *checkin.Desk {
+	return &checkin.Desk{
+		Facility: a.cfg.Facility, Operator: a.cfg.Operator, Signer: a.signer,
+		Trust: a.cfg.Trust, Policy: a.cfg.Policy,
+		Lookup: a.lookup, Recorder: a.queue, Nonce: a.uplink.Nonce,
+	}
+}
+
+func (a *Agent) signal() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// lookAgain is how often Wait looks although nobody told it to: the step from
+// queued to stored is not announced.
+const lookAgain = 20 * time.Millisecond
+
+// Wait calls done until it returns true, after every change of the link or of
+// a visit. It returns the error of done, or ctx's.
+func (a *Agent) Wait(ctx context.Context, done func() (bool, error)) error {
+	t := time.NewTicker(lookAgain)
+	defer t.Stop()
+	for {
+		a.mu.Lock()
+		changed := a.changed
+		a.mu.Unlock()
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-t.C:
+		}
+	}
+}
+
+// Settled waits until the central service has spoken about a visit, and returns
+// how it stands; when ctx ends first, how it stands then, and ctx's error.
+func (a *Agent) Settled(ctx context.Context, id string) (outbox.Item, error) {
+	var item outbox.Item
+	err := a.Wait(ctx, func() (bool, error) {
+		var err error
+		_, item, err = a.queue.Get(context.WithoutCancel(ctx), id)
+		if err != nil {
+			return false, fmt.Errorf("visit in the queue: %w", err)
+		}
+		return item.State == outbox.Accepted || item.State == outbox.Rejected, nil
+	})
+	return item, err
+}
+
+// Identity returns the public key of the agent that works in a data directory,
+// and makes directory and key when there are none: a central service has to
+// know the key before the agent can connect.
+func Identity(dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	i, err := openIdentity(filepath.Join(dir, identityFile))
+	if err != nil {
+		return "", err
+	}
+	return i.public, nil
+}
+
+// OpenQueue opens only the outbox of a data directory that an agent has used
+// before, to look at it. [store.ErrLocked] means that an agent is running.
+func OpenQueue(dir string) (*outbox.Queue, *store.Store, error) {
+	if _, err := os.Stat(filepath.Join(dir, storeFile)); err != nil {
+		return nil, nil, err
+	}
+	master, err := seal.KeyFile(filepath.Join(dir, sealFile)).MasterKey()
+	if err != nil {
+		return nil, nil, err
+	}
+	sealer, err := seal.New(master)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := store.Open(filepath.Join(dir, storeFile), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := outbox.Open(st, sealer, nil)
+	if err != nil {
+		return nil, nil, errors.Join(err, st.Close())
+	}
+	return q, st, nil
+}

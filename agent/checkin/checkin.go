@@ -1,0 +1,209 @@
+package checkin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/chamthe/chamthe/agent/policy"
+	"github.com/chamthe/chamthe/icao/apdu"
+	"github.com/chamthe/chamthe/icao/inspect"
+	"github.com/chamthe/chamthe/icao/trust"
+	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/lookup"
+	"github.com/chamthe/chamthe/sync/outbox"
+)
+
+// A Recorder makes a visit durable: when Put returns nil, it is on disk.
+type Recorder interface {
+	Put(ctx context.Context, e outbox.Entry) error
+}
+
+// A Lookuper says what is known of a person's entitlement. That nobody knows
+// is an answer, not an error.
+type Lookuper interface {
+	Lookup(ctx context.Context, r lookup.Request) (lookup.Answer, error)
+}
+
+// ErrNotRecorded wraps every error after which the visit is not on disk
+// although the card was read and accepted.
+var ErrNotRecorded = errors.New("checkin: visit not recorded")
+
+// A Desk is a place where people check in. Fill in every field but those with
+// a stated default; it may then be used by one card at a time.
+type Desk struct {
+	Facility string
+	Operator string // who sits there; may be empty
+	Signer   contract.Signer
+	Trust    *trust.Pool
+	Policy   policy.Policy // the zero value is the default policy
+	Lookup   Lookuper
+	Recorder Recorder
+	// Nonce returns the latest nonce of the central service, and false when
+	// there never was one; nil: never.
+	Nonce func() (contract.Nonce, bool)
+	// Clock says how far Now can be believed; nil: nobody can tell.
+	Clock func() contract.ClockQuality
+	Now   func() time.Time // nil: time.Now
+	Rand  io.Reader        // nil: crypto/rand
+}
+
+// Steps after those of the inspection.
+const (
+	StepEntitlement inspect.Step = "entitlement"
+	StepRecord      inspect.Step = "record"
+)
+
+// Options are the choices of one check-in.
+type Options struct {
+	Photo bool // read the photo as well
+	// Progress hears the steps of the inspection, then StepEntitlement and
+	// StepRecord. It is called from the goroutine that called CheckIn. May be nil.
+	Progress func(inspect.Event)
+}
+
+// An Outcome is what came of one check-in. It is the caller's, and personal.
+type Outcome struct {
+	Report   *inspect.Report // never nil
+	Decision policy.Decision
+	// Answer is what is known of the entitlement; zero unless policy let the
+	// person in.
+	Answer lookup.Answer
+	// Visit and Message are what was recorded; nil and zero if nothing was.
+	Visit   *contract.Visit
+	Message contract.Message
+}
+
+// CheckIn inspects the card, applies the policy, looks the entitlement up and
+// records the visit. It records nothing unless the inspection went to its end
+// and the policy accepts, and the error then says why: that of [inspect.Run], or
+// of [policy.Decision.Err]; [ErrNotRecorded] if only the recording failed.
+//
+// The visit's identity is fixed before the card is asked anything, because the
+// challenge that the chip signs is made from it (sync/contract, Challenge).
+func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspect.Access, opt Options) (*Outcome, error) {
+	now := d.Now
+	if now == nil {
+		now = time.Now
+	}
+	started := contract.Timestamp(now())
+	v := &contract.Visit{
+		Version: contract.Version, Facility: d.Facility, Operator: d.Operator,
+		StartedAt: started, Means: contract.MeansChip, Clock: contract.ClockUnknown,
+	}
+	out := &Outcome{Report: &inspect.Report{}}
+	var err error
+	if v.ID, err = contract.NewID(started, d.Rand); err != nil {
+		return out, err
+	}
+	if v.Agent, err = d.Signer.PublicKey(); err != nil {
+		return out, err
+	}
+	if d.Clock != nil {
+		v.Clock = d.Clock()
+	}
+	v.Evidence = &contract.Evidence{Time: started}
+	if d.Nonce != nil {
+		if n, ok := d.Nonce(); ok {
+			v.Evidence.Nonce = &n
+		}
+	}
+	v.Evidence.Challenge = v.ExpectedChallenge()
+
+	// The question to the insurer goes out as soon as the text is verified, while
+	// the photo is still being read.
+	var answer chan lookup.Answer
+	challenge := [8]byte(v.Evidence.Challenge)
+	cfg := &inspect.Config{
+		At: started.In(now().Location()), Trust: d.Trust, Challenge: &challenge, Rand: d.Rand, Photo: opt.Photo, Now: now,
+		Progress: func(e inspect.Event) {
+			if opt.Progress != nil {
+				opt.Progress(e)
+			}
+			if answer == nil && e.Report.TextVerified() {
+				answer = make(chan lookup.Answer, 1)
+				p := person(e.Report)
+				go func() { answer <- d.ask(ctx, p) }()
+			}
+		},
+	}
+	out.Report, err = inspect.Run(ctx, card, access, cfg)
+	out.Decision = d.Policy.Decide(out.Report)
+	if err != nil {
+		return out, err
+	}
+	if err := out.Decision.Err(); err != nil {
+		return out, err
+	}
+
+	asked := now()
+	report := func(s inspect.Step, done bool) {
+		if opt.Progress == nil {
+			return
+		}
+		e := inspect.Event{Step: s, Done: done}
+		if done {
+			e.Elapsed = now().Sub(asked)
+		}
+		opt.Progress(e)
+	}
+	report(StepEntitlement, false)
+	if answer == nil {
+		return out, fmt.Errorf("%w: policy accepted a text that is not verified", ErrNotRecorded)
+	}
+	out.Answer = <-answer
+	report(StepEntitlement, true)
+
+	asked = now()
+	report(StepRecord, false)
+	d.fill(v, out)
+	v.RecordedAt = contract.Timestamp(now())
+	msg, err := contract.NewVisitMessage(d.Signer, v)
+	if err != nil {
+		return out, fmt.Errorf("%w: %w", ErrNotRecorded, err)
+	}
+	err = d.Recorder.Put(ctx, outbox.Entry{ID: msg.ID, Subject: msg.Subject, Header: msg.Header, Payload: msg.Payload})
+	if err != nil {
+		return out, fmt.Errorf("%w: %w", ErrNotRecorded, err)
+	}
+	out.Visit, out.Message = v, msg
+	report(StepRecord, true)
+	return out, nil
+}
+
+// ask looks a person up. A question that cannot be asked (a passport has no
+// number that the insurer knows) is answered with "nobody knows".
+func (d *Desk) ask(ctx context.Context, p contract.Person) lookup.Answer {
+	none := lookup.Answer{Entitlement: contract.Entitlement{Source: contract.SourceNone, Status: contract.StatusUnknown}}
+	if d.Lookup == nil {
+		return none
+	}
+	a, err := d.Lookup.Lookup(ctx, lookup.Request{Number: p.Number, Name: p.Name, BirthDate: p.BirthDate})
+	if err != nil {
+		none.Cause = err
+		return none
+	}
+	return a
+}
+
+// fill completes the visit from the report and the answer.
+func (d *Desk) fill(v *contract.Visit, out *Outcome) {
+	r := out.Report
+	v.Person = person(r)
+	for _, c := range r.Checks() {
+		v.Checks = append(v.Checks, contract.Check{
+			ID: string(c.ID), Result: contract.Result(c.Value.String()), Reason: string(c.Reason),
+			Algorithm: c.Algorithm, Millis: int64(c.Millis),
+		})
+	}
+	v.Evidence.SOD, v.Evidence.DG1 = r.Evidence.SOD, r.Evidence.DG1
+	v.Evidence.DG15, v.Evidence.Signature = r.Evidence.DG15, r.Evidence.Signature
+	if len(v.Evidence.Signature) == 0 {
+		v.Evidence.DG15 = nil
+	}
+	v.Entitlement = out.Answer.Entitlement.Clone()
+	v.Entitlement.Findings = lookup.Findings(v.Person, out.Answer, r.At)
+	v.Verified = v.MayBeVerified()
+}

@@ -1,0 +1,99 @@
+// Package cli is the command line of chamthe: one file per subcommand. Commands
+// print for a person on standard output, or one JSON document with --json;
+// what went wrong is a sentence on standard error and an exit status of its
+// own (package fault).
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chamthe/chamthe/agent/fault"
+)
+
+// env is what every command may use of the outside world.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// Main runs one command and returns the process's exit status. It ends early
+// when ctx ends.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	e := &env{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := newRoot(e)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	f := fault.Classify(err)
+	if _, ok := errors.AsType[*usageError](err); ok {
+		f = fault.New(fault.Usage, err)
+	}
+	printFault(stderr, f)
+	return f.Exit
+}
+
+func newRoot(e *env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "chamthe",
+		Short: "Read and verify chip ID cards at a clinic's reception desk, and record visits",
+		Long: `chamthe ("tap the card") reads the chip of an ID card, proves that the document is
+genuine and the chip no copy, looks up the health-insurance entitlement, and
+sends the verified visit to the central insurance service, now or when the link
+is back.`,
+		Example: `  chamthe demo                     the whole way, with a software chip and nothing to install
+  chamthe readers                  which card readers are there
+  chamthe read --qr "$(cat qr)"    read the card on the reader`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.AddCommand(newDemo(e), newReaders(e), newRead(e), newChip(e), newQueue(e), newVersion(e))
+	for _, c := range root.Commands() {
+		wrapArgs(c)
+	}
+	wrapArgs(root)
+	return root
+}
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// wrapArgs makes every complaint about arguments a [usageError].
+func wrapArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return &usageError{err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		wrapArgs(sub)
+	}
+}
+
+// printFault says what went wrong and what to do about it.
+func printFault(w io.Writer, f *fault.Fault) {
+	fmt.Fprintf(w, "chamthe: %s (%s)\n", f.Cause, f.Code)
+	fmt.Fprintf(w, "  what to do: %s\n", f.Remedy)
+	if f.Detail != "" {
+		fmt.Fprintf(w, "  detail: %s\n", f.Detail)
+	}
+}

@@ -1,0 +1,176 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/policy"
+	"github.com/chamthe/chamthe/agent/wire"
+	"github.com/chamthe/chamthe/icao/inspect"
+	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/reader/pcsc"
+)
+
+func newRead(e *env) *cobra.Command {
+	var (
+		keys   accessFlags
+		name   string
+		trusts []string
+		photo  string
+		asJSON bool
+		wait   time.Duration
+		limit  time.Duration
+	)
+	c := &cobra.Command{
+		Use:   "read",
+		Short: "Inspect the card on a PC/SC reader, and print the report and the person",
+		Long: `Read opens the chip with a key from the card's QR code, its machine readable
+lines or its card access number, inspects it, and prints one line for every
+check. Nothing is stored and nothing is sent.
+
+Without --trust no issuer can be known, and the best verdict is "undetermined".
+
+A flag's value may be "-": then it is read from standard input, and personal
+data does not stand in the list of processes.`,
+		Example: `  chamthe read --qr - < qr.txt --trust csca-vietnam.der
+  chamthe read --reader "ACS ACR1252 00 00" --mrz "IDVNM..." --photo face.jpg
+  chamthe read --can 123456 --json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			access, err := keys.access(e.stdin)
+			if err != nil {
+				return err
+			}
+			pool, err := loadTrust(trusts)
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), limit)
+			defer cancel()
+			started := time.Now()
+			card, found, err := openCard(ctx, pcsc.New(nil), name, wait)
+			if err != nil {
+				return err
+			}
+			defer card.Close()
+			if !asJSON {
+				fmt.Fprintf(e.stdout, "reader   %s\n", found)
+			}
+			timings := make(map[string]float64)
+			tapped := time.Now()
+			r, err := inspect.Run(ctx, card, access, &inspect.Config{
+				At: started, Trust: pool, Photo: true, ProbeUncovered: true, Now: time.Now,
+				Progress: func(ev inspect.Event) {
+					if ev.Done {
+						timings[string(ev.Step)] = millis(ev.Elapsed)
+					}
+					if ev.Report != nil {
+						timings["verified_text"] = millis(time.Since(tapped))
+					}
+				},
+			})
+			timings["total"] = millis(time.Since(tapped))
+			out, err := readOutcome(r, err, timings)
+			if photo != "" && r.Photo != nil {
+				if werr := os.WriteFile(photo, r.Photo.Data, 0o600); werr != nil && err == nil {
+					err = werr
+				}
+			}
+			if perr := printOutcome(e, out, asJSON); perr != nil && err == nil {
+				err = perr
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&name, "reader", "", "`NAME` of the reader (default: the first that has a card)")
+	c.Flags().StringVar(&keys.qr, "qr", "", "`TEXT` of the QR code on a citizen card")
+	c.Flags().StringVar(&keys.expiry, "expiry", "", "with --qr: the card's expiry `DATE`, dd/mm/yyyy, when the usual ones do not open it")
+	c.Flags().StringVar(&keys.mrz, "mrz", "", "machine readable lines, with or without line breaks (`TEXT`)")
+	c.Flags().StringVar(&keys.can, "can", "", "card access number `N`, six digits")
+	c.Flags().StringArrayVar(&trusts, "trust", nil, "`FILE` or directory of trusted issuer certificates, DER or PEM (repeatable)")
+	c.Flags().StringVar(&photo, "photo", "", "write the photo, if its signature holds, to this `FILE`")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	c.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for a card")
+	c.Flags().DurationVar(&limit, "timeout", time.Minute, "how long the whole command may take")
+	return c
+}
+
+// openCard waits for a card and opens it.
+func openCard(ctx context.Context, d reader.Driver, name string, wait time.Duration) (reader.Card, string, error) {
+	infos, err := d.Readers(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	if !hasReader(infos, name) {
+		return nil, "", fault.New(fault.NoReader, reader.ErrNoReader)
+	}
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	in, err := reader.WaitCard(waiting, d, name)
+	if err != nil {
+		if waiting.Err() != nil && ctx.Err() == nil {
+			return nil, "", fault.New(fault.NoCard, reader.ErrNoCard)
+		}
+		return nil, "", err
+	}
+	card, err := d.Open(ctx, in.Name)
+	return card, in.Name, err
+}
+
+func hasReader(infos []reader.Info, name string) bool {
+	if name == "" {
+		return len(infos) > 0
+	}
+	for _, i := range infos {
+		if i.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// readOutcome judges a report by the default policy. The error it returns is
+// what the command ends with.
+func readOutcome(r *inspect.Report, err error, timings map[string]float64) (*wire.Outcome, error) {
+	d := policy.Policy{}.Decide(r)
+	out := checkin.EncodeOutcome(r, d, timings)
+	switch {
+	case err != nil:
+		out.Verdict = wire.VerdictNotRead
+	case d.Outcome == policy.Refuse:
+		err = d.Err()
+	default:
+		out.Verdict = wire.VerdictVerified
+	}
+	if err != nil {
+		f := fault.Classify(err)
+		if out.Verdict == "" {
+			out.Verdict = verdictOf(f)
+		}
+		out.Fault = encodeFault(f)
+		return out, f
+	}
+	return out, nil
+}
+
+// verdictOf says what a refusal by policy is called.
+func verdictOf(f *fault.Fault) string {
+	if f.Kind == fault.Unsure {
+		return wire.VerdictUndetermined
+	}
+	return wire.VerdictRefused
+}
+
+func encodeFault(f *fault.Fault) *wire.Fault {
+	return &wire.Fault{
+		Code: string(f.Code), Kind: string(f.Kind), Cause: f.Cause, Remedy: f.Remedy, Detail: f.Detail, ExitCode: f.Exit,
+	}
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
