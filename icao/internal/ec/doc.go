@@ -1,8 +1,8 @@
 // Package ec is elliptic-curve arithmetic for every prime-field curve that
 // chips and certificates use: NIST P-192, P-224, P-256, P-384 and P-521
 // (FIPS 186-4, SP 800-186) and brainpoolP192r1 to brainpoolP512r1 (RFC 5639).
-// It offers points, Diffie-Hellman as in BSI TR-03111, and
-// ECDSA as in FIPS 186-5, 6.
+// It offers points, Diffie-Hellman as in BSI TR-03111, and ECDSA as in
+// FIPS 186-5, 6.
 //
 // One implementation serves all of them: fixed-limb Montgomery arithmetic with
 // the modulus as run-time data, complete addition formulas (Renes, Costello,

@@ -33,9 +33,10 @@ type Point struct {
 // affine is a finite point of a curve's model, in Montgomery form.
 type affine struct{ x, y fe }
 
-// ParsePoint returns the point with an uncompressed encoding (SEC 1, 2.3.4): 04, x, y, each coordinate Size bytes. Anything else is
-// [ErrInvalidPoint]: other forms (compressed, hybrid, infinity), coordinates
-// that are not below the modulus, points off the curve.
+// ParsePoint returns the point with an uncompressed encoding (SEC 1, 2.3.4): 04,
+// x, y, each coordinate Size bytes. Anything else is [ErrInvalidPoint]: other
+// forms (compressed, hybrid, infinity), coordinates that are not below the
+// modulus, points off the curve.
 func (c *Curve) ParsePoint(b []byte) (*Point, error) {
 	if len(b) != 1+2*c.fp.size || b[0] != 4 {
 		return nil, ErrInvalidPoint
