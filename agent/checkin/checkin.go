@@ -202,6 +202,8 @@ func (d *Desk) fill(v *contract.Visit, out *Outcome) {
 	v.Evidence.DG15, v.Evidence.Signature = r.Evidence.DG15, r.Evidence.Signature
 	if len(v.Evidence.Signature) == 0 {
 		v.Evidence.DG15 = nil
+	} else {
+		v.Evidence.DG14 = r.Evidence.DG14
 	}
 	v.Entitlement = out.Answer.Entitlement.Clone()
 	v.Entitlement.Findings = lookup.Findings(v.Person, out.Answer, r.At)

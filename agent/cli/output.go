@@ -33,6 +33,7 @@ var words = map[string]string{
 	"issuing_state":          "issuing state is the signer's",
 	"dg1_integrity":          "name, date, number (DG1) as signed",
 	"dg13_integrity":         "Vietnamese data (DG13) as signed",
+	"dg14_integrity":         "security infos (DG14) as signed",
 	"dg15_integrity":         "chip's public key (DG15) as signed",
 	"dg2_integrity":          "photo (DG2) as signed",
 	"passive_authentication": "DATA GENUINE (passive authentication)",

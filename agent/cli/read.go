@@ -70,7 +70,7 @@ data does not stand in the list of processes.`,
 					if ev.Done {
 						timings[string(ev.Step)] = millis(ev.Elapsed)
 					}
-					if ev.Report != nil {
+					if ev.Report.TextVerified() {
 						timings["verified_text"] = millis(time.Since(tapped))
 					}
 				},

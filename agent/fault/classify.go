@@ -73,6 +73,7 @@ var checks = map[inspect.ID]map[result.Value]Code{
 	inspect.IssuingState:     {result.Failed: IssuerInvalid},
 	inspect.DG1Integrity:     {result.Failed: DG1Altered},
 	inspect.DG13Integrity:    {result.Failed: DG13Altered},
+	inspect.DG14Integrity:    {result.Failed: ChipCopied},
 	inspect.DG15Integrity:    {result.Failed: ChipCopied},
 	inspect.DG2Integrity:     {result.Failed: PhotoAltered},
 	inspect.ChipAuthenticity: {result.Failed: ChipCopied},

@@ -109,7 +109,7 @@ func (p Policy) outcome(id inspect.ID, v result.Value, r *inspect.Report) Outcom
 		return Accept
 	}
 	switch id {
-	case inspect.DG13Integrity, inspect.DG15Integrity:
+	case inspect.DG13Integrity, inspect.DG14Integrity, inspect.DG15Integrity:
 		// Not every document has them. One that the issuer signed and that does
 		// not match has Failed, and is refused below.
 		if v == result.NotSupported || (v == result.NotPerformed && id == inspect.DG15Integrity) {

@@ -82,8 +82,8 @@ const (
 // TestProfiles reads every genuine document and asserts every check of its report.
 func TestProfiles(t *testing.T) {
 	tests := map[string]map[inspect.ID]result.Value{
-		chip.ProfileCCCD:     {inspect.Revocation: unk},
-		chip.ProfileCCCDNoAA: {inspect.Revocation: unk, inspect.DG15Integrity: nop, inspect.ActiveAuthentication: nos, inspect.ChipAuthenticity: nos},
+		chip.ProfileCCCD:     {inspect.Revocation: unk, inspect.DG14Integrity: nos},
+		chip.ProfileCCCDNoAA: {inspect.Revocation: unk, inspect.DG14Integrity: nos, inspect.DG15Integrity: nop, inspect.ActiveAuthentication: nos, inspect.ChipAuthenticity: nos},
 		chip.ProfilePassportBAC: {
 			inspect.Revocation: unk, inspect.DG13Integrity: nos, inspect.DataConsistency: nop,
 		},

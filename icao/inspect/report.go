@@ -24,6 +24,7 @@ const (
 	IssuingState   ID = "issuing_state"   // the state that DG1 names is the one that signed
 	DG1Integrity   ID = "dg1_integrity"   // DG1 is what was signed
 	DG13Integrity  ID = "dg13_integrity"  // DG13 is what was signed
+	DG14Integrity  ID = "dg14_integrity"  // the announced algorithms and keys are what was signed
 	DG15Integrity  ID = "dg15_integrity"  // the active authentication key is what was signed
 	DG2Integrity   ID = "dg2_integrity"   // the photo is what was signed
 	// PassiveAuthentication is the checks above from SODSignature on, as one
@@ -39,7 +40,7 @@ const (
 func IDs() []ID {
 	return []ID{
 		AccessControl, SODSignature, SignerValidity, TrustChain, Revocation, IssuingState,
-		DG1Integrity, DG13Integrity, DG15Integrity, DG2Integrity, PassiveAuthentication,
+		DG1Integrity, DG13Integrity, DG14Integrity, DG15Integrity, DG2Integrity, PassiveAuthentication,
 		ActiveAuthentication, ChipAuthenticity, DataConsistency, DocumentValidity,
 	}
 }
@@ -99,7 +100,7 @@ func (s GroupState) MarshalText() ([]byte, error) { return []byte(s.String()), n
 // Evidence is what another party needs to repeat the judgement later: the
 // files as they were read, and the chip's signature. It is personal data.
 type Evidence struct {
-	SOD, DG1, DG15 []byte
+	SOD, DG1, DG14, DG15 []byte
 	// Challenge is RND.IFD of active authentication and Signature the chip's
 	// answer; nil when active authentication was not performed.
 	Challenge []byte

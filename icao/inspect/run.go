@@ -262,6 +262,9 @@ func (in *inspection) securityObject(ctx context.Context) error {
 // The signature proves something only if the key is the one that was signed:
 // a DG15 that the security object does not cover may belong to anybody.
 func (in *inspection) authenticity(ctx context.Context) error {
+	if err := in.dg14(ctx); err != nil {
+		return err
+	}
 	covered := in.covers(15)
 	if !covered && !in.cfg.ProbeUncovered {
 		in.r.set(ActiveAuthentication, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
@@ -313,6 +316,25 @@ func (in *inspection) authenticity(ctx context.Context) error {
 		auth = result.Fail(ReasonKeyAltered)
 	}
 	in.r.set(ChipAuthenticity, auth)
+	return nil
+}
+
+// dg14 reads the security infos: what the chip's keys are to be used with.
+func (in *inspection) dg14(ctx context.Context) error {
+	if !in.covers(14) {
+		in.r.set(DG14Integrity, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
+		return nil
+	}
+	b, state, err := in.group(ctx, 14)
+	if err != nil {
+		return err
+	}
+	if state != Read {
+		in.r.set(DG14Integrity, result.Fail(stateReason(state)))
+		return nil
+	}
+	in.r.Evidence.DG14 = b
+	in.r.set(DG14Integrity, passiveauth.CheckGroup(in.sod, 14, b))
 	return nil
 }
 
@@ -413,7 +435,7 @@ func (in *inspection) aggregate() {
 	if c := in.r.Check(Revocation); c.Value == result.Failed {
 		parts = append(parts, c)
 	}
-	for _, id := range []ID{DG1Integrity, DG13Integrity, DG15Integrity, DG2Integrity} {
+	for _, id := range []ID{DG1Integrity, DG13Integrity, DG14Integrity, DG15Integrity, DG2Integrity} {
 		c := in.r.Check(id)
 		if id != DG1Integrity && (c.Value == result.NotSupported || c.Value == result.NotPerformed) {
 			continue
