@@ -114,11 +114,9 @@ func TestKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := bufio.NewScanner(out)
-		var timer *time.Timer
+		// From the start: opening the file must survive it too.
+		time.AfterFunc(time.Duration(rand.IntN(150_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
 		for lines.Scan() {
-			if timer == nil {
-				timer = time.AfterFunc(time.Duration(rand.IntN(120_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
-			}
 			what, number, _ := strings.Cut(lines.Text(), " ")
 			n, err := strconv.Atoi(number)
 			if err != nil {

@@ -430,8 +430,7 @@ func (q *Queue) Stats(ctx context.Context) (Stats, error) {
 
 // List returns up to n items after a place in the order, oldest first, all of
 // them or (state not 0) those in one state. It opens every entry that it
-// passes: for people, not for counting. Accepted items come in the order of
-// their verdicts when asked for alone, and then after is ignored.
+// passes: for people, not for counting. To find accepted entries it passes all.
 func (q *Queue) List(ctx context.Context, state State, after uint64, n int) ([]Item, error) {
 	var items []Item
 	err := q.st.View(func(tx *bbolt.Tx) error {

@@ -32,14 +32,14 @@ type MemoryKey struct{ master Master }
 
 // NewMemoryKey returns a source with a fresh random key.
 func NewMemoryKey() *MemoryKey {
-	key := make([]byte, MasterSize)
-	_, _ = rand.Read(key) // never fails
-	return &MemoryKey{Master{key: key}}
+	var key [MasterSize]byte
+	_, _ = rand.Read(key[:]) // never fails
+	return &MemoryKey{masterOf(&key)}
 }
 
 // MasterKey returns the key.
 func (m *MemoryKey) MasterKey() (Master, error) {
-	if len(m.master.key) == 0 {
+	if m.master.key == nil {
 		return Master{}, errors.New("seal: empty memory key")
 	}
 	return m.master, nil
@@ -97,11 +97,11 @@ func (f KeyFile) read() (Master, error) {
 	if checkPermissions && opened.Mode().Perm()&0o077 != 0 {
 		return Master{}, ErrKeyFileOpen
 	}
-	key := make([]byte, MasterSize)
-	if _, err := io.ReadFull(file, key); err != nil {
+	var key [MasterSize]byte
+	if _, err := io.ReadFull(file, key[:]); err != nil {
 		return Master{}, ErrKeyFileInvalid
 	}
-	return Master{key: key}, nil
+	return masterOf(&key), nil
 }
 
 // create writes a new key to a temporary file and gives it its name only when

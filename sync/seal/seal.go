@@ -14,6 +14,7 @@
 package seal
 
 import (
+	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -43,9 +44,15 @@ const MasterSize = 32
 
 // Master is a master key. It prints as "[redacted]", cannot be compared with
 // ==, and has no JSON form. The zero value is no key.
-type Master struct {
-	_   [0]func()
-	key []byte
+//
+// The key is inside a function: package fmt prints the unexported fields of a
+// struct around a Master without asking any method, and follows pointers for
+// some verbs; of a function it prints the address. A function also cannot be
+// compared.
+type Master struct{ key func() *[MasterSize]byte }
+
+func masterOf(key *[MasterSize]byte) Master {
+	return Master{key: func() *[MasterSize]byte { return key }}
 }
 
 // NewMaster returns a master key of 32 bytes, which it copies.
@@ -53,11 +60,18 @@ func NewMaster(key []byte) (Master, error) {
 	if len(key) != MasterSize {
 		return Master{}, fmt.Errorf("seal: master key of %d bytes", len(key))
 	}
-	return Master{key: append([]byte(nil), key...)}, nil
+	k := [MasterSize]byte(key)
+	return masterOf(&k), nil
 }
 
-// Equal reports whether m and other are the same key, in constant time.
-func (m Master) Equal(other Master) bool { return subtle.ConstantTimeCompare(m.key, other.key) == 1 }
+// Equal reports whether m and other are the same key, in constant time. No key
+// equals no key.
+func (m Master) Equal(other Master) bool {
+	if m.key == nil || other.key == nil {
+		return m.key == nil && other.key == nil
+	}
+	return subtle.ConstantTimeCompare(m.key()[:], other.key()[:]) == 1
+}
 
 const redacted = "[redacted]"
 
@@ -84,15 +98,13 @@ type KeyID [8]byte
 // Sealer seals and opens values. It may be used concurrently. It prints as
 // "[redacted]".
 type Sealer struct {
-	id    KeyID
-	aead  cipherAEAD
-	index []byte
+	id      KeyID
+	subkeys func() *subkeys // a function for the reason given at Master
 }
 
-// cipherAEAD is the part of [crypto/cipher.AEAD] that a Sealer uses.
-type cipherAEAD interface {
-	Seal(dst, nonce, plaintext, additionalData []byte) []byte
-	Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error)
+type subkeys struct {
+	aead  cipher.AEAD
+	index []byte
 }
 
 // The uses of a master key. They are part of the format: changing one makes
@@ -105,10 +117,10 @@ const (
 
 // New returns a Sealer for a master key.
 func New(m Master) (*Sealer, error) {
-	if len(m.key) != MasterSize {
+	if m.key == nil {
 		return nil, errors.New("seal: no master key")
 	}
-	sub := func(info string, n int) ([]byte, error) { return hkdf.Expand(sha256.New, m.key, info, n) }
+	sub := func(info string, n int) ([]byte, error) { return hkdf.Expand(sha256.New, m.key()[:], info, n) }
 	id, err := sub(infoID, len(KeyID{}))
 	if err != nil {
 		return nil, fmt.Errorf("derive key id: %w", err)
@@ -125,7 +137,8 @@ func New(m Master) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("value cipher: %w", err)
 	}
-	return &Sealer{id: KeyID(id), aead: aead, index: index}, nil
+	k := &subkeys{aead: aead, index: index}
+	return &Sealer{id: KeyID(id), subkeys: func() *subkeys { return k }}, nil
 }
 
 // KeyID returns the name of the key.
@@ -165,7 +178,7 @@ func (s *Sealer) Seal(bucket string, key, plaintext []byte) []byte {
 	nonce := out[headerSize:]
 	// Since Go 1.24 crypto/rand.Read never fails: it ends the program.
 	_, _ = rand.Read(nonce)
-	return s.aead.Seal(out, nonce, plaintext, s.place(bucket, key))
+	return s.subkeys().aead.Seal(out, nonce, plaintext, s.place(bucket, key))
 }
 
 // Open decrypts a value that [Sealer.Seal] made for the same place. It returns
@@ -179,7 +192,7 @@ func (s *Sealer) Open(bucket string, key, sealed []byte) ([]byte, error) {
 		return nil, ErrUnknownKey
 	}
 	nonce, ciphertext := sealed[headerSize:headerSize+nonceSize], sealed[headerSize+nonceSize:]
-	plaintext, err := s.aead.Open(nil, nonce, ciphertext, s.place(bucket, key))
+	plaintext, err := s.subkeys().aead.Open(nil, nonce, ciphertext, s.place(bucket, key))
 	if err != nil {
 		return nil, ErrForged
 	}
@@ -204,7 +217,7 @@ func (s *Sealer) place(bucket string, key []byte) []byte {
 // same parts give the same key; without the master key nothing can be learned
 // from it, not even by trying all numbers that a person may have.
 func (s *Sealer) Index(bucket string, parts ...[]byte) []byte {
-	h := hmac.New(sha256.New, s.index)
+	h := hmac.New(sha256.New, s.subkeys().index)
 	h.Write(appendPart(nil, []byte(bucket)))
 	for _, p := range parts {
 		h.Write(appendPart(nil, p))

@@ -167,11 +167,18 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
 	log.Info("keys", "master", m, "sealer", s)
+	// Inside another struct, where fmt asks no method.
+	type holder struct {
+		m seal.Master
+		s *seal.Sealer
+	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%q", "%d"} {
-		fmt.Fprintf(&out, verb+" "+verb+"\n", m, s)
+		for _, secret := range []any{m, &m, s, holder{m, s}, &holder{m, s}, []seal.Master{m}, *s} {
+			fmt.Fprintf(&out, verb+"\n", secret)
+		}
 	}
 	text := out.String()
-	for _, leak := range []string{"5a5a", "5A5A", "90 90", "ZZ", "0x5a"} {
+	for _, leak := range []string{"5a5a5a5a", "5A5A5A5A", "90 90 90", "ZZZZ", "0x5a, 0x5a"} {
 		if strings.Contains(text, leak) {
 			t.Errorf("found %q in:\n%s", leak, text)
 		}
