@@ -1,0 +1,168 @@
+package central
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chamthe/chamthe/icao/trust"
+	"github.com/chamthe/chamthe/sync/internal/natsconn"
+)
+
+// Errors of [New]. The latter two say what is wrong with an address.
+var (
+	ErrConfig    = errors.New("central: incomplete configuration")
+	ErrPlaintext = natsconn.ErrPlaintext
+	ErrAddress   = natsconn.ErrAddress
+)
+
+const (
+	reconnectMin = 100 * time.Millisecond
+	reconnectMax = 10 * time.Second
+)
+
+// Config describes a central service. URLs and Anchors are required.
+type Config struct {
+	// URLs of the NATS servers. An address that is not loopback needs TLS.
+	URLs        []string
+	TLS         *tls.Config
+	Credentials natsconn.Credentials
+	// Anchors are the country signing CAs. The pool must not change any more.
+	Anchors *trust.Pool
+	// Seed is written before the service answers; nil leaves what is there.
+	Seed *Seed
+	// Workers verify visits side by side; 0 is one.
+	Workers int
+	// Replicas of every stream: 0 and 1 for one server, 3 for a cluster.
+	Replicas int
+	// MaxBytes limits the stream of visits; 0 does not.
+	MaxBytes int64
+	// Logger never receives anything about a person; nil discards.
+	Logger *slog.Logger
+	// Ready is called each time the service begins to answer; it must not
+	// block. It may be nil.
+	Ready func()
+}
+
+// Central is a central service. Its methods are safe for concurrent use.
+type Central struct {
+	cfg    Config
+	log    *slog.Logger
+	counts counts
+}
+
+// New assembles a central service; [Central.Run] runs it.
+func New(cfg Config) (*Central, error) {
+	if cfg.Anchors == nil || cfg.Anchors.Len() == 0 {
+		return nil, ErrNoAnchors
+	}
+	if cfg.Workers < 0 || cfg.Replicas < 0 || cfg.MaxBytes < 0 {
+		return nil, ErrConfig
+	}
+	if cfg.Seed != nil {
+		if err := cfg.Seed.check(); err != nil {
+			return nil, err
+		}
+	}
+	c := &Central{cfg: cfg, log: cfg.Logger}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	o := c.dialOptions()
+	if err := o.Check(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Counts returns what this process has done since it started.
+func (c *Central) Counts() Counts { return c.counts.snapshot() }
+
+func (c *Central) dialOptions() natsconn.Options {
+	return natsconn.Options{
+		URLs: c.cfg.URLs, TLS: c.cfg.TLS, Credentials: c.cfg.Credentials, Name: serviceName,
+		Trouble: func(err error) { c.log.Warn("nats", "error", err) },
+	}
+}
+
+// Run serves until ctx ends, and then returns nil after the work in hand is
+// done. A server that is not there is waited for, and one that goes away is
+// looked for again; neither is an error.
+func (c *Central) Run(ctx context.Context) error {
+	backoff := natsconn.Backoff{Min: reconnectMin, Max: reconnectMax}
+	for {
+		err := c.session(ctx, backoff.Reset)
+		if ctx.Err() != nil {
+			return nil
+		}
+		wait := backoff.Next()
+		c.log.Warn("not serving", "error", err, "wait", wait)
+		if !natsconn.Sleep(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+// session serves on one connection until it is lost or ctx ends.
+func (c *Central) session(ctx context.Context, serving func()) error {
+	nc, err := natsconn.Dial(ctx, c.dialOptions())
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	st, err := openStore(ctx, js, storeOptions{replicas: max(c.cfg.Replicas, 1), maxBytes: c.cfg.MaxBytes})
+	if err != nil {
+		return err
+	}
+	if c.cfg.Seed != nil {
+		if err := st.seed(ctx, c.cfg.Seed); err != nil {
+			return err
+		}
+	}
+
+	svc := &service{store: st, counts: &c.counts, log: c.log}
+	stop, err := svc.serve(nc)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := nc.FlushTimeout(callTimeout); err != nil { // the subscriptions are made
+		return err
+	}
+	serving()
+	c.log.Info("serving", "workers", max(c.cfg.Workers, 1), "anchors", c.cfg.Anchors.Len())
+	if c.cfg.Ready != nil {
+		c.cfg.Ready()
+	}
+
+	in := &intake{store: st, verifier: &Verifier{Anchors: c.cfg.Anchors}, counts: &c.counts, log: c.log}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return in.run(gctx, max(c.cfg.Workers, 1)) })
+	g.Go(func() error { return closed(gctx, nc) })
+	return g.Wait()
+}
+
+// closed waits until the connection is lost.
+func closed(ctx context.Context, nc *nats.Conn) error {
+	ch := nc.StatusChanged(nats.CLOSED)
+	defer nc.RemoveStatusListener(ch)
+	if nc.IsClosed() {
+		return nats.ErrConnectionClosed
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-ch:
+		return nats.ErrConnectionClosed
+	}
+}

@@ -1,0 +1,271 @@
+package central
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/chamthe/chamthe/sync/contract"
+)
+
+const (
+	// ackWait is how long a worker may be busy with one visit before another
+	// gets it. A verification takes milliseconds, a call may take callTimeout.
+	ackWait = time.Minute
+	// pullAhead is how many visits a worker holds: enough to hide a round trip,
+	// few enough that a visit does not wait behind a slow worker.
+	pullAhead = 8
+	// poisonAfter is the number of deliveries after which a visit is set aside:
+	// one that takes the process down each time must not do so for ever. The
+	// agent still has it, asks for its verdict, and so brings it back.
+	poisonAfter = 25
+	maxNakDelay = time.Minute
+)
+
+// intake takes visits out of the stream and gives each its verdict. It is used
+// by several workers at the same time.
+type intake struct {
+	store    *store
+	verifier *Verifier
+	counts   *counts
+	log      *slog.Logger
+}
+
+// run works until ctx ends (nil) or the consumer is lost.
+func (in *intake) run(ctx context.Context, workers int) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for range workers {
+		g.Go(func() error { return in.work(ctx) })
+	}
+	return g.Wait()
+}
+
+func (in *intake) work(ctx context.Context) error {
+	it, err := in.store.intake.Messages(jetstream.PullMaxMessages(pullAhead))
+	if err != nil {
+		return err
+	}
+	defer it.Stop()
+	for {
+		msg, err := it.Next(jetstream.NextContext(ctx))
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, jetstream.ErrNoHeartbeat):
+			continue // the iterator asks again by itself
+		case err != nil:
+			return err
+		}
+		// What was begun is finished: a visit that is half done would have to
+		// wait for ackWait.
+		in.handle(context.WithoutCancel(ctx), msg)
+	}
+}
+
+// handle brings one message to its end: acknowledged, terminated, or given
+// back for later.
+func (in *intake) handle(ctx context.Context, msg jetstream.Msg) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		in.counts.add(&in.counts.Malformed)
+		in.end(msg.Term())
+		return
+	}
+	seq := meta.Sequence.Stream
+	if meta.NumDelivered > 1 {
+		in.counts.add(&in.counts.Redelivered)
+	}
+	if meta.NumDelivered > poisonAfter {
+		in.counts.add(&in.counts.SetAside)
+		in.log.Error("visit set aside after too many deliveries", "sequence", seq)
+		in.end(msg.TermWithReason("too many deliveries"))
+		return
+	}
+	_, agent, err := contract.ParseVisitSubject(msg.Subject())
+	if err != nil {
+		// Nobody could be told.
+		in.counts.add(&in.counts.Malformed)
+		in.log.Warn("visit terminated", "sequence", seq, "reason", contract.ReasonSubjectMismatch)
+		in.end(msg.TermWithReason(string(contract.ReasonSubjectMismatch)))
+		return
+	}
+	v, err := contract.OpenVisit(msg.Subject(), msg.Headers(), msg.Data())
+	if err != nil {
+		in.refuse(ctx, msg, seq, agent, claimedID(msg), reasonOf(err))
+		return
+	}
+	if err := in.decide(ctx, msg, meta, &v); err != nil {
+		in.later(msg, meta, err)
+	}
+}
+
+// decide is for a visit that its agent has signed. An error means that the
+// store could not be asked: nothing is decided.
+func (in *intake) decide(ctx context.Context, msg jetstream.Msg, meta *jetstream.MsgMetadata, v *contract.Visit) error {
+	facility, err := in.store.facilityOf(ctx, v.Agent)
+	if err != nil {
+		return err
+	}
+	seq := meta.Sequence.Stream
+	if facility != v.Facility { // "" when nobody enrolled the agent
+		in.refuse(ctx, msg, seq, v.Agent, v.ID, contract.ReasonUnknownAgent)
+		return nil
+	}
+	sum := digest(msg.Data())
+	// A second turn is for the worker that lost a race, a third for one that
+	// lost it against a reconsidered visit.
+	for range 3 {
+		old, err := in.store.find(ctx, v.ID)
+		if err != nil {
+			return err
+		}
+		if old != nil && (old.Agent != v.Agent || old.Digest != sum) {
+			in.refuse(ctx, msg, seq, v.Agent, v.ID, contract.ReasonConflict)
+			return nil
+		}
+		if old != nil && !reconsider(old, seq) {
+			in.counts.add(&in.counts.Repeated)
+			return in.finish(ctx, msg, seq, v, old)
+		}
+		rec, verdict, err := in.judge(ctx, v, sum, meta)
+		if err != nil {
+			return err
+		}
+		if old != nil {
+			rec.revision = old.revision
+		}
+		err = in.store.put(ctx, v.ID, rec)
+		if errors.Is(err, errExists) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		in.counts.verdict(verdict)
+		in.log.Info("visit decided", "visit", v.ID, "facility", v.Facility, "sequence", seq,
+			"state", verdict.State, "reason", verdict.Reason, "assurance", verdict.Assurance)
+		return in.finish(ctx, msg, seq, v, rec)
+	}
+	return errExists
+}
+
+// reconsider reports whether a visit that was rejected and sent again is
+// looked at anew: a trust anchor may have arrived, or a clock been set. What
+// was accepted stays so.
+func reconsider(old *record, seq uint64) bool {
+	if seq <= old.Sequence {
+		return false // a redelivery of what was judged
+	}
+	v, err := contract.DecodeVerdict(old.Verdict)
+	return err == nil && v.State != contract.VerdictAccepted
+}
+
+func (in *intake) judge(ctx context.Context, v *contract.Visit, sum string, meta *jetstream.MsgMetadata) (*record, *contract.Verdict, error) {
+	var own *contract.Nonce
+	if v.Evidence != nil && v.Evidence.Nonce != nil {
+		var err error
+		if own, err = in.store.nonce(ctx, v.Evidence.Nonce.ID); err != nil {
+			return nil, nil, err
+		}
+	}
+	// The server's clock, not this process's: the same at every redelivery.
+	arrived := contract.Timestamp(meta.Timestamp)
+	f := in.verifier.Assess(v, own, arrived)
+	verdict := &contract.Verdict{
+		Version: contract.Version, Visit: v.ID, Agent: v.Agent, State: contract.VerdictRejected, Reason: f.Reason,
+		Assurance: f.Assurance, Presence: f.Presence, At: contract.Timestamp(time.Now()),
+	}
+	if f.Reason == "" {
+		verdict.State = contract.VerdictAccepted
+	}
+	b, err := contract.EncodeVerdict(verdict)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &record{
+		Digest: sum, Facility: v.Facility, Agent: v.Agent, Sequence: meta.Sequence.Stream, Arrived: arrived, Verdict: b,
+	}, verdict, nil
+}
+
+// finish tells the agent what the record says, and only then lets the message
+// go.
+func (in *intake) finish(ctx context.Context, msg jetstream.Msg, seq uint64, v *contract.Visit, r *record) error {
+	if err := in.store.verdict(ctx, v.Agent, verdictID(v.ID, seq), r.Verdict); err != nil {
+		return err
+	}
+	in.end(msg.Ack())
+	return nil
+}
+
+// refuse rejects a message without leaving a record: it is not authentic, or
+// not the visit that owns the id. Only the agent in whose name it came is told,
+// because the server let nobody else publish there.
+func (in *intake) refuse(ctx context.Context, msg jetstream.Msg, seq uint64, agent, id string, why contract.Reason) {
+	in.log.Warn("visit refused", "sequence", seq, "reason", why)
+	if id != "" {
+		verdict := contract.Verdict{
+			Version: contract.Version, Visit: id, Agent: agent, State: contract.VerdictRejected, Reason: why,
+			At: contract.Timestamp(time.Now()),
+		}
+		b, err := contract.EncodeVerdict(&verdict)
+		if err == nil {
+			err = in.store.verdict(ctx, agent, verdictID(id, seq), b)
+		}
+		if err != nil {
+			meta, _ := msg.Metadata() // it was read before
+			in.later(msg, meta, err)
+			return
+		}
+	}
+	in.counts.refused(why)
+	in.end(msg.TermWithReason(string(why)))
+}
+
+// later gives a message back.
+func (in *intake) later(msg jetstream.Msg, meta *jetstream.MsgMetadata, err error) {
+	in.counts.add(&in.counts.Postponed)
+	in.log.Warn("visit postponed", "sequence", meta.Sequence.Stream, "deliveries", meta.NumDelivered, "error", err)
+	in.end(msg.NakWithDelay(min(time.Duration(meta.NumDelivered)*time.Second, maxNakDelay)))
+}
+
+// end notes an acknowledgement that could not be sent. Nothing follows from
+// it: the message comes again and finds its record.
+func (in *intake) end(err error) {
+	if err != nil {
+		in.log.Debug("acknowledgement not sent", "error", err)
+	}
+}
+
+// verdictID makes a redelivery's verdict a duplicate, and that of a visit
+// which was sent again a new message.
+func verdictID(visit string, seq uint64) string { return visit + "." + utoa(seq) }
+
+// claimedID returns the visit id that the header of an unreadable message
+// states; "" when it states none. A visit that is sent again carries its id
+// with a suffix.
+func claimedID(msg jetstream.Msg) string {
+	id, _, _ := strings.Cut(msg.Headers().Get(jetstream.MsgIDHeader), ".")
+	if contract.CheckID(id) != nil {
+		return ""
+	}
+	return id
+}
+
+// reasonOf turns a refusal of package contract into the reason for the agent.
+func reasonOf(err error) contract.Reason {
+	switch {
+	case errors.Is(err, contract.BadSignature):
+		return contract.ReasonAgentSignature
+	case errors.Is(err, contract.WrongSubject):
+		return contract.ReasonSubjectMismatch
+	case errors.Is(err, contract.UnsupportedVersion):
+		return contract.ReasonUnsupportedVersion
+	default:
+		return contract.ReasonMalformed
+	}
+}

@@ -1,0 +1,308 @@
+package central
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/chamthe/chamthe/sync/contract"
+)
+
+// Names in JetStream.
+const (
+	verdictStream  = "VERDICTS" // as in package uplink
+	intakeConsumer = "central-intake"
+
+	bucketVisits = "ins-visits"
+	bucketNonces = "ins-nonces"
+	bucketAgents = "ins-agents"
+	bucketPeople = "ins-people"
+)
+
+const (
+	// duplicateWindow is how long the stream itself recognises a visit that is
+	// published twice: reconnects within the hour. After it, ins-visits does.
+	duplicateWindow = time.Hour
+	// verdictsKept is how long an agent may be switched off and still find its
+	// verdicts without asking.
+	verdictsKept = 90 * 24 * time.Hour
+	// noncesKept is how long a station may be offline: a visit with an older
+	// nonce is refused. A month is promised; three are kept.
+	noncesKept = 90 * 24 * time.Hour
+	// headerRoom is what the headers of a visit may take besides its payload.
+	headerRoom = 4 << 10
+
+	callTimeout = 10 * time.Second // one call of the JetStream API
+)
+
+// store is the service's state in JetStream. It is safe for concurrent use.
+type store struct {
+	js     jetstream.JetStream
+	intake jetstream.Consumer
+	visits jetstream.KeyValue
+	nonces jetstream.KeyValue
+	agents jetstream.KeyValue
+	people jetstream.KeyValue
+}
+
+// open makes the streams, buckets and the consumer, or takes those that exist.
+func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*store, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if _, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:        contract.VisitStream,
+		Description: "signed visits as they arrived",
+		Subjects:    []string{contract.VisitSubjects},
+		Storage:     jetstream.FileStorage,
+		Replicas:    o.replicas,
+		Duplicates:  duplicateWindow,
+		MaxBytes:    o.maxBytes,
+		MaxMsgSize:  contract.MaxVisit + headerRoom,
+		// A full stream refuses; the agents keep what it refused. The other
+		// policy would throw away the oldest visits.
+		Discard:    jetstream.DiscardNew,
+		DenyDelete: true,
+	}); err != nil {
+		return nil, fmt.Errorf("stream of visits: %w", err)
+	}
+	if _, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:        verdictStream,
+		Description: "verdicts, a subject for each agent",
+		Subjects:    []string{contract.VerdictSubjects},
+		Storage:     jetstream.FileStorage,
+		Replicas:    o.replicas,
+		MaxAge:      verdictsKept,
+		Duplicates:  duplicateWindow,
+	}); err != nil {
+		return nil, fmt.Errorf("stream of verdicts: %w", err)
+	}
+	s := &store{js: js}
+	for _, b := range []struct {
+		kv   *jetstream.KeyValue
+		name string
+		ttl  time.Duration
+	}{
+		{&s.visits, bucketVisits, 0},
+		{&s.nonces, bucketNonces, noncesKept},
+		{&s.agents, bucketAgents, 0},
+		{&s.people, bucketPeople, 0},
+	} {
+		kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket: b.name, Storage: jetstream.FileStorage, Replicas: o.replicas, TTL: b.ttl, History: 1,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("bucket %s: %w", b.name, err)
+		}
+		*b.kv = kv
+	}
+	c, err := js.CreateOrUpdateConsumer(ctx, contract.VisitStream, jetstream.ConsumerConfig{
+		Durable:       intakeConsumer,
+		Description:   "verifies visits; shared by every worker",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxAckPending: 4096,
+		// No MaxDeliver: the server would then drop a visit silently. Intake
+		// counts deliveries and sets a poisonous one aside itself.
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer: %w", err)
+	}
+	s.intake = c
+	return s, nil
+}
+
+type storeOptions struct {
+	replicas int
+	maxBytes int64
+}
+
+// record is what became of a visit: the value in ins-visits.
+type record struct {
+	Digest   string          `json:"digest"` // of the signed bytes
+	Facility string          `json:"facility"`
+	Agent    string          `json:"agent"`
+	Sequence uint64          `json:"sequence"` // in VISITS
+	Arrived  time.Time       `json:"arrived"`
+	Verdict  json.RawMessage `json:"verdict"`
+
+	revision uint64
+}
+
+func digest(payload []byte) string {
+	sum := sha256.Sum256(payload)
+	return hex.EncodeToString(sum[:])
+}
+
+// errExists reports that another worker, or an earlier delivery, was first.
+var errExists = errors.New("central: record exists")
+
+// find returns the record of a visit, or nil.
+func (s *store) find(ctx context.Context, id string) (*record, error) {
+	var r record
+	rev, err := get(ctx, s.visits, id, &r)
+	if err != nil || rev == 0 {
+		return nil, err
+	}
+	r.revision = rev
+	return &r, nil
+}
+
+// put writes the record of a visit: the first one, or, with r.revision, in
+// place of the one that was read. It returns errExists when somebody else was
+// faster.
+func (s *store) put(ctx context.Context, id string, r *record) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if r.revision == 0 {
+		_, err = s.visits.Create(ctx, id, b)
+	} else {
+		_, err = s.visits.Update(ctx, id, b, r.revision)
+	}
+	var api *jetstream.APIError
+	if errors.Is(err, jetstream.ErrKeyExists) ||
+		errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		return errExists
+	}
+	return err
+}
+
+// facilityOf returns the facility that an agent speaks for; "" for an agent
+// that nobody enrolled.
+func (s *store) facilityOf(ctx context.Context, agent string) (string, error) {
+	var a Agent
+	if _, err := get(ctx, s.agents, agent, &a); err != nil {
+		return "", err
+	}
+	return a.Facility, nil
+}
+
+// nonce returns this service's own copy of a nonce; nil when it has none.
+func (s *store) nonce(ctx context.Context, id string) (*contract.Nonce, error) {
+	var n contract.Nonce
+	rev, err := get(ctx, s.nonces, id, &n)
+	if err != nil || rev == 0 {
+		return nil, err
+	}
+	return &n, nil
+}
+
+func (s *store) putNonce(ctx context.Context, n *contract.Nonce) error {
+	b, err := contract.EncodeNonce(n)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err = s.nonces.Create(ctx, n.ID, b)
+	return err
+}
+
+// person returns whom a key stands for; nil for nobody.
+func (s *store) person(ctx context.Context, key string) (*Person, error) {
+	var p Person
+	rev, err := get(ctx, s.people, key, &p)
+	if err != nil || rev == 0 {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// seed writes the entries that are new or differ.
+func (s *store) seed(ctx context.Context, seed *Seed) error {
+	for _, a := range seed.Agents {
+		var old Agent
+		if _, err := get(ctx, s.agents, a.Key, &old); err != nil {
+			return err
+		}
+		if old != a {
+			if err := set(ctx, s.agents, a.Key, a); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range seed.People {
+		want, err := json.Marshal(p)
+		if err != nil {
+			return err
+		}
+		for _, key := range p.keys() {
+			var old json.RawMessage
+			if _, err := get(ctx, s.people, key, &old); err != nil {
+				return err
+			}
+			if string(old) != string(want) {
+				if err := set(ctx, s.people, key, p); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// verdict publishes a verdict. Publishing the same one again is harmless.
+func (s *store) verdict(ctx context.Context, agent, msgID string, payload []byte) error {
+	subject, err := contract.VerdictSubject(agent)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err = s.js.Publish(ctx, subject, payload, jetstream.WithMsgID(msgID), jetstream.WithExpectStream(verdictStream))
+	return err
+}
+
+// get reads a JSON value and its revision, which is 0 for a key that is not
+// there.
+func get(ctx context.Context, kv jetstream.KeyValue, key string, v any) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	e, err := kv.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := json.Unmarshal(e.Value(), v); err != nil {
+		// Nobody but this package writes here. The key may be a hash of a
+		// number: it is not repeated.
+		return 0, fmt.Errorf("central: unreadable entry in bucket %s", kv.Bucket())
+	}
+	return e.Revision(), nil
+}
+
+func set(ctx context.Context, kv jetstream.KeyValue, key string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err = kv.Put(ctx, key, b)
+	return err
+}
+
+const (
+	kindNumber    = "number"
+	kindInsurance = "insurance"
+)
+
+// personKey hashes a number, because a key is part of a subject, and subjects
+// appear in logs, metrics and monitoring of a NATS server. The hash hides the
+// number from a glance, not from an attacker who tries all of them; who may
+// read the bucket may read the people.
+func personKey(kind, number string) string {
+	sum := sha256.Sum256([]byte("chamthe person v1\x00" + kind + "\x00" + number))
+	return hex.EncodeToString(sum[:])
+}
