@@ -137,7 +137,7 @@ func TestPSSAgainstStandardLibrary(t *testing.T) {
 					t.Fatal(err)
 				}
 				alg := cms.SignatureAlgorithm{Scheme: cms.RSAPSS, Hash: h, MGFHash: h, SaltLength: salt}
-				for i := -1; i < len(signature); i += 7 {
+				for i := -1; i < len(signature); i += 31 {
 					s := slices.Clone(signature)
 					if i >= 0 {
 						s[i] ^= 0x10
@@ -272,5 +272,68 @@ func TestECDSAForms(t *testing.T) {
 	}
 	if err := key.Verify(cms.SignatureAlgorithm{}, message, nil); !errors.Is(err, cms.ErrUnsupported) {
 		t.Errorf("zero algorithm: error %v", err)
+	}
+}
+
+// TestPSSParameters: identifiers that are not what RFC 4055 defines name no
+// algorithm, and so verify nothing.
+func TestPSSParameters(t *testing.T) {
+	c, key := template(t)
+	sha256 := cmstest.Digest(t, crypto.SHA256)
+	field := func(n uint8, content []byte) []byte {
+		return cmstest.Build(t, func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.Tag(n).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddBytes(content) })
+		})
+	}
+	seq := func(fields ...[]byte) []byte {
+		return cmstest.Build(t, func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddBytes(slices.Concat(fields...)) })
+		})
+	}
+	mgf := func(oid string, params []byte) []byte {
+		return cmstest.Build(t, func(b *cryptobyte.Builder) { cmstest.AddAlgorithm(b, oid, params) })
+	}
+	const mgf1 = "1.2.840.113549.1.1.8"
+	tests := []struct {
+		name   string
+		params []byte
+		want   string
+	}{
+		{"defaults", seq(), "RSASSA-PSS SHA-1 salt 20"},
+		{"hash alone", seq(field(0, sha256)), "RSASSA-PSS SHA-256 MGF1 SHA-1 salt 20"},
+		{"salt alone", seq(field(2, []byte{2, 1, 32})), "RSASSA-PSS SHA-1 salt 32"},
+		{"trailer of RFC 4055", seq(field(3, []byte{2, 1, 1})), "RSASSA-PSS SHA-1 salt 20"},
+		{"other trailer", seq(field(3, []byte{2, 1, 2})), ""},
+		{"MD5", seq(field(0, cmstest.Digest(t, crypto.MD5))), ""},
+		{"mask of MD5", seq(field(1, mgf(mgf1, cmstest.Digest(t, crypto.MD5)))), ""},
+		{"other mask function", seq(field(1, mgf("1.2.3", sha256))), ""},
+		{"mask function without a hash", seq(field(1, mgf(mgf1, nil))), ""},
+		{"salt negative", seq(field(2, []byte{2, 1, 0xff})), ""},
+		{"salt huge", seq(field(2, []byte{2, 4, 0x7f, 0, 0, 0})), ""},
+		{"two hashes", seq(field(0, slices.Concat(sha256, sha256))), ""},
+		{"fields exchanged", seq(field(2, []byte{2, 1, 32}), field(0, sha256)), ""},
+		{"not a sequence", []byte{5, 0}, ""},
+		{"trailing field", seq(field(4, []byte{2, 1, 1})), ""},
+	}
+	const oid = "1.2.840.113549.1.1.10"
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := c
+			c.Algorithm.ID = cmstest.Build(t, func(b *cryptobyte.Builder) { cmstest.AddAlgorithm(b, oid, tt.params) })
+			got, err := cms.ParseCertificate(c.Sign(t, key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := tt.want
+			if want == "" {
+				want = oid
+				if got.SignatureAlgorithm.Scheme != cms.SchemeUnknown {
+					t.Errorf("scheme %v", got.SignatureAlgorithm.Scheme)
+				}
+			}
+			if s := got.SignatureAlgorithm.String(); s != want {
+				t.Errorf("algorithm %q, want %q", s, want)
+			}
+		})
 	}
 }

