@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -670,12 +671,24 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// TestRedacted: nothing prints a key.
+// TestRedacted: nothing prints or encodes a key.
 func TestRedacted(t *testing.T) {
-	d := build(t, ProfileCCCDNoAA, Options{})
-	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
-		if got := fmt.Sprintf(format, *d.Personalisation); got != "[redacted]" {
-			t.Errorf("%s: %d bytes", format, len(got))
+	d := build(t, ProfileCCCD, Options{})
+	c, err := d.Chip()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{d.Personalisation, *d.Personalisation, d.Personalisation.ActiveAuthentication, c} {
+		for _, format := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+			if got := fmt.Sprintf(format, v); got != "[redacted]" {
+				t.Errorf("%T with %s: %d bytes", v, format, len(got))
+			}
+		}
+		if v == any(c) {
+			continue // has no exported field
+		}
+		if got, err := json.Marshal(v); err != nil || string(got) != `"[redacted]"` {
+			t.Errorf("%T as JSON: %d bytes, %v", v, len(got), err)
 		}
 	}
 }

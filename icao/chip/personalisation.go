@@ -114,5 +114,13 @@ type Personalisation struct {
 	Fault     FaultFunc // nil for none
 }
 
+const redacted = "[redacted]"
+
 // Format prints no content: a personalisation holds keys.
-func (p Personalisation) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+func (p Personalisation) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// MarshalText gives no content either, nor does JSON.
+func (p Personalisation) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Format prints no content.
+func (c *Chip) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }

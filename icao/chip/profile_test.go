@@ -268,12 +268,22 @@ func TestBuildRefuses(t *testing.T) {
 
 // TestPassportTampers: the kinds that apply to the other profile too.
 func TestPassportTampers(t *testing.T) {
+	pki, err := NewPKI(ProfilePassportBAC, defaultAt, seeded("pki"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, tamper := range []Tamper{TamperDG1, TamperClone, TamperWrongKey, TamperExpiredDS, TamperUnknownCSCA, TamperSODSignature, TamperTorn} {
-		d := build(t, ProfilePassportBAC, Options{Tamper: tamper})
+		d := build(t, ProfilePassportBAC, Options{Tamper: tamper, PKI: pki})
+		m := insert(t, d)
+		want := apdu.OK
 		if tamper == TamperWrongKey {
-			if sw := insert(t, d).bac(information(d.MRZ)); sw != apdu.AuthenticationFailed {
-				t.Errorf("BAC: %04X", uint16(sw))
-			}
+			want = apdu.AuthenticationFailed
+		}
+		if sw := m.bac(information(d.MRZ)); sw != want {
+			t.Errorf("%s: BAC: %04X, want %04X", tamper, uint16(sw), uint16(want))
+		}
+		if hashed := bytes.Contains(d.SOD, sum256(d.Groups[1])); hashed == (tamper == TamperDG1) {
+			t.Errorf("%s: DG1 hashed in EF.SOD: %t", tamper, hashed)
 		}
 	}
 }

@@ -47,8 +47,13 @@ type Key struct {
 	ExplicitParameters bool
 }
 
+const redacted = "[redacted]"
+
 // Format prints no content.
-func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// MarshalText gives no content either, nor does JSON.
+func (k Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // NewECKey makes a key on the curve of the given name, such as "P-256" or
 // "brainpoolP384r1". A nil random is crypto/rand.Reader.
@@ -108,25 +113,60 @@ func newRSA(p, q *big.Int) (*Key, error) {
 // two has exactly twice the bits, and with no factor in common with the
 // public exponent below it.
 func prime(random io.Reader, bits int) (*big.Int, error) {
+	const window = 1 << 13 // odd numbers to look at; a prime of 1024 bits is one in 355
 	b := make([]byte, bits/8)
-	if _, err := io.ReadFull(random, b); err != nil {
-		return nil, err
-	}
-	b[0] |= 0xC0
-	b[len(b)-1] |= 1
-	p := new(big.Int).SetBytes(b)
-	e, r, two := big.NewInt(publicExponent), new(big.Int), big.NewInt(2)
 	for {
-		if p.BitLen() > bits { // walked over the end: start again
-			return prime(random, bits)
+		if _, err := io.ReadFull(random, b); err != nil {
+			return nil, err
 		}
-		// p = 1 mod e would leave e without an inverse.
-		if r.Mod(p, e).Cmp(big.NewInt(1)) != 0 && p.ProbablyPrime(1) {
-			return p, nil
+		b[0] |= 0xC0
+		b[len(b)-1] |= 1
+		start := new(big.Int).SetBytes(b)
+
+		// Cross out what small primes divide: p = start + 2i.
+		var composite [window]bool
+		rest := new(big.Int)
+		for _, q := range smallPrimes {
+			r := int(rest.Mod(start, big.NewInt(int64(q))).Int64())
+			i := (q - r) % q
+			if i%2 == 1 {
+				i += q // the first even distance at which q divides
+			}
+			for i /= 2; i < window; i += q {
+				composite[i] = true
+			}
 		}
-		p.Add(p, two)
+		p, e, one := new(big.Int), big.NewInt(publicExponent), big.NewInt(1)
+		for i := range composite {
+			if composite[i] {
+				continue
+			}
+			p.Add(start, big.NewInt(int64(2*i)))
+			if p.BitLen() > bits {
+				break // walked over the end
+			}
+			// p = 1 mod e would leave e without an inverse.
+			if rest.Mod(p, e).Cmp(one) != 0 && p.ProbablyPrime(1) {
+				return p, nil
+			}
+		}
 	}
 }
+
+// smallPrimes are the odd primes below 2^11.
+var smallPrimes = func() []int {
+	var primes []int
+next:
+	for n := 3; n < 1<<11; n += 2 {
+		for _, q := range primes {
+			if n%q == 0 {
+				continue next
+			}
+		}
+		primes = append(primes, n)
+	}
+	return primes
+}()
 
 // reader replaces a nil source by crypto/rand.Reader.
 func reader(random io.Reader) io.Reader {
@@ -315,6 +355,9 @@ func parseRSA(der cryptobyte.String) (*Key, error) {
 	}
 	if !k.Usable() {
 		return nil, fmt.Errorf("%w: RSA key of %d bits", ErrKey, n.BitLen())
+	}
+	if err := k.RSA.Validate(); err != nil { // such as factors that are no primes
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return k, nil
 }

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"encoding/asn1"
 	"errors"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/chamthe/chamthe/icao/chip/issuer"
 	"github.com/chamthe/chamthe/icao/internal/vectortest"
@@ -181,4 +185,54 @@ func FuzzParsePKCS8(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestParsePKCS8Factors: an RSA key whose factors are wrong is refused.
+func TestParsePKCS8Factors(t *testing.T) {
+	k, err := issuer.NewRSAKey(seeded("factors"), 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := func(p, q *big.Int) []byte {
+		var b cryptobyte.Builder
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1Int64(0)
+			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1ObjectIdentifier(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1})
+				b.AddASN1NULL()
+			})
+			b.AddASN1(cbasn1.OCTET_STRING, func(b *cryptobyte.Builder) {
+				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+					b.AddASN1Int64(0)
+					b.AddASN1BigInt(new(big.Int).Mul(p, q))
+					b.AddASN1Int64(65537)
+					b.AddASN1BigInt(k.RSA.D)
+					b.AddASN1BigInt(p)
+					b.AddASN1BigInt(q)
+				})
+			})
+		})
+		der, err := b.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	p, q := k.RSA.Primes[0], k.RSA.Primes[1]
+	two := big.NewInt(2)
+	for name, der := range map[string][]byte{
+		"equal factors": encode(p, p),
+		"even factor":   encode(new(big.Int).Add(p, big.NewInt(1)), q),
+		"no prime":      encode(new(big.Int).Mul(big.NewInt(3), new(big.Int).Rsh(p, 2)), q),
+		"factor two":    encode(two, new(big.Int).Mul(p, q)),
+		"negative":      encode(new(big.Int).Neg(p), new(big.Int).Neg(q)),
+		"zero":          encode(new(big.Int), q),
+	} {
+		if k, err := issuer.ParsePKCS8(der); !errors.Is(err, issuer.ErrKey) || k != nil {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if _, err := issuer.ParsePKCS8(encode(p, q)); err != nil {
+		t.Errorf("good factors: %v", err)
+	}
 }
