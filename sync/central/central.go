@@ -27,12 +27,16 @@ const (
 	reconnectMax = 10 * time.Second
 )
 
+// Credentials prove to the NATS server who the service is. The zero value is
+// nobody, which only a server without users accepts.
+type Credentials = natsconn.Credentials
+
 // Config describes a central service. URLs and Anchors are required.
 type Config struct {
 	// URLs of the NATS servers. An address that is not loopback needs TLS.
 	URLs        []string
 	TLS         *tls.Config
-	Credentials natsconn.Credentials
+	Credentials Credentials
 	// Anchors are the country signing CAs. The pool must not change any more.
 	Anchors *trust.Pool
 	// Seed is written before the service answers; nil leaves what is there.
