@@ -79,8 +79,9 @@ func complete(c *cobra.Command, flag string, values []string) {
 	}
 }
 
-func (f *documentFlags) build(at time.Time) (*chip.Document, error) {
-	d, err := chip.Build(f.profile, chip.Options{Person: f.person, Tamper: chip.Tamper(f.tamper), At: at})
+// build makes the document, signed by pki or, if that is nil, by a new one.
+func (f *documentFlags) build(at time.Time, pki *chip.PKI) (*chip.Document, error) {
+	d, err := chip.Build(f.profile, chip.Options{Person: f.person, Tamper: chip.Tamper(f.tamper), PKI: pki, At: at})
 	if errors.Is(err, chip.ErrUnknownProfile) || errors.Is(err, chip.ErrUnknownPerson) ||
 		errors.Is(err, chip.ErrUnknownTamper) || errors.Is(err, chip.ErrTamperNotApplicable) {
 		return nil, &usageError{fmt.Errorf("%w (see `chamthe chip list`)", err)}
@@ -133,7 +134,7 @@ can.txt) for "chamthe read". Never trust it for real cards.`,
 			if bsi != "" {
 				d, err = chip.LoadBSI(os.DirFS(bsi))
 			} else {
-				d, err = doc.build(time.Now())
+				d, err = doc.build(time.Now(), nil)
 			}
 			if err != nil {
 				return err

@@ -2,14 +2,18 @@ package cli
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,6 +98,7 @@ type demo struct {
 	document documentFlags
 	json     bool
 	verbose  bool
+	keep     bool // dir is the user's
 	dir, url string
 	wait     time.Duration
 
@@ -113,13 +118,19 @@ func (d *demo) say(format string, args ...any) {
 func (d *demo) run(ctx context.Context) (err error) {
 	d.began = time.Now()
 	d.timings = make(map[string]float64)
-	if d.dir == "" {
+	if d.dir != "" {
+		d.keep = true
+	} else {
 		if d.dir, err = os.MkdirTemp("", "chamthe-demo-"); err != nil {
 			return err
 		}
 		defer os.RemoveAll(d.dir)
 	}
-	if d.doc, err = d.document.build(d.began); err != nil {
+	pki, err := d.pki()
+	if err != nil {
+		return err
+	}
+	if d.doc, err = d.document.build(d.began, pki); err != nil {
 		return err
 	}
 	pool, err := d.anchors()
@@ -405,6 +416,49 @@ func (d *demo) key() (inspect.Access, error) {
 	}
 	d.say("scan     machine readable lines: one access key")
 	return inspect.Access{Keys: []mrz.Key{key}}, nil
+}
+
+// issuerState is what makes the demonstration's issuing state the same one in
+// every run with one data directory.
+type issuerState struct {
+	Seed [32]byte  `json:"seed"`
+	At   time.Time `json:"at"`
+}
+
+// pki returns the issuing state: a new one for a single run, and always the same
+// one for a data directory, because a central service that was started with its
+// certificate must know the next document too. Its keys are worth nothing: no
+// one but the demonstration trusts them.
+func (d *demo) pki() (*chip.PKI, error) {
+	if !d.keep || !slices.Contains(profileNames(), d.document.profile) {
+		return nil, nil // an unknown profile is the next step's to refuse
+	}
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(d.dir, "issuer-"+d.document.profile+".json")
+	var s issuerState
+	b, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.At = d.began.UTC().Truncate(time.Second)
+		if _, err := rand.Read(s.Seed[:]); err != nil {
+			return nil, err
+		}
+		if b, err = json.Marshal(s); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, err
+	default:
+		if err := json.Unmarshal(b, &s); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return chip.NewPKI(d.document.profile, s.At, mathrand.NewChaCha8(s.Seed))
 }
 
 // anchors returns the trusted issuers: that of this document, and those of
