@@ -7,11 +7,9 @@ import (
 
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
+	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/sync/contract"
 )
-
-// noExpiry is how the MRZ of a card without an expiry date is filled.
-const noExpiry = "991231"
 
 // person takes from the report what the insurer needs to know. DG13 wins where
 // it says the same thing better: a name with tone marks, a birth date with its
@@ -26,7 +24,7 @@ func person(r *inspect.Report) contract.Person {
 		DocumentNumber: strings.Trim(m.DocumentNumber, "<"),
 		Expiry:         expiryDate(m.DateOfExpiry),
 	}
-	if m.IssuingState == "VNM" && m.Format == mrz.TD1 {
+	if m.IssuingState == vn.State && m.Format == mrz.TD1 {
 		// Vietnam puts the twelve-digit number into the optional data; the
 		// fillers, and the check digit at its end, are not part of it.
 		if n := m.OptionalData; len(n) >= 12 && digits(n[:12]) {
@@ -106,7 +104,7 @@ func after(year, month, day int, at time.Time) bool {
 // expiryDate reads the expiry of an MRZ, which lies in this century; cards
 // that do not expire have none.
 func expiryDate(s string) contract.Date {
-	if len(s) != 6 || !digits(s) || s == noExpiry {
+	if len(s) != 6 || !digits(s) || s == vn.NoExpiry {
 		return ""
 	}
 	yy, _ := strconv.Atoi(s[:2])

@@ -31,7 +31,7 @@ func consistency(m *mrz.MRZ, d *vn.DG13) result.Check {
 // depends on where the desk stands, so at's own location counts. 991231 is how
 // cards without an expiry date write it.
 func documentValidity(m mrz.MRZ, at time.Time) result.Check {
-	if m.DateOfExpiry == "991231" {
+	if m.DateOfExpiry == vn.NoExpiry {
 		return result.Pass("")
 	}
 	// Expiry is never far in the past's other century: Doc 9303 documents began

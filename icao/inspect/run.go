@@ -392,6 +392,9 @@ func (in *inspection) dg13(ctx context.Context) error {
 		return nil
 	}
 	in.r.set(DG13Integrity, passiveauth.CheckGroup(in.sod, 13, b))
+	if in.r.MRZ.IssuingState != vn.State {
+		return nil // DG13 belongs to its issuer: another state's means something else
+	}
 	d, err := vn.ParseDG13(b)
 	if err != nil {
 		in.r.Deviations = append(in.r.Deviations, "DG13 is not in the known layout")

@@ -2,6 +2,10 @@ package vn
 
 import "strings"
 
+// State is Vietnam as an issuing state in the machine readable zone
+// (Doc 9303-3, 5).
+const State = "VNM"
+
 // numberLen is the length of a citizen's number, the one thing about it that
 // the law guarantees (Law 26/2023/QH15, article 12).
 const numberLen = 12
