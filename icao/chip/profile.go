@@ -38,6 +38,7 @@ type profile struct {
 	listed     []int                                // tag list of EF.COM, in its order
 	hidden     []int                                // data groups that no terminal here may read
 	pace       *PACE
+	ca         string // protocol of chip authentication, empty for none
 	ldsVersion string // of EF.COM
 	sod        issuer.SODOptions
 	limits     Limits
@@ -58,6 +59,9 @@ const (
 	// brainpoolP256r1 (Doc 9303-11, 9.2.3 and 9.5.1).
 	oidPACEGMAES128      = "0.4.0.127.0.7.2.2.4.2.2"
 	paramBrainpoolP256r1 = 13
+
+	// oidCAAES128 is id-CA-ECDH-AES-CBC-CMAC-128 (Doc 9303-11, 9.2.7).
+	oidCAAES128 = "0.4.0.127.0.7.2.2.3.2.2"
 )
 
 func newAARSA(random io.Reader) (*issuer.Key, error) { return issuer.NewRSAKey(random, 2048) }
@@ -93,9 +97,10 @@ func profiles() []profile {
 
 	pace := cccd
 	pace.info.Name = ProfileCCCDPACE
-	pace.info.Description = "citizen card with PACE: as cccd, but with EF.CardAccess and DG14 (PACE ECDH generic mapping, AES-128, brainpoolP256r1; " +
-		"passwords MRZ and CAN) beside basic access control, and EF.ATR/INFO"
+	pace.info.Description = "citizen card with PACE: as cccd, but with EF.CardAccess (PACE ECDH generic mapping, AES-128, brainpoolP256r1; " +
+		"passwords MRZ and CAN) beside basic access control, DG14 with chip authentication (ECDH, AES-128), and EF.ATR/INFO"
 	pace.pace = &PACE{Protocol: oidPACEGMAES128, Version: 2, ParameterID: paramBrainpoolP256r1}
+	pace.ca = oidCAAES128
 	pace.selectMF = apdu.OK
 	pace.atrInfo = true
 
@@ -321,12 +326,10 @@ func Build(name string, opt Options) (*Document, error) {
 		d.CAN = person.CAN()
 		pers.CAN = d.CAN
 	}
-	if p.aa != nil {
-		if pers.ActiveAuthentication, err = p.aa(opt.Rand); err != nil {
-			return nil, err
-		}
+	if err := p.chipKeys(pers, opt.Rand); err != nil {
+		return nil, err
 	}
-	if d.Groups, err = p.groups(person, pers.ActiveAuthentication, opt.DomesticOID); err != nil {
+	if d.Groups, err = p.groups(person, pers, opt.DomesticOID); err != nil {
 		return nil, err
 	}
 
@@ -354,7 +357,7 @@ func Build(name string, opt Options) (*Document, error) {
 			return nil, err
 		}
 	case TamperClone:
-		if pers.ActiveAuthentication, err = p.aa(opt.Rand); err != nil {
+		if err := p.chipKeys(pers, opt.Rand); err != nil {
 			return nil, err
 		}
 	case TamperWrongKey:
@@ -441,8 +444,27 @@ func (p profile) signers(opt Options) (pki *PKI, anchor []byte, err error) {
 	return pki, anchor, nil
 }
 
+// chipKeys makes the private keys of a chip.
+func (p profile) chipKeys(pers *Personalisation, random io.Reader) error {
+	if p.aa != nil {
+		key, err := p.aa(random)
+		if err != nil {
+			return err
+		}
+		pers.ActiveAuthentication = key
+	}
+	if p.ca != "" {
+		key, err := issuer.NewECKey(random, "brainpoolP256r1", true)
+		if err != nil {
+			return err
+		}
+		pers.ChipAuthentication = &ChipAuthentication{Protocol: p.ca, Key: key}
+	}
+	return nil
+}
+
 // groups makes the readable data groups.
-func (p profile) groups(person specimen.Person, aa *issuer.Key, oid asn1.ObjectIdentifier) (map[int][]byte, error) {
+func (p profile) groups(person specimen.Person, pers *Personalisation, oid asn1.ObjectIdentifier) (map[int][]byte, error) {
 	portrait, err := specimen.Portrait(person)
 	if err != nil {
 		return nil, err
@@ -468,7 +490,14 @@ func (p profile) groups(person specimen.Person, aa *issuer.Key, oid asn1.ObjectI
 		}
 		infos = append(infos, info)
 	}
-	if aa != nil {
+	if ca := pers.ChipAuthentication; ca != nil {
+		added, err := issuer.ChipAuthenticationInfos(ca.Protocol, ca.Key)
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, added...)
+	}
+	if aa := pers.ActiveAuthentication; aa != nil {
 		if groups[15], err = issuer.DG15(aa); err != nil {
 			return nil, err
 		}

@@ -154,7 +154,59 @@ func TestPACEProfile(t *testing.T) {
 			if got := m.read(1); !bytes.Equal(got, d.Groups[1]) {
 				t.Error("DG1 differs")
 			}
+
+			// Chip authentication with the key in DG14, which a clone has not.
+			public := d.Personalisation.ChipAuthentication.Key.EC.Public()
+			if !bytes.Contains(m.read(14), public.Bytes()) {
+				t.Fatal("DG14 does not hold the key of chip authentication")
+			}
+			m.chipAuthentication(public)
+			if got := m.read(1); !bytes.Equal(got, d.Groups[1]) {
+				t.Error("DG1 differs under the new keys")
+			}
 		})
+	}
+	t.Run("clone", func(t *testing.T) {
+		clone := build(t, ProfileCCCDPACE, Options{Tamper: TamperClone})
+		public := clone.Personalisation.ChipAuthentication.Key.EC.Public()
+		if bytes.Contains(clone.Groups[14], public.Bytes()) {
+			t.Error("the clone has the key of chip authentication")
+		}
+	})
+}
+
+// TestChipAuthenticationRefusals: the old session stays in force.
+func TestChipAuthenticationRefusals(t *testing.T) {
+	d := build(t, ProfileCCCDPACE, Options{})
+	m := insert(t, d)
+	m.want(selectApplication, apdu.OK)
+	m.want("002241a40c800a04007f00070202030202", apdu.SecurityStatusNotSatisfied)
+	if sw := m.bac(information(d.MRZ)); sw != apdu.OK {
+		t.Fatalf("BAC: %04X", uint16(sw))
+	}
+	point := d.Personalisation.ChipAuthentication.Key.EC.Public().Bytes()
+	point[64] ^= 1 // off the curve
+	tests := []struct {
+		name, header string
+		data         []byte
+		want         apdu.Status
+	}{
+		{"another protocol", "002241a4", vectortest.Hex(t, "800a04007f00070202030203"), apdu.WrongData},
+		{"Set KAT without 3DES", "002241a6", object(0x91, point), apdu.FunctionNotSupported},
+		{"key agreement before MSE", "00860000", object(0x7C, object(0x80, point)), apdu.ConditionsNotSatisfied},
+		{"protocol", "002241a4", vectortest.Hex(t, "800a04007f00070202030202"), apdu.OK},
+		{"point off the curve", "00860000", object(0x7C, object(0x80, point)), apdu.WrongData},
+		{"MSE is used up", "00860000", object(0x7C, object(0x80, point)), apdu.ConditionsNotSatisfied},
+		{"protocol again", "002241a4", vectortest.Hex(t, "800a04007f00070202030202"), apdu.OK},
+		{"no ephemeral key", "00860000", []byte{0x7C, 0}, apdu.WrongData},
+	}
+	for _, tt := range tests {
+		if _, sw := m.do(tt.header, tt.data, 256); sw != tt.want {
+			t.Errorf("%s: %04X, want %04X", tt.name, uint16(sw), uint16(tt.want))
+		}
+	}
+	if got := m.read(1); !bytes.Equal(got, d.Groups[1]) {
+		t.Error("DG1 differs")
 	}
 }
 
@@ -334,8 +386,15 @@ func TestLoadBSI(t *testing.T) {
 	if !bytes.HasSuffix(d.Groups[15], info) {
 		t.Error("DG15 holds another key")
 	}
-	if !bytes.Contains(d.Groups[14], d.Personalisation.ChipAuthentication.Key.EC.Public().Bytes()) {
-		t.Error("DG14 holds another key")
+	ca := d.Personalisation.ChipAuthentication
+	infos, err := issuer.ChipAuthenticationInfos(ca.Protocol, ca.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, info := range infos { // our encoding is the published one
+		if !bytes.Contains(d.Groups[14], info) {
+			t.Errorf("DG14 does not contain our SecurityInfo %d: %x", i, info)
+		}
 	}
 	signature, sw := m.do("00880000", []byte("8 bytes!"), 256)
 	if sw != apdu.OK || len(signature) != 128 {

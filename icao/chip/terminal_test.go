@@ -341,6 +341,28 @@ func (m *terminal) pace(reference byte, secret []byte) {
 	m.startAES(derive(shared, 1), ksMac)
 }
 
+// chipAuthentication agrees on new keys with the chip's static key, by MSE:Set
+// AT and GENERAL AUTHENTICATE.
+func (m *terminal) chipAuthentication(public *ec.Point) {
+	m.t.Helper()
+	if _, sw := m.do("002241a4", vectortest.Hex(m.t, "800a04007f00070202030202"), 0); sw != apdu.OK {
+		m.t.Fatalf("MSE:Set AT: %04X", uint16(sw))
+	}
+	key, err := public.Curve().GenerateKey(seeded("terminal CA"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	shared, err := key.ECDH(public)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	data, sw := m.do("00860000", object(0x7C, object(0x80, key.Public().Bytes())), 256)
+	if sw != apdu.OK || !bytes.Equal(data, []byte{0x7C, 0}) {
+		m.t.Fatalf("GENERAL AUTHENTICATE: %x %04X", data, uint16(sw))
+	}
+	m.startAES(derive(shared, 1), derive(shared, 2))
+}
+
 // read reads a whole file by its short identifier under secure messaging.
 func (m *terminal) read(sfi byte) []byte {
 	m.t.Helper()
