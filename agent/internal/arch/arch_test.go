@@ -24,7 +24,7 @@ type tree struct {
 	// import. Folders of this module begin with "./"; other packages are import
 	// paths.
 	imports map[string][]string
-	// folders are all folders.
+	// folders are those and what lies above them.
 	folders map[string]bool
 	// impure lists what is against the rules for icao inside its functions.
 	impure []string
@@ -56,7 +56,6 @@ func load(root string) (*tree, error) {
 			if rel != "." && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || rel == "bin") {
 				return filepath.SkipDir
 			}
-			tr.folders[inModule(rel)] = true
 			return nil
 		}
 		if !strings.HasSuffix(rel, ".go") || strings.HasSuffix(rel, "_test.go") {
@@ -85,6 +84,12 @@ func (tr *tree) add(file, rel string) error {
 	}
 	if _, ok := tr.imports[folder]; !ok {
 		tr.imports[folder] = nil
+		for above := path.Dir(rel); ; above = path.Dir(above) {
+			tr.folders[inModule(above)] = true
+			if above == "." {
+				break
+			}
+		}
 	}
 	clock := ""
 	for _, spec := range f.Imports {

@@ -98,15 +98,14 @@ var rules = []rule{
 // testHelpers stands for every package whose folder is named *test.
 const testHelpers = "*test"
 
-// toCome are folders that the rules name and that do not exist yet. When one
-// appears, the test asks for its line here to be deleted, so that a folder
+// toCome are folders that the rules name and that hold no Go file yet. When one
+// does, the test asks for its line here to be deleted, so that a folder
 // that is renamed later cannot slip out of its rule unseen.
 var toCome = []string{
 	"./agent/client",
+	"./firmware-notes",
 	"./icao/chipauth",
-	"./icao/pace",
 	"./reader/serial",
-	"./sync/cmd",
 	"./ui",
 	"./ui/cmd",
 	"./ui/model",
