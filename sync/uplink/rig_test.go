@@ -53,7 +53,7 @@ func (b *syncBuffer) String() string {
 }
 
 // eventually waits until ok holds.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -64,14 +64,14 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // agent is one station: a key and a queue.
 type agent struct {
-	t     *testing.T
+	t     testing.TB
 	key   nkeys.KeyPair
 	name  string
 	queue *outbox.Queue
 	log   *syncBuffer
 }
 
-func newAgent(t *testing.T) *agent {
+func newAgent(t testing.TB) *agent {
 	t.Helper()
 	key, err := nkeys.CreateUser()
 	if err != nil {
@@ -166,7 +166,7 @@ func (a *agent) trouble(u *uplink.Uplink, want uplink.Trouble) {
 // service stands for the central service: its streams on a real server, and
 // the test itself as the one who answers.
 type service struct {
-	t   *testing.T
+	t   testing.TB
 	opt natsd.Options
 	ns  *natsd.Server
 	nc  *nats.Conn
@@ -174,7 +174,7 @@ type service struct {
 	key nkeys.KeyPair // nil: no users
 }
 
-func newService(t *testing.T, opt natsd.Options) *service {
+func newService(t testing.TB, opt natsd.Options) *service {
 	t.Helper()
 	if opt.Dir == "" {
 		opt.Dir = t.TempDir()
@@ -279,7 +279,7 @@ func (s *service) say(agent string, b []byte) {
 	}
 }
 
-func openQueue(t *testing.T, path string) *outbox.Queue {
+func openQueue(t testing.TB, path string) *outbox.Queue {
 	t.Helper()
 	st, err := store.Open(path, nil)
 	if err != nil {

@@ -31,7 +31,7 @@ func TestPublishesInOrder(t *testing.T) {
 	s := newService(t, natsd.Options{})
 	a := newAgent(t)
 	var want []string
-	for range 400 { // more than a window
+	for range 300 { // more than a window
 		want = append(want, a.record())
 	}
 	u, stop := a.run(a.config(s.url()))
@@ -99,9 +99,9 @@ func TestServerRestartsWhileDraining(t *testing.T) {
 	a := newAgent(t)
 	a.run(a.config(s.url()))
 	var want []string
-	for i := range 1200 {
+	for i := range 600 {
 		want = append(want, a.record())
-		if i%200 == 199 { // in the middle of what is on its way
+		if i%100 == 99 { // in the middle of what is on its way
 			s.stop()
 			for range 30 {
 				want = append(want, a.record())
@@ -120,7 +120,7 @@ func TestAgentRestartsWhileDraining(t *testing.T) {
 	s := newService(t, natsd.Options{})
 	a := newAgent(t)
 	var want []string
-	for range 600 {
+	for range 300 {
 		want = append(want, a.record())
 	}
 	for a.stats().Queued > 0 {

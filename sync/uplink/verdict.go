@@ -19,7 +19,9 @@ const (
 	// verdictLinger how long the first waits for the others.
 	verdictBatch  = 128
 	verdictLinger = 5 * time.Millisecond
-	verdictAck    = time.Minute
+	// verdictAck is short because a connection that was just lost may have taken
+	// a verdict with it; a second delivery costs nothing.
+	verdictAck = 10 * time.Second
 	// An agent that has not asked for its verdicts for so long is no more; they
 	// are gone from the stream by then.
 	consumerIdle = 90 * 24 * time.Hour
