@@ -107,7 +107,7 @@ func ParseCertificate(der []byte) (*Certificate, error) {
 	c.SignatureAlgorithm = signatureAlgorithm(inner, &c.Deviations)
 	if !bytes.Equal(inner.raw, outer.raw) {
 		var ignored []string
-		if signatureAlgorithm(outer, &ignored) != c.SignatureAlgorithm || c.SignatureAlgorithm.Scheme == SchemeUnknown {
+		if signatureAlgorithm(outer, &ignored) != c.SignatureAlgorithm {
 			return nil, errors.New("cms: inner and outer signature algorithm differ")
 		}
 		note(&c.Deviations, DevAlgorithmEncodingsDiffer)

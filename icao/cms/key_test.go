@@ -1,10 +1,13 @@
 package cms_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"math/big"
 	"slices"
 	"testing"
@@ -279,7 +282,7 @@ func TestECDSAForms(t *testing.T) {
 // algorithm, and so verify nothing.
 func TestPSSParameters(t *testing.T) {
 	c, key := template(t)
-	sha256 := cmstest.Digest(t, crypto.SHA256)
+	digest := cmstest.Digest(t, crypto.SHA256)
 	field := func(n uint8, content []byte) []byte {
 		return cmstest.Build(t, func(b *cryptobyte.Builder) {
 			b.AddASN1(asn1.Tag(n).ContextSpecific().Constructed(), func(b *cryptobyte.Builder) { b.AddBytes(content) })
@@ -300,18 +303,18 @@ func TestPSSParameters(t *testing.T) {
 		want   string
 	}{
 		{"defaults", seq(), "RSASSA-PSS SHA-1 salt 20"},
-		{"hash alone", seq(field(0, sha256)), "RSASSA-PSS SHA-256 MGF1 SHA-1 salt 20"},
+		{"hash alone", seq(field(0, digest)), "RSASSA-PSS SHA-256 MGF1 SHA-1 salt 20"},
 		{"salt alone", seq(field(2, []byte{2, 1, 32})), "RSASSA-PSS SHA-1 salt 32"},
 		{"trailer of RFC 4055", seq(field(3, []byte{2, 1, 1})), "RSASSA-PSS SHA-1 salt 20"},
 		{"other trailer", seq(field(3, []byte{2, 1, 2})), ""},
 		{"MD5", seq(field(0, cmstest.Digest(t, crypto.MD5))), ""},
 		{"mask of MD5", seq(field(1, mgf(mgf1, cmstest.Digest(t, crypto.MD5)))), ""},
-		{"other mask function", seq(field(1, mgf("1.2.3", sha256))), ""},
+		{"other mask function", seq(field(1, mgf("1.2.3", digest))), ""},
 		{"mask function without a hash", seq(field(1, mgf(mgf1, nil))), ""},
 		{"salt negative", seq(field(2, []byte{2, 1, 0xff})), ""},
 		{"salt huge", seq(field(2, []byte{2, 4, 0x7f, 0, 0, 0})), ""},
-		{"two hashes", seq(field(0, slices.Concat(sha256, sha256))), ""},
-		{"fields exchanged", seq(field(2, []byte{2, 1, 32}), field(0, sha256)), ""},
+		{"two hashes", seq(field(0, slices.Concat(digest, digest))), ""},
+		{"fields exchanged", seq(field(2, []byte{2, 1, 32}), field(0, digest)), ""},
 		{"not a sequence", []byte{5, 0}, ""},
 		{"trailing field", seq(field(4, []byte{2, 1, 1})), ""},
 	}
@@ -335,5 +338,87 @@ func TestPSSParameters(t *testing.T) {
 				t.Errorf("algorithm %q, want %q", s, want)
 			}
 		})
+	}
+}
+
+// TestPSSPadding signs encoded messages that differ from a proper one in a single
+// place. The hash inside does not cover the padding, so each of its rules has to
+// be checked (RFC 8017, 9.1.2).
+func TestPSSPadding(t *testing.T) {
+	const hLen, saltLen = sha256.Size, 8
+	alg := cms.SignatureAlgorithm{Scheme: cms.RSAPSS, Hash: crypto.SHA256, MGFHash: crypto.SHA256, SaltLength: saltLen}
+	message := []byte("message")
+	mHash := sha256.Sum256(message)
+	// Moduli of these sizes leave one octet, one bit and seven bits unused.
+	for _, bits := range []int{1025, 1026, 1032} {
+		key := cmstest.RSA(t, "pss", bits)
+		public, err := cms.ParsePublicKey(key.SPKI)
+		if err != nil {
+			t.Fatal(err)
+		}
+		emLen := (bits - 1 + 7) / 8
+		// encode builds EM; spoilDB changes the data block before it is masked,
+		// spoilEM the whole afterwards.
+		salt := bytes.Repeat([]byte{0x5a}, saltLen)
+		encode := func(spoilDB, spoilEM func([]byte)) *big.Int {
+			h := sha256.Sum256(slices.Concat(make([]byte, 8), mHash[:], salt))
+			db := slices.Concat(make([]byte, emLen-hLen-saltLen-2), []byte{1}, salt)
+			spoilDB(db)
+			for i := range db {
+				counter := sha256.Sum256(slices.Concat(h[:], []byte{0, 0, 0, byte(i / hLen)}))
+				db[i] ^= counter[i%hLen]
+			}
+			db[0] &= 0xff >> (8*emLen - (bits - 1))
+			em := slices.Concat(db, h[:], []byte{0xbc})
+			spoilEM(em)
+			return new(big.Int).SetBytes(em)
+		}
+		sign := func(em *big.Int) []byte {
+			if em.Cmp(key.RSA.N) >= 0 {
+				t.Fatal("encoded message is not below the modulus")
+			}
+			return new(big.Int).Exp(em, key.RSA.D, key.RSA.N).FillBytes(make([]byte, key.RSA.Size()))
+		}
+		keep := func([]byte) {}
+		sound := sign(encode(keep, keep))
+		type test struct {
+			name      string
+			signature []byte
+			want      error
+		}
+		tests := []test{
+			{"sound", sound, nil},
+			{"padding not zero", sign(encode(func(db []byte) { db[1] = 1 }, keep)), cms.ErrSignature},
+			{"last octet of the padding", sign(encode(func(db []byte) { db[len(db)-saltLen-2] = 1 }, keep)), cms.ErrSignature},
+			{"separator", sign(encode(func(db []byte) { db[len(db)-saltLen-1] = 2 }, keep)), cms.ErrSignature},
+			{"salt", sign(encode(func(db []byte) { db[len(db)-1] ^= 1 }, keep)), cms.ErrSignature},
+			{"trailer", sign(encode(keep, func(em []byte) { em[len(em)-1] = 0xcc })), cms.ErrSignature},
+			{"hash", sign(encode(keep, func(em []byte) { em[len(em)-2] ^= 1 })), cms.ErrSignature},
+		}
+		if sum := new(big.Int).Add(new(big.Int).SetBytes(sound), key.RSA.N); sum.BitLen() <= 8*key.RSA.Size() {
+			tests = append(tests, test{"the modulus added", sum.FillBytes(make([]byte, key.RSA.Size())), cms.ErrSignature})
+		}
+		if unused := 8*emLen - (bits - 1); unused > 0 {
+			// The lowest of the unused bits is the highest of the modulus: some salts
+			// give a number below it.
+			for try := range byte(255) {
+				salt[0] = try
+				em := encode(keep, func(em []byte) { em[0] |= 0x80 >> (unused - 1) })
+				if em.Cmp(key.RSA.N) < 0 {
+					tests = append(tests, test{"unused bit set", sign(em), cms.ErrSignature})
+					break
+				}
+			}
+			if tests[len(tests)-1].name != "unused bit set" {
+				t.Error("no salt found to set an unused bit with")
+			}
+		}
+		for _, tt := range tests {
+			t.Run(fmt.Sprintf("%d bits, %s", bits, tt.name), func(t *testing.T) {
+				if err := public.Verify(alg, message, tt.signature); !errors.Is(err, tt.want) {
+					t.Errorf("error %v, want %v", err, tt.want)
+				}
+			})
+		}
 	}
 }

@@ -647,6 +647,8 @@ func TestIssuingStates(t *testing.T) {
 		{"RKS", "KS", pass("")},
 		{"VNM", "vn", pass("")},
 		{"VNM", "DE", fail(passiveauth.IssuingStateMismatch, "")},
+		{"VNM", "V", unknown(passiveauth.IssuingStateUnknown, "")},
+		{"VNM", "VN VUT:VU", unknown(passiveauth.IssuingStateUnknown, "")},
 		{"DEU", "VN", fail(passiveauth.IssuingStateMismatch, "")},
 		{"XXX", "VN", unknown(passiveauth.IssuingStateUnknown, "")},
 		{"<<<", "VN", unknown(passiveauth.IssuingStateUnreadable, "")},

@@ -49,7 +49,7 @@ func issuingState(dg1 []byte, country string) result.Check {
 	if !ok {
 		return result.Unknown(IssuingStateUnreadable)
 	}
-	if !strings.Contains(states, " "+state+":") || country == "" {
+	if !strings.Contains(states, " "+state+":") || len(country) != 2 {
 		return result.Unknown(IssuingStateUnknown)
 	}
 	if !strings.Contains(states, " "+state+":"+country+" ") {
