@@ -8,18 +8,137 @@ import (
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/bac"
 	"github.com/chamthe/chamthe/icao/lds"
+	"github.com/chamthe/chamthe/icao/mrz"
+	"github.com/chamthe/chamthe/icao/pace"
 	"github.com/chamthe/chamthe/icao/result"
+	"github.com/chamthe/chamthe/icao/secinfo"
+	"github.com/chamthe/chamthe/icao/sm"
+)
+
+// Deviations of the access protocol.
+const (
+	devCardAccessMalformed = "EF.CardAccess is malformed, BAC used"
+	devPACEUnsupported     = "PACE is offered in no supported variant, BAC used"
+	devPACEFailed          = "PACE failed, BAC used"
 )
 
 // open runs the access protocol (Doc 9303-11, 4.2): PACE when the chip offers
 // it, else BAC with each key candidate.
+//
+// EF.CardAccess is not protected: whoever sits between can hide it. So an offer
+// that cannot be understood or performed is no more than none, and BAC goes on.
+// A PACE that was begun and failed is another matter, see [Config.FallBackToBAC].
 func (in *inspection) open(ctx context.Context) error {
 	if len(in.access.Keys) == 0 && in.access.CAN == "" {
 		in.r.set(AccessControl, result.Fail(ReasonWrongKey))
 		return ErrNoAccess
 	}
 	d := apdu.NewSession(&in.meter)
-	return in.openBAC(ctx, d)
+	info, offered, err := in.offer(ctx, d)
+	if err != nil {
+		return in.accessFailed(err)
+	}
+	if !offered {
+		if len(in.access.Keys) == 0 {
+			return in.accessFailed(errors.New("the chip offers no usable PACE, and a card access number opens nothing else"))
+		}
+		return in.openBAC(ctx, d)
+	}
+
+	err = in.openPACE(ctx, d, info)
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, pace.ErrWrongPassword) || errors.Is(err, pace.ErrCAN) {
+		// It is the key that is wrong: no failure of PACE, and none for BAC.
+		return in.wrongKey(err)
+	}
+	if in.meter.err != nil || ctx.Err() != nil ||
+		!in.cfg.FallBackToBAC || in.resetter == nil || len(in.access.Keys) == 0 {
+		return in.accessFailed(err)
+	}
+	in.r.Deviations = append(in.r.Deviations, devPACEFailed)
+	if err := in.resetter.Reset(ctx); err != nil {
+		in.meter.err = err
+		return in.accessFailed(fmt.Errorf("reset: %w", err))
+	}
+	return in.openBAC(ctx, apdu.NewSession(&in.meter))
+}
+
+// offer reads EF.CardAccess and says which PACE the chip offers. A chip
+// without the file is in order; the error means that the chip was lost.
+func (in *inspection) offer(ctx context.Context, d apdu.Doer) (info secinfo.PACEInfo, offered bool, err error) {
+	b, err := lds.ReadCardAccess(ctx, d, nil)
+	if errors.Is(err, lds.ErrNoFile) {
+		return secinfo.PACEInfo{}, false, nil
+	}
+	if err != nil {
+		return secinfo.PACEInfo{}, false, err
+	}
+	infos, err := secinfo.Parse(b)
+	if err != nil {
+		in.r.Deviations = append(in.r.Deviations, devCardAccessMalformed)
+		return secinfo.PACEInfo{}, false, nil
+	}
+	in.r.Deviations = append(in.r.Deviations, infos.Deviations...)
+	info, offered = pace.Choose(infos.PACE)
+	if !offered && len(infos.PACE) > 0 {
+		in.r.Deviations = append(in.r.Deviations, devPACEUnsupported)
+	}
+	return info, offered, nil
+}
+
+// A password is one way to open a chip with PACE.
+type password struct {
+	pace.Password
+	key int // index of the key candidate; -1 for the card access number
+}
+
+// openPACE tries the card access number and then the key candidates in turn.
+// A chip that counts tries (63Cx) is asked once only. The error is the last
+// one of package pace, or what came after it.
+func (in *inspection) openPACE(ctx context.Context, d apdu.Doer, info secinfo.PACEInfo) error {
+	var passwords []password
+	if in.access.CAN != "" {
+		pw, err := pace.FromCAN(in.access.CAN)
+		if err != nil {
+			return err
+		}
+		passwords = append(passwords, password{pw, -1})
+	}
+	for i, key := range in.candidates() {
+		passwords = append(passwords, password{pace.FromMRZ(key), i})
+	}
+	var last error
+	for i, pw := range passwords {
+		// Chip authentication mapping is only chosen when nothing else is
+		// offered; its proof is not used before EF.CardSecurity is read.
+		ch, _, err := pace.Establish(ctx, d, info, pw.Password, &pace.Config{Rand: in.cfg.Rand})
+		if err == nil {
+			return in.opened(ctx, ch, pw.key, pace.Name(info))
+		}
+		last = err
+		if errors.Is(err, pace.ErrWrongPassword) && !countsTries(err) {
+			continue
+		}
+		// A chip need not accept its card access number as a password
+		// (Doc 9303-11, 4.4.4.1); the MRZ it must.
+		if pw.key < 0 && i+1 < len(passwords) && errors.Is(err, apdu.ReferencedDataNotFound) {
+			continue
+		}
+		break
+	}
+	return last
+}
+
+// opened selects the application inside the channel that PACE gave.
+func (in *inspection) opened(ctx context.Context, ch *sm.Channel, key int, protocol string) error {
+	if err := lds.Select(ctx, ch); err != nil {
+		return err
+	}
+	in.ch, in.r.Key, in.r.Access = ch, key, protocol
+	in.r.set(AccessControl, result.Pass(protocol))
+	return nil
 }
 
 // openBAC tries the key candidates in turn. A chip that counts tries (63Cx) is
@@ -28,12 +147,8 @@ func (in *inspection) openBAC(ctx context.Context, d apdu.Doer) error {
 	if err := lds.Select(ctx, d); err != nil {
 		return in.accessFailed(err)
 	}
-	keys := in.access.Keys
-	if len(keys) > maxCandidates {
-		keys = keys[:maxCandidates]
-	}
 	var last error
-	for i, key := range keys {
+	for i, key := range in.candidates() {
 		ch, err := bac.Establish(ctx, d, key, &bac.Config{Rand: in.cfg.Rand})
 		if err == nil {
 			in.ch, in.r.Key, in.r.Access = ch, i, "BAC 3DES"
@@ -44,14 +159,31 @@ func (in *inspection) openBAC(ctx context.Context, d apdu.Doer) error {
 			return in.accessFailed(err)
 		}
 		last = err
-		if sw, ok := errors.AsType[apdu.Status](err); ok {
-			if _, counts := sw.Retries(); counts {
-				break
-			}
+		if countsTries(err) {
+			break
 		}
 	}
+	return in.wrongKey(last)
+}
+
+// candidates returns the keys that are tried on one chip.
+func (in *inspection) candidates() []mrz.Key {
+	return in.access.Keys[:min(len(in.access.Keys), maxCandidates)]
+}
+
+// countsTries reports whether the chip said how many tries are left.
+func countsTries(err error) bool {
+	sw, ok := errors.AsType[apdu.Status](err)
+	if !ok {
+		return false
+	}
+	_, counts := sw.Retries()
+	return counts
+}
+
+func (in *inspection) wrongKey(err error) error {
 	in.r.set(AccessControl, result.Fail(ReasonWrongKey))
-	return fmt.Errorf("%w: %w", ErrWrongKey, last)
+	return fmt.Errorf("%w: %w", ErrWrongKey, err)
 }
 
 func (in *inspection) accessFailed(err error) error {
