@@ -16,7 +16,7 @@ BENCH ?= .
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 
-.PHONY: help demo build test lint pcsc fuzz bench clean
+.PHONY: help demo build test lint pcsc outage fuzz bench clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,9 +24,9 @@ help: ## show this list
 demo: build ## set up, build, and run the main job from tap to acknowledged visit
 	@bin/chamthe demo
 
-build: ## set up, and build bin/chamthe
+build: ## set up, and build bin/chamthe and bin/chamthe-central
 	@.ci/setup build
-	@go build $(BUILDFLAGS) -o bin/chamthe ./agent/cmd/chamthe
+	@go build $(BUILDFLAGS) -o bin/ ./agent/cmd/chamthe ./sync/cmd/chamthe-central
 
 test: ## set up, and run all tests with the race detector
 	@.ci/setup test
@@ -40,6 +40,10 @@ lint: ## formatting, vet, staticcheck, and builds for other systems
 pcsc: build ## read the software chip through a real smart card service
 	@.ci/setup pcsc
 	@.ci/pcsc-run
+
+outage: build ## lose the link and the power, and see every visit arrive
+	@.ci/setup outage
+	@.ci/outage-run
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@.ci/setup test
