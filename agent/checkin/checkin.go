@@ -22,7 +22,7 @@ type Recorder interface {
 }
 
 // A Lookuper says what is known of a person's entitlement. That nobody knows
-// is an answer, not an error.
+// is an answer, not an error. Lookup returns soon after ctx ends.
 type Lookuper interface {
 	Lookup(ctx context.Context, r lookup.Request) (lookup.Answer, error)
 }
@@ -115,6 +115,8 @@ func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspec
 	// The question to the insurer goes out as soon as the text is verified, while
 	// the photo is still being read.
 	var answer chan lookup.Answer
+	asking, stopAsking := context.WithCancel(ctx)
+	defer stopAsking()
 	challenge := [8]byte(v.Evidence.Challenge)
 	cfg := &inspect.Config{
 		At: started.In(now().Location()), Trust: d.Trust, Challenge: &challenge, Rand: d.Rand, Photo: opt.Photo, Now: now,
@@ -125,7 +127,7 @@ func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspec
 			if answer == nil && e.Report.TextVerified() {
 				answer = make(chan lookup.Answer, 1)
 				p := person(e.Report)
-				go func() { answer <- d.ask(ctx, p) }()
+				go func() { answer <- d.ask(asking, p) }()
 			}
 		},
 	}

@@ -23,6 +23,7 @@ var sentinels = []struct {
 	code Code
 }{
 	{reader.ErrCardRemoved, CardRemoved},
+	{context.Canceled, Cancelled}, // whatever else it broke off
 	{reader.ErrNoService, NoService},
 	{reader.ErrAccess, NoService},
 	{reader.ErrNoReader, NoReader},
@@ -50,6 +51,7 @@ var sentinels = []struct {
 	{uplink.ErrOffline, CentralUnreachable},
 	{uplink.ErrNoAnswer, CentralUnreachable},
 
+	{context.DeadlineExceeded, ReaderHung}, // only reading a card has a time limit that ends it
 	{inspect.ErrWrongKey, WrongKey},
 	{inspect.ErrAccess, AccessRefused},
 	{inspect.ErrNoSecurityObject, NoSecurityObject},
@@ -58,8 +60,6 @@ var sentinels = []struct {
 
 	{vn.ErrQR, BadQR},
 	{vn.ErrTooLong, BadQR},
-
-	{context.Canceled, Cancelled},
 }
 
 // checks maps a required check that was not successful to the code that names
