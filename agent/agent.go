@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -211,6 +212,15 @@ func Identity(dir string) (string, error) {
 		return "", err
 	}
 	return i.public, nil
+}
+
+// Used reports whether an agent has worked in a data directory before.
+func Used(dir string) (bool, error) {
+	_, err := os.Stat(filepath.Join(dir, storeFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // OpenQueue opens only the outbox of a data directory that an agent has used

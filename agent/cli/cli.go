@@ -13,32 +13,39 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/reader/pcsc"
 )
 
 // env is what every command may use of the outside world.
 type env struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	readers        reader.Driver // of this computer
+	began          bool          // a command was understood and runs
 }
 
 // Main runs one command and returns the process's exit status. It ends early
 // when ctx ends.
 func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	e := &env{stdin: stdin, stdout: stdout, stderr: stderr}
+	return run(ctx, args, &env{stdin: stdin, stdout: stdout, stderr: stderr, readers: pcsc.New(nil)})
+}
+
+func run(ctx context.Context, args []string, e *env) int {
 	root := newRoot(e)
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetIn(e.stdin)
+	root.SetOut(e.stdout)
+	root.SetErr(e.stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	f := fault.Classify(err)
-	if _, ok := errors.AsType[*usageError](err); ok {
+	if _, ok := errors.AsType[*usageError](err); ok || !e.began {
 		f = fault.New(fault.Usage, err)
 	}
-	printFault(stderr, f)
+	printFault(e.stderr, f)
 	return f.Exit
 }
 
@@ -58,12 +65,8 @@ is back.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newDemo(e), newReaders(e), newRead(e), newChip(e), newQueue(e), newVersion(e))
-	for _, c := range root.Commands() {
-		wrapArgs(c)
-	}
-	wrapArgs(root)
+	wrap(e, root)
 	return root
 }
 
@@ -74,18 +77,29 @@ func (e *usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// wrapArgs makes every complaint about arguments a [usageError].
-func wrapArgs(c *cobra.Command) {
-	if check := c.Args; check != nil {
-		c.Args = func(c *cobra.Command, args []string) error {
-			if err := check(c, args); err != nil {
-				return &usageError{err}
+// errArgument does not repeat the argument: it may be half of a name that
+// nobody quoted.
+var errArgument = errors.New("a word that belongs to no flag: quote values that have spaces")
+
+// wrap notes when a command begins: whatever is wrong before that is wrong with
+// the command line.
+func wrap(e *env, c *cobra.Command) {
+	if begin := c.RunE; begin != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			e.began = true
+			return begin(c, args)
+		}
+	}
+	if !c.HasSubCommands() {
+		c.Args = func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return errArgument
 			}
 			return nil
 		}
 	}
 	for _, sub := range c.Commands() {
-		wrapArgs(sub)
+		wrap(e, sub)
 	}
 }
 

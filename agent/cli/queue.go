@@ -47,6 +47,9 @@ func newQueueList(e *env) *cobra.Command {
 		Example: "  chamthe queue list --data /tmp/desk",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if err := used(dir); err != nil {
+				return err
+			}
 			q, st, err := agent.OpenQueue(dir)
 			if err != nil {
 				return err
@@ -63,6 +66,16 @@ func newQueueList(e *env) *cobra.Command {
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	required(c, "data")
 	return c
+}
+
+// used returns a usage error unless an agent has worked in dir: a name with a
+// typing error must not become an empty queue where all is well.
+func used(dir string) error {
+	ok, err := agent.Used(dir)
+	if err == nil && !ok {
+		err = usagef("--data: no visits were ever recorded in this directory")
+	}
+	return err
 }
 
 func required(c *cobra.Command, flag string) {
@@ -122,6 +135,9 @@ func newQueueSend(e *env) *cobra.Command {
 		Example: `  chamthe queue send --data /tmp/desk --central nats://127.0.0.1:4222`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
+			if err := used(dir); err != nil {
+				return err
+			}
 			a, err := agent.Open(agent.Config{Dir: dir, Facility: facility, URLs: []string{url}})
 			if err != nil {
 				return err

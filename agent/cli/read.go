@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -13,8 +14,8 @@ import (
 	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/icao/inspect"
+	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/reader"
-	"github.com/chamthe/chamthe/reader/pcsc"
 )
 
 func newRead(e *env) *cobra.Command {
@@ -54,7 +55,7 @@ data does not stand in the list of processes.`,
 			ctx, cancel := context.WithTimeout(c.Context(), limit)
 			defer cancel()
 			started := time.Now()
-			card, found, err := openCard(ctx, pcsc.New(nil), name, wait)
+			card, found, err := openCard(ctx, e.readers, name, wait)
 			if err != nil {
 				return err
 			}
@@ -77,7 +78,7 @@ data does not stand in the list of processes.`,
 			})
 			timings["total"] = millis(time.Since(tapped))
 			out, err := readOutcome(r, err, timings)
-			if photo != "" && r.Photo != nil {
+			if photo != "" && r.Photo != nil && signed(r) {
 				if werr := os.WriteFile(photo, r.Photo.Data, 0o600); werr != nil && err == nil {
 					err = werr
 				}
@@ -101,6 +102,12 @@ data does not stand in the list of processes.`,
 	return c
 }
 
+// signed reports whether the hash of the photo stands in a security object whose
+// signature holds. Who signed is another question: see the report.
+func signed(r *inspect.Report) bool {
+	return r.Check(inspect.SODSignature).Value == result.Successful && r.Check(inspect.DG2Integrity).Value == result.Successful
+}
+
 // openCard waits for a card and opens it.
 func openCard(ctx context.Context, d reader.Driver, name string, wait time.Duration) (reader.Card, string, error) {
 	infos, err := d.Readers(ctx)
@@ -114,7 +121,7 @@ func openCard(ctx context.Context, d reader.Driver, name string, wait time.Durat
 	defer cancel()
 	in, err := reader.WaitCard(waiting, d, name)
 	if err != nil {
-		if waiting.Err() != nil && ctx.Err() == nil {
+		if errors.Is(waiting.Err(), context.DeadlineExceeded) {
 			return nil, "", fault.New(fault.NoCard, reader.ErrNoCard)
 		}
 		return nil, "", err

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chamthe/chamthe/reader"
-	"github.com/chamthe/chamthe/reader/pcsc"
 )
 
 func newReaders(e *env) *cobra.Command {
@@ -19,7 +18,7 @@ func newReaders(e *env) *cobra.Command {
 		Example: "  chamthe readers\n  chamthe readers --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			infos, err := pcsc.New(nil).Readers(c.Context())
+			infos, err := e.readers.Readers(c.Context())
 			if err != nil {
 				return err
 			}
