@@ -14,9 +14,11 @@ import (
 )
 
 const (
-	// ackWait is how long a worker may be busy with one visit before another
-	// gets it. A verification takes milliseconds, a call may take callTimeout.
-	ackWait = time.Minute
+	// ackWait is after what time a visit goes to another worker: how long one
+	// waits that was on its way to a process that died. A verification takes
+	// milliseconds; a worker that is slower than this, because the store is, does
+	// no harm, since the first record wins.
+	ackWait = 15 * time.Second
 	// pullAhead is how many visits a worker holds: enough to hide a round trip,
 	// few enough that a visit does not wait behind a slow worker.
 	pullAhead = 8

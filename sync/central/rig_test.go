@@ -33,7 +33,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const facility = "01013"
 
 // patience is how long a test waits for what must come; nothing is timed.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // documents are personalised once: keys take a while.
 var documents sync.Map // by profile and tampering

@@ -27,8 +27,10 @@ const (
 
 const (
 	// duplicateWindow is how long the stream itself recognises a visit that is
-	// published twice: reconnects within the hour. After it, ins-visits does.
-	duplicateWindow = time.Hour
+	// published twice: what a reconnect repeats. It saves work and is no
+	// guarantee; that is ins-visits. It is short, because within it a visit that
+	// somebody at a desk sends again on purpose would be dropped unread.
+	duplicateWindow = 2 * time.Minute
 	// verdictsKept is how long an agent may be switched off and still find its
 	// verdicts without asking.
 	verdictsKept = 90 * 24 * time.Hour
@@ -38,7 +40,7 @@ const (
 	// headerRoom is what the headers of a visit may take besides its payload.
 	headerRoom = 4 << 10
 
-	callTimeout = 10 * time.Second // one call of the JetStream API
+	callTimeout = 5 * time.Second // one call of the JetStream API
 )
 
 // store is the service's state in JetStream. It is safe for concurrent use.
@@ -163,14 +165,9 @@ func (s *store) put(ctx context.Context, id string, r *record) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if r.revision == 0 {
-		_, err = s.visits.Create(ctx, id, b)
-	} else {
-		_, err = s.visits.Update(ctx, id, b, r.revision)
-	}
-	var api *jetstream.APIError
-	if errors.Is(err, jetstream.ErrKeyExists) ||
-		errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+	// Revision 0 says that there is none yet.
+	_, err = s.visits.Update(ctx, id, b, r.revision)
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		return errExists
 	}
 	return err
