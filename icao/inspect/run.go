@@ -15,6 +15,7 @@ import (
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
+	"github.com/chamthe/chamthe/icao/secinfo"
 	"github.com/chamthe/chamthe/icao/sm"
 	"github.com/chamthe/chamthe/icao/trust"
 	"github.com/chamthe/chamthe/icao/vn"
@@ -161,7 +162,8 @@ type inspection struct {
 	learned lds.Learned
 
 	sod   *lds.SOD
-	files map[int][]byte // data groups as read, by number
+	infos secinfo.SecurityInfos // of DG14, once its hash was found to be the signed one
+	files map[int][]byte        // data groups as read, by number
 }
 
 func (in *inspection) run(ctx context.Context) error {
@@ -334,7 +336,20 @@ func (in *inspection) dg14(ctx context.Context) error {
 		return nil
 	}
 	in.r.Evidence.DG14 = b
-	in.r.set(DG14Integrity, passiveauth.CheckGroup(in.sod, 14, b))
+	c := passiveauth.CheckGroup(in.sod, 14, b)
+	in.r.set(DG14Integrity, c)
+	if c.Value != result.Successful {
+		return nil // what nobody signed decides nothing
+	}
+	content, err := lds.ParseDG14(b)
+	if err == nil {
+		in.infos, err = secinfo.Parse(content)
+	}
+	if err != nil {
+		in.r.set(DG14Integrity, result.Fail(ReasonMalformed))
+		return nil
+	}
+	in.r.Deviations = append(in.r.Deviations, in.infos.Deviations...)
 	return nil
 }
 
@@ -345,7 +360,11 @@ func (in *inspection) activeAuthentication(ctx context.Context, dg15 []byte, rnd
 	if err != nil {
 		return result.Fail(ReasonMalformed), nil
 	}
-	res, err := activeauth.Authenticate(ctx, in.ch, key, rndIFD, &activeauth.Options{MaxNe: in.cfg.MaxNe})
+	opt := &activeauth.Options{MaxNe: in.cfg.MaxNe}
+	if len(in.infos.ActiveAuthentication) > 0 {
+		opt.SignatureAlgorithm = in.infos.ActiveAuthentication[0].SignatureAlgorithm
+	}
+	res, err := activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)
 	if len(res.Signature) > 0 {
 		in.r.Evidence.Challenge = rndIFD[:]
 		in.r.Evidence.Signature = res.Signature
