@@ -122,12 +122,30 @@ func openCard(ctx context.Context, d reader.Driver, name string, wait time.Durat
 	in, err := reader.WaitCard(waiting, d, name)
 	if err != nil {
 		if errors.Is(waiting.Err(), context.DeadlineExceeded) {
-			return nil, "", fault.New(fault.NoCard, reader.ErrNoCard)
+			err = whyNoCard(context.WithoutCancel(ctx), d, name)
 		}
 		return nil, "", err
 	}
 	card, err := d.Open(ctx, in.Name)
 	return card, in.Name, err
+}
+
+// whyNoCard says why no card could be opened in time.
+func whyNoCard(ctx context.Context, d reader.Driver, name string) error {
+	infos, err := d.Readers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, i := range infos {
+		switch {
+		case name != "" && i.Name != name:
+		case i.State == reader.Busy:
+			return reader.ErrSharing
+		case i.State == reader.Mute:
+			return reader.ErrCardMute
+		}
+	}
+	return reader.ErrNoCard
 }
 
 func hasReader(infos []reader.Info, name string) bool {
