@@ -16,7 +16,6 @@ import (
 
 // Names in JetStream.
 const (
-	verdictStream  = "VERDICTS" // as in package uplink
 	intakeConsumer = "central-intake"
 
 	bucketVisits = "ins-visits"
@@ -74,7 +73,7 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 		return nil, fmt.Errorf("stream of visits: %w", err)
 	}
 	if _, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name:        verdictStream,
+		Name:        contract.VerdictStream,
 		Description: "verdicts, a subject for each agent",
 		Subjects:    []string{contract.VerdictSubjects},
 		Storage:     jetstream.FileStorage,
@@ -255,7 +254,7 @@ func (s *store) verdict(ctx context.Context, agent, msgID string, payload []byte
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err = s.js.Publish(ctx, subject, payload, jetstream.WithMsgID(msgID), jetstream.WithExpectStream(verdictStream))
+	_, err = s.js.Publish(ctx, subject, payload, jetstream.WithMsgID(msgID), jetstream.WithExpectStream(contract.VerdictStream))
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/chamthe/chamthe/icao/lds"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/passiveauth"
+	"github.com/chamthe/chamthe/icao/secinfo"
 	"github.com/chamthe/chamthe/icao/trust"
 	"github.com/chamthe/chamthe/sync/contract"
 )
@@ -161,7 +162,21 @@ func active(v *contract.Visit) contract.Reason {
 	if err != nil {
 		return contract.ReasonEvidenceMalformed
 	}
-	_, err = activeauth.VerifySignature(key, expected, e.Signature, nil)
+	opt := &activeauth.Options{}
+	if len(e.DG14) > 0 { // as signed: it went through passive authentication
+		content, err := lds.ParseDG14(e.DG14)
+		if err != nil {
+			return contract.ReasonEvidenceMalformed
+		}
+		infos, err := secinfo.Parse(content)
+		if err != nil {
+			return contract.ReasonEvidenceMalformed
+		}
+		if len(infos.ActiveAuthentication) > 0 {
+			opt.SignatureAlgorithm = infos.ActiveAuthentication[0].SignatureAlgorithm
+		}
+	}
+	_, err = activeauth.VerifySignature(key, expected, e.Signature, opt)
 	return activeReason(err)
 }
 

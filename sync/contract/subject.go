@@ -5,6 +5,7 @@ import "strings"
 // Streams and wildcards that the central service listens on.
 const (
 	VisitStream     = "VISITS"
+	VerdictStream   = "VERDICTS"
 	VisitSubjects   = "ins.v1.visit.*.*"
 	LookupSubjects  = "ins.v1.lookup.*"
 	NonceSubjects   = "ins.v1.nonce.*"

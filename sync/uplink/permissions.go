@@ -2,9 +2,6 @@ package uplink
 
 import "github.com/chamthe/chamthe/sync/contract"
 
-// verdictStream is the stream of verdicts, as in package central.
-const verdictStream = "VERDICTS"
-
 func inboxPrefix(agent string) string { return "_INBOX." + agent }
 
 // Permissions returns the subjects that an agent's NATS credentials need, and
@@ -23,9 +20,9 @@ func Permissions(facility, agent string) (publish, subscribe []string, err error
 	verdict, _ := contract.VerdictSubject(agent)
 	return []string{
 			visit, lookup, nonce, status,
-			"$JS.API.CONSUMER.CREATE." + verdictStream + "." + agent + "." + verdict,
-			"$JS.API.CONSUMER.MSG.NEXT." + verdictStream + "." + agent,
-			"$JS.ACK." + verdictStream + "." + agent + ".>",
+			"$JS.API.CONSUMER.CREATE." + contract.VerdictStream + "." + agent + "." + verdict,
+			"$JS.API.CONSUMER.MSG.NEXT." + contract.VerdictStream + "." + agent,
+			"$JS.ACK." + contract.VerdictStream + "." + agent + ".>",
 		}, []string{
 			inboxPrefix(agent) + ".>",
 		}, nil

@@ -44,7 +44,7 @@ func (u *Uplink) receive(ctx context.Context, js jetstream.JetStream) error {
 // consume reads verdicts until something fails. It calls fine when it works.
 func (u *Uplink) consume(ctx context.Context, js jetstream.JetStream, fine func()) error {
 	call, cancel := context.WithTimeout(ctx, apiTimeout)
-	c, err := js.CreateOrUpdateConsumer(call, verdictStream, jetstream.ConsumerConfig{
+	c, err := js.CreateOrUpdateConsumer(call, contract.VerdictStream, jetstream.ConsumerConfig{
 		Durable:           u.agent,
 		FilterSubject:     u.verdict,
 		AckPolicy:         jetstream.AckExplicitPolicy,
