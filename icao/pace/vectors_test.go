@@ -53,7 +53,7 @@ type example struct {
 		CommandCAN              string `json:"command_can_reference"`
 	}
 	ChipAuthentication struct {
-		PublicKeyInfo string `json:"chip_authentication_public_key_info"`
+		PublicKeyInfo string                `json:"chip_authentication_public_key_info"`
 		StaticPublic  struct{ X, Y string } `json:"static_public"`
 	} `json:"chip_authentication"`
 }
