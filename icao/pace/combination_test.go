@@ -173,7 +173,7 @@ func TestDHValueWithoutLeadingZeros(t *testing.T) {
 // not agree on how to write such a value; and they have the width of p.
 func TestDHValuesHaveFullWidth(t *testing.T) {
 	comb := combination{"DH-GM-2/0", "0.4.0.127.0.7.2.2.4.1.2", 0}
-	p, g, q := pace.MODP(0)
+	p, g, _ := pace.MODP(0)
 	// A private key whose public value begins with a zero byte, and then two
 	// that do not.
 	x := big.NewInt(1)
@@ -181,7 +181,6 @@ func TestDHValuesHaveFullWidth(t *testing.T) {
 		x.Add(x, big.NewInt(1))
 	}
 	short := x.FillBytes(make([]byte, 20))
-	_ = q
 	random := bytes.NewReader(bytes.Join([][]byte{
 		short, bytes.Repeat([]byte{0x11}, 20), bytes.Repeat([]byte{0x22}, 20),
 		bytes.Repeat([]byte{0x33}, 20), bytes.Repeat([]byte{0x44}, 20),

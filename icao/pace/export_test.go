@@ -8,5 +8,5 @@ func MODP(id int) (p, g, q *big.Int) {
 	return m.p, m.g, m.q
 }
 
-// PseudoRandom is R(s,t) with AES-128.
+// PseudoRandom is R(s,t).
 var PseudoRandom = pseudoRandom
