@@ -22,6 +22,7 @@ const (
 	RSAPKCS1v15          // RSASSA-PKCS1-v1_5 (RFC 8017, 8.2)
 	RSAPSS               // RSASSA-PSS (RFC 8017, 8.1)
 	ECDSA                // ANSI X9.62, BSI TR-03111 (version 2.10), 4.2.1
+	DSA                  // FIPS 186-4, 4
 )
 
 // SignatureAlgorithm is a signature algorithm with all its parameters. The zero
@@ -31,7 +32,7 @@ type SignatureAlgorithm struct {
 	Scheme Scheme
 
 	// Hash of the message. Zero when the identifier names none (rsaEncryption,
-	// id-ecPublicKey): the digest algorithm of the SignerInfo then decides.
+	// id-ecPublicKey, id-dsa): the digest algorithm of the SignerInfo then decides.
 	Hash crypto.Hash
 
 	MGFHash    crypto.Hash // RSAPSS: hash of the mask generation function MGF1
@@ -50,6 +51,8 @@ func (a SignatureAlgorithm) String() string {
 		b.WriteString("RSASSA-PSS")
 	case ECDSA:
 		b.WriteString("ECDSA")
+	case DSA:
+		b.WriteString("DSA")
 	default:
 		if a.OID == "" {
 			return "none"
@@ -92,6 +95,7 @@ const (
 	oidMGF1          = "1.2.840.113549.1.1.8"
 	oidECPublicKey   = "1.2.840.10045.2.1"
 	oidPrimeField    = "1.2.840.10045.1.1"
+	oidDSA           = "1.2.840.10040.4.1"
 )
 
 var hashes = map[string]crypto.Hash{
@@ -119,6 +123,13 @@ var signatures = map[string]struct {
 	"1.2.840.10045.4.3.2":   {ECDSA, crypto.SHA256},
 	"1.2.840.10045.4.3.3":   {ECDSA, crypto.SHA384},
 	"1.2.840.10045.4.3.4":   {ECDSA, crypto.SHA512},
+	// DSA: RFC 3279, 2.2.2; RFC 5758, 3.1; the last two from the register of NIST.
+	oidDSA:                   {DSA, 0},
+	"1.2.840.10040.4.3":      {DSA, crypto.SHA1},
+	"2.16.840.1.101.3.4.3.1": {DSA, crypto.SHA224},
+	"2.16.840.1.101.3.4.3.2": {DSA, crypto.SHA256},
+	"2.16.840.1.101.3.4.3.3": {DSA, crypto.SHA384},
+	"2.16.840.1.101.3.4.3.4": {DSA, crypto.SHA512},
 	// ecdsa-plain-signatures of BSI TR-03111, 5.2.1.1.
 	"0.4.0.127.0.7.1.1.4.1.1": {ECDSA, crypto.SHA1},
 	"0.4.0.127.0.7.1.1.4.1.2": {ECDSA, crypto.SHA224},
@@ -158,7 +169,7 @@ func signatureAlgorithm(a algorithmID, deviations *[]string) SignatureAlgorithm 
 			note(deviations, DevPSSParametersMissing)
 		}
 	} else if s, ok := signatures[a.oid]; ok {
-		// ECDSA identifiers have no parameters (RFC 5758, 3.2); some encoders
+		// ECDSA and DSA identifiers have no parameters (RFC 5758, 3); some encoders
 		// write NULL, as PKCS #1 v1.5 demands (RFC 4055, 5), or curve parameters
 		// again. They say nothing about the signature.
 		if s.scheme == RSAPKCS1v15 && !a.absentOrNull() {

@@ -3,7 +3,6 @@ package cms
 import (
 	"math/big"
 	"strconv"
-	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -31,37 +30,52 @@ func readOID(s *cryptobyte.String, oid *string) bool {
 	if !s.ReadASN1(&content, asn1.OBJECT_IDENTIFIER) || content.Empty() || len(content) > maxOIDLength {
 		return false
 	}
-	var text strings.Builder
+	text := make([]byte, 0, 64)
 	first := true
 	for !content.Empty() {
-		arc := new(big.Int)
+		// Arcs of 63 bits, which are all but the UUIDs, need no big integer.
+		var small uint64
+		var large *big.Int
 		var b byte
 		for n := 0; ; n++ {
 			if !content.ReadUint8(&b) || n == 0 && b == 0x80 { // truncated, or padded with a leading zero digit
 				return false
 			}
-			arc.Lsh(arc, 7)
-			arc.Or(arc, big.NewInt(int64(b&0x7f)))
+			if n == 9 {
+				large = new(big.Int).SetUint64(small)
+			}
+			if large != nil {
+				large.Lsh(large, 7)
+				large.Or(large, big.NewInt(int64(b&0x7f)))
+			} else {
+				small = small<<7 | uint64(b&0x7f)
+			}
 			if b&0x80 == 0 {
 				break
 			}
 		}
-		if !first {
-			text.WriteByte('.')
-			text.WriteString(arc.String())
-			continue
-		}
 		// X.690, 8.19.4: the first two arcs share a number; the first is 0, 1 or 2.
-		first = false
-		top := int64(2)
-		if arc.IsInt64() && arc.Int64() < 80 {
-			top = arc.Int64() / 40
+		if first {
+			first = false
+			top := uint64(2)
+			if large == nil && small < 80 {
+				top = small / 40
+			}
+			text = strconv.AppendUint(text, top, 10)
+			if large != nil {
+				large.Sub(large, new(big.Int).SetUint64(40*top))
+			} else {
+				small -= 40 * top
+			}
 		}
-		text.WriteString(strconv.FormatInt(top, 10))
-		text.WriteByte('.')
-		text.WriteString(arc.Sub(arc, big.NewInt(40*top)).String())
+		text = append(text, '.')
+		if large != nil {
+			text = large.Append(text, 10)
+		} else {
+			text = strconv.AppendUint(text, small, 10)
+		}
 	}
-	*oid = text.String()
+	*oid = string(text)
 	return true
 }
 

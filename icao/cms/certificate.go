@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	encoding_asn1 "encoding/asn1"
@@ -219,28 +218,8 @@ func readTime(s *cryptobyte.String, t *time.Time) bool {
 }
 
 func (c *Certificate) parseExtensions(s cryptobyte.String) error {
-	var list cryptobyte.String
-	if !s.ReadASN1(&list, asn1.SEQUENCE) || !s.Empty() {
-		return errors.New("cms: malformed certificate extensions")
-	}
-	var seen []string
-	for !list.Empty() {
-		var ext, value cryptobyte.String
-		var oid string
-		critical, der := false, true
-		if !list.ReadASN1(&ext, asn1.SEQUENCE) || !readOID(&ext, &oid) ||
-			ext.PeekASN1Tag(asn1.BOOLEAN) && !readBoolean(&ext, &critical, &der) ||
-			!ext.ReadASN1(&value, asn1.OCTET_STRING) || !ext.Empty() {
-			return errors.New("cms: malformed certificate extension")
-		}
-		// RFC 5280, 4.2: one instance of each. Two would let two readers see two
-		// certificates.
-		if slices.Contains(seen, oid) || len(seen) == maxExtensions {
-			return errors.New("cms: repeated certificate extension")
-		}
-		seen = append(seen, oid)
-
-		ok, known := true, true
+	err := readExtensions(s, func(oid string, critical bool, value cryptobyte.String) (known bool, err error) {
+		ok := true
 		switch oid {
 		case "2.5.29.14":
 			ok = readKeyID(&value, &c.SubjectKeyID, asn1.OCTET_STRING) && value.Empty()
@@ -255,21 +234,25 @@ func (c *Certificate) parseExtensions(s cryptobyte.String) error {
 				note(&c.Deviations, DevBasicConstraintsNotCrit)
 			}
 		case "2.5.29.35":
-			ok = c.readAuthorityKeyID(value)
+			ok = readAuthorityKeyID(value, &c.AuthorityKeyID)
 		case "2.5.29.37":
 			ok = c.readExtendedKeyUsage(value)
 		case "2.5.29.16": // private key usage period: binds the issuer, not a verifier (Doc 9303-12, 7.1.1)
 		default:
-			known = false
+			if critical {
+				c.UnknownCritical = append(c.UnknownCritical, oid)
+			}
+			return false, nil
 		}
 		if !ok {
-			return fmt.Errorf("cms: malformed certificate extension %s", oid)
+			return false, fmt.Errorf("cms: malformed certificate extension %s", oid)
 		}
-		if critical && !known {
-			c.UnknownCritical = append(c.UnknownCritical, oid)
-		}
+		return true, nil
+	})
+	if errors.Is(err, ErrUnsupported) { // it is in UnknownCritical, for the caller to judge
+		return nil
 	}
-	return nil
+	return err
 }
 
 // readKeyID reads a key identifier: octets to be compared, at least one. States
@@ -283,12 +266,13 @@ func readKeyID(s *cryptobyte.String, id *[]byte, tag asn1.Tag) bool {
 	return true
 }
 
-func (c *Certificate) readAuthorityKeyID(value cryptobyte.String) bool {
+// readAuthorityKeyID reads the keyIdentifier of RFC 5280, 4.2.1.1.
+func readAuthorityKeyID(value cryptobyte.String, id *[]byte) bool {
 	var body cryptobyte.String
 	if !value.ReadASN1(&body, asn1.SEQUENCE) || !value.Empty() {
 		return false
 	}
-	if body.PeekASN1Tag(implicit0) && !readKeyID(&body, &c.AuthorityKeyID, implicit0) {
+	if body.PeekASN1Tag(implicit0) && !readKeyID(&body, id, implicit0) {
 		return false
 	}
 	// The issuer's name and serial number may follow. They name the certificate

@@ -39,6 +39,14 @@ const (
 	DevKeyUsageNotCrit          = "key_usage_not_critical"
 	DevPublicKeyUnsupported     = "public_key_unsupported"
 
+	// Revocation lists (Doc 9303-12, 7.1.4).
+	DevCRLVersionNot2       = "crl_version_not_2"
+	DevCRLNextUpdateMissing = "crl_next_update_missing"
+	DevCRLEmptyList         = "crl_empty_list"
+	DevCRLEntryTwice        = "crl_entry_repeated"
+	DevCRLReasonCode        = "crl_reason_code"
+	DevCRLDistributionPoint = "crl_issuing_distribution_point"
+
 	// Algorithms and keys.
 	DevSHA1                 = "sha1"
 	DevRSAParametersMissing = "rsa_parameters_missing"

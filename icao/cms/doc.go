@@ -1,6 +1,6 @@
 // Package cms reads and verifies the signed objects of an electronic travel
-// document and of its trust lists: X.509 certificates (RFC 5280, profile of
-// Doc 9303-12, 8th edition) and CMS SignedData (RFC 5652, profile of Doc
+// document and of its trust lists: X.509 certificates and revocation lists (RFC
+// 5280, profile of Doc 9303-12, 8th edition) and CMS SignedData (RFC 5652, profile of Doc
 // 9303-10 and 9303-12, 8th edition).
 //
 // It exists because the certificates of issuing states are not those of the
@@ -15,17 +15,16 @@
 // # What is verified
 //
 // Signatures: RSASSA-PKCS1-v1_5 and RSASSA-PSS with their own parameters, ECDSA
-// in the ANSI (DER) and the BSI TR-03111 plain form, each with SHA-1 to
-// SHA-512. MD5 is never accepted. SHA-1 is, because valid documents carry it;
+// in the ANSI (DER) and the BSI TR-03111 plain form, DSA (FIPS 186-4) for old
+// signers, each with SHA-1 to SHA-512. MD5 is never accepted. SHA-1 is, because valid documents carry it;
 // the deviation [DevSHA1] tells.
 //
 // # What is left out
 //
-// Only verification: nothing signs here. There is no DSA, no SHA-3, no
-// Edwards curve, no certificate policy and no name constraint processing, and
+// Only verification: nothing signs here. There is no SHA-3, no Edwards curve, no certificate policy and no name constraint processing, and
 // no path building: a caller asks one certificate whether one key signed it
-// (package trust finds the key). Attribute certificates, embedded CRLs,
-// counter-signatures and the algorithm-protection attribute (RFC 6211) are
+// (package trust finds the key). Attribute certificates, CRLs inside a signed
+// object, delta and indirect CRLs, counter-signatures and the algorithm-protection attribute (RFC 6211) are
 // passed over.
 //
 // # Ownership and concurrency

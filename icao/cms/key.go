@@ -37,13 +37,14 @@ const (
 	maxRSAExponent = 1<<31 - 1
 )
 
-// PublicKey is an RSA or an elliptic-curve public key. Exactly one of RSA and EC
-// is set by [ParsePublicKey]. It must not be changed.
+// PublicKey is an RSA, an elliptic-curve or a DSA public key. Exactly one of RSA,
+// EC and DSA is set by [ParsePublicKey]. It must not be changed.
 type PublicKey struct {
 	Raw []byte // SubjectPublicKeyInfo, DER
 
 	RSA *rsa.PublicKey
 	EC  *ec.Point
+	DSA *DSAPublicKey
 
 	Deviations []string
 
@@ -62,6 +63,8 @@ func (k *PublicKey) String() string {
 		return fmt.Sprintf("RSA-%d", k.RSA.N.BitLen())
 	case k.EC != nil:
 		return k.EC.Curve().Name()
+	case k.DSA != nil:
+		return fmt.Sprintf("DSA-%d", k.DSA.P.BitLen())
 	}
 	return "none"
 }
@@ -69,15 +72,23 @@ func (k *PublicKey) String() string {
 // Equal reports whether both are the same key, however they are encoded. A nil
 // key equals nothing.
 func (k *PublicKey) Equal(other *PublicKey) bool {
+	return k != nil && other != nil && k.ID() != "" && k.ID() == other.ID()
+}
+
+// ID returns octets that are the same exactly for keys that are
+// [PublicKey.Equal]: the key of a look-up by key. It is empty for a nil key.
+func (k *PublicKey) ID() string {
 	switch {
-	case k == nil || other == nil:
-		return false
-	case k.RSA != nil && other.RSA != nil:
-		return k.RSA.Equal(other.RSA)
-	case k.EC != nil && other.EC != nil:
-		return k.EC.Curve().Name() == other.EC.Curve().Name() && bytes.Equal(k.EC.Bytes(), other.EC.Bytes())
+	case k == nil:
+		return ""
+	case k.RSA != nil:
+		return fmt.Sprintf("RSA %x %x", k.RSA.E, k.RSA.N)
+	case k.EC != nil:
+		return fmt.Sprintf("EC %s %x", k.EC.Curve().Name(), k.EC.Bytes())
+	case k.DSA != nil:
+		return fmt.Sprintf("DSA %x %x %x %x", k.DSA.P, k.DSA.Q, k.DSA.G, k.DSA.Y)
 	}
-	return false
+	return ""
 }
 
 // ParsePublicKey reads a SubjectPublicKeyInfo (RFC 5280, 4.1.2.7): the content of
@@ -121,6 +132,8 @@ func ParsePublicKey(spki []byte) (*PublicKey, error) {
 		err = k.setRSA(key)
 	case oidECPublicKey:
 		err = k.setEC(alg.params, key)
+	case oidDSA:
+		err = k.setDSA(alg.params, key)
 	default:
 		err = fmt.Errorf("cms: public key type: %w", ErrUnsupported)
 	}
@@ -247,6 +260,8 @@ func (k *PublicKey) Verify(alg SignatureAlgorithm, message, signature []byte) er
 		good = verifyPSS(k.RSA, alg, digest, signature)
 	case alg.Scheme == ECDSA && k.EC != nil:
 		good = verifyECDSA(k.EC, digest, signature)
+	case alg.Scheme == DSA && k.DSA != nil:
+		good = k.DSA.verify(digest, signature)
 	default:
 		return ErrUnsupported
 	}

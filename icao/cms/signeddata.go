@@ -93,19 +93,10 @@ func ParseSignedData(der []byte) (*SignedData, error) {
 	}
 	sd := &SignedData{Deviations: deviations}
 
-	s := cryptobyte.String(der)
-	var info, explicit, body cryptobyte.String
-	var oid string
-	if !s.ReadASN1(&info, asn1.SEQUENCE) || !s.Empty() || !readOID(&info, &oid) {
+	body, ok := readContentInfo(der, oidSignedData)
+	if !ok {
 		return nil, errors.New("cms: malformed content info")
 	}
-	if oid != oidSignedData {
-		return nil, errors.New("cms: not signed data")
-	}
-	if !info.ReadASN1(&explicit, explicit0) || !info.Empty() || !explicit.ReadASN1(&body, asn1.SEQUENCE) || !explicit.Empty() {
-		return nil, errors.New("cms: malformed content info")
-	}
-
 	var digests, encap, signers cryptobyte.String
 	if !body.ReadASN1Integer(&sd.Version) {
 		return nil, errors.New("cms: malformed signed data version")
