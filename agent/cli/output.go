@@ -110,9 +110,16 @@ func printPerson(b *strings.Builder, p *wire.Person) {
 	}
 	fmt.Fprintf(b, "\nperson   (%s)\n", head)
 	for _, f := range [][2]string{
-		{"name", p.Name}, {"in the MRZ", p.NameMRZ}, {"number", p.Number}, {"document", p.DocumentNumber},
-		{"born", p.BirthDate}, {"sex", p.Sex}, {"nationality", p.Nationality}, {"expires", p.Expiry},
-		{"residence", p.Residence}, {"photo", p.Photo},
+		{"name", p.Name},
+		{"in the MRZ", p.NameMRZ},
+		{"number", p.Number},
+		{"document", p.DocumentNumber},
+		{"born", p.BirthDate},
+		{"sex", p.Sex},
+		{"nationality", p.Nationality},
+		{"expires", p.Expiry},
+		{"residence", p.Residence},
+		{"photo", p.Photo},
 	} {
 		if f[1] != "" {
 			fmt.Fprintf(b, "  %-12s %s\n", f[0], f[1])

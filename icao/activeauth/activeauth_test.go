@@ -270,7 +270,6 @@ func modulusOf(t testing.TB, spki []byte) *big.Int {
 type chip struct {
 	answer func(ne int) apdu.Response
 	err    error
-	maxNe  func(limit int) int
 	asked  []int
 }
 
@@ -486,7 +485,8 @@ func TestErrors(t *testing.T) {
 		{"cancelled", second(activeauth.Authenticate(cancelled, &chip{}, key, challenge, nil)), context.Canceled, outcome{result.Aborted, activeauth.ReasonInterrupted}},
 		{
 			"refused", second(activeauth.Authenticate(t.Context(), &chip{answer: func(int) apdu.Response { return apdu.Response{SW: 0x6985} }}, key, challenge, nil)),
-			apdu.ConditionsNotSatisfied, outcome{result.Failed, activeauth.ReasonRefused},
+			apdu.ConditionsNotSatisfied,
+			outcome{result.Failed, activeauth.ReasonRefused},
 		},
 	}
 	for _, tt := range tests {

@@ -237,8 +237,14 @@ func TestStatusRetries(t *testing.T) {
 		n  int
 		ok bool
 	}{
-		{0x63C0, 0, true}, {0x63C3, 3, true}, {0x63CF, 15, true},
-		{0x6300, 0, false}, {0x63D0, 0, false}, {0x63B3, 0, false}, {0x6983, 0, false}, {0x9000, 0, false},
+		{0x63C0, 0, true},
+		{0x63C3, 3, true},
+		{0x63CF, 15, true},
+		{0x6300, 0, false},
+		{0x63D0, 0, false},
+		{0x63B3, 0, false},
+		{0x6983, 0, false},
+		{0x9000, 0, false},
 	}
 	for _, tt := range tests {
 		if n, ok := tt.sw.Retries(); n != tt.n || ok != tt.ok {

@@ -322,7 +322,7 @@ func TestPACEFails(t *testing.T) {
 			}
 
 			// A card access number does not open BAC.
-			term, _, _, p = paceDocument(t, nil)
+			term, _, _, _ = paceDocument(t, nil)
 			term.answer = fault
 			r, err = inspect.Run(t.Context(), resettable{term}, inspect.Access{CAN: can}, cfg)
 			wantRefused(t, r, err, inspect.ErrAccess, inspect.ReasonRefused)
@@ -331,7 +331,7 @@ func TestPACEFails(t *testing.T) {
 			}
 
 			// The reader loses the card in the reset.
-			term, a, _, p = paceDocument(t, nil)
+			term, a, _, _ = paceDocument(t, nil)
 			term.answer, term.resetErr = fault, errors.New("no card")
 			r, err = inspect.Run(t.Context(), resettable{term}, a, cfg)
 			wantRefused(t, r, err, inspect.ErrInterrupted, inspect.ReasonInterrupted)

@@ -634,8 +634,12 @@ func TestCardGone(t *testing.T) {
 func TestRefusedCommandsLeaveTheChannel(t *testing.T) {
 	_, ch := newPair(t, sm.AES256, func(apdu.Command) apdu.Response { return apdu.Response{SW: apdu.OK} })
 	for _, c := range []apdu.Command{
-		{CLA: 0x0C, INS: 0xB0}, {CLA: 0x04, INS: 0xB0}, {CLA: 0x40, INS: 0xB0},
-		{INS: 0xB0, Ne: -1}, {INS: 0xB0, Ne: 65537}, {INS: 0xB0, Data: make([]byte, 65501)},
+		{CLA: 0x0C, INS: 0xB0},
+		{CLA: 0x04, INS: 0xB0},
+		{CLA: 0x40, INS: 0xB0},
+		{INS: 0xB0, Ne: -1},
+		{INS: 0xB0, Ne: 65537},
+		{INS: 0xB0, Data: make([]byte, 65501)},
 	} {
 		if _, err := ch.Do(t.Context(), c); !errors.Is(err, sm.ErrCommand) {
 			t.Errorf("CLA %02x, Ne %d, %d bytes: %v", c.CLA, c.Ne, len(c.Data), err)
@@ -718,6 +722,7 @@ func TestMaxNe(t *testing.T) {
 func TestChannelIsRedacted(t *testing.T) {
 	e := load(t)["D.4"]
 	ch := e.channel(t, nil, e.SSCStart)
+	//lint:ignore SA9005 that nothing comes out is the point
 	asJSON, err := json.Marshal(ch)
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func TestDG13Samples(t *testing.T) {
 				}
 			}
 		}
-		for _, s := range []string{fmt.Sprint(got), fmt.Sprintf("%+v", got), fmt.Sprintf("%#v", got), fmt.Sprintf("%s", &got)} {
+		for _, s := range []string{fmt.Sprint(got), fmt.Sprintf("%+v", got), fmt.Sprintf("%#v", got), (&got).String()} {
 			if s != "[redacted]" {
 				t.Errorf("prints as %q", s)
 			}

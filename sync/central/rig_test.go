@@ -337,17 +337,6 @@ func (vs *verdicts) next() contract.Verdict {
 	return v
 }
 
-// none makes sure that nothing more has been said, by sending one last visit
-// and waiting for its verdict. It needs a service with one worker.
-func (vs *verdicts) none(r *rig) {
-	vs.t.Helper()
-	last := declared(vs.t, r.agent)
-	r.send(last)
-	if v := vs.next(); v.Visit != last.ID {
-		vs.t.Errorf("another verdict: %s", describe(v))
-	}
-}
-
 // declared is a visit without a chip.
 func declared(t *testing.T, a agent) *contract.Visit {
 	t.Helper()

@@ -422,9 +422,15 @@ func TestStatusOf(t *testing.T) {
 		code string
 		want contract.EntitlementStatus
 	}{
-		{"000", contract.StatusValid}, {"004", contract.StatusValid}, {"010", contract.StatusNotEntitled},
-		{"060", contract.StatusMismatch}, {"101", contract.StatusRetry}, {"401", contract.StatusLogin},
-		{"205", contract.StatusConfiguration}, {"999", contract.StatusUnknown}, {"", contract.StatusUnknown},
+		{"000", contract.StatusValid},
+		{"004", contract.StatusValid},
+		{"010", contract.StatusNotEntitled},
+		{"060", contract.StatusMismatch},
+		{"101", contract.StatusRetry},
+		{"401", contract.StatusLogin},
+		{"205", contract.StatusConfiguration},
+		{"999", contract.StatusUnknown},
+		{"", contract.StatusUnknown},
 	}
 	for _, tt := range tests {
 		if got := contract.StatusOf(tt.code); got != tt.want {

@@ -19,11 +19,11 @@ func Permissions(facility, agent string) (publish, subscribe []string, err error
 	status, _ := contract.StatusSubject(agent)
 	verdict, _ := contract.VerdictSubject(agent)
 	return []string{
-			visit, lookup, nonce, status,
-			"$JS.API.CONSUMER.CREATE." + contract.VerdictStream + "." + agent + "." + verdict,
-			"$JS.API.CONSUMER.MSG.NEXT." + contract.VerdictStream + "." + agent,
-			"$JS.ACK." + contract.VerdictStream + "." + agent + ".>",
-		}, []string{
-			inboxPrefix(agent) + ".>",
-		}, nil
+		visit, lookup, nonce, status,
+		"$JS.API.CONSUMER.CREATE." + contract.VerdictStream + "." + agent + "." + verdict,
+		"$JS.API.CONSUMER.MSG.NEXT." + contract.VerdictStream + "." + agent,
+		"$JS.ACK." + contract.VerdictStream + "." + agent + ".>",
+	}, []string{
+		inboxPrefix(agent) + ".>",
+	}, nil
 }

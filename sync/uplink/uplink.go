@@ -133,8 +133,12 @@ func New(cfg Config) (*Uplink, error) {
 		value *time.Duration
 		or    time.Duration
 	}{
-		{&cfg.NonceEvery, 5 * time.Minute}, {&cfg.AskTimeout, 3 * time.Second}, {&cfg.AckTimeout, 30 * time.Second},
-		{&cfg.OverdueAfter, 15 * time.Minute}, {&cfg.RetryMin, 2 * time.Second}, {&cfg.RetryMax, time.Minute},
+		{&cfg.NonceEvery, 5 * time.Minute},
+		{&cfg.AskTimeout, 3 * time.Second},
+		{&cfg.AckTimeout, 30 * time.Second},
+		{&cfg.OverdueAfter, 15 * time.Minute},
+		{&cfg.RetryMin, 2 * time.Second},
+		{&cfg.RetryMax, time.Minute},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.or

@@ -115,11 +115,17 @@ func TestVerifyRefusesOutOfRange(t *testing.T) {
 				name string
 				r, s []byte
 			}{
-				{"r is nil", nil, s}, {"s is nil", r, nil},
-				{"r is 0", zero, s}, {"s is 0", r, zero}, {"both are 0", zero, zero},
-				{"r is n", c.n, s}, {"s is n", r, c.n},
-				{"r + n", plusN(r), s}, {"s + n", r, plusN(s)},
-				{"r too long", append([]byte{1}, r...), s}, {"s too long", r, append([]byte{1}, s...)},
+				{"r is nil", nil, s},
+				{"s is nil", r, nil},
+				{"r is 0", zero, s},
+				{"s is 0", r, zero},
+				{"both are 0", zero, zero},
+				{"r is n", c.n, s},
+				{"s is n", r, c.n},
+				{"r + n", plusN(r), s},
+				{"s + n", r, plusN(s)},
+				{"r too long", append([]byte{1}, r...), s},
+				{"s too long", r, append([]byte{1}, s...)},
 				{"r all ones", bytes.Repeat([]byte{0xff}, c.OrderSize()), s},
 			} {
 				if Verify(k.Public(), digest[:], tt.r, tt.s) {
@@ -322,6 +328,7 @@ func TestBrainpoolOracleVerifies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			//lint:ignore SA1019 the brainpool oracle has no other way to be given a key
 			pub := &ecdsa.PublicKey{Curve: curve, X: new(big.Int).SetBytes(k.Public().X()), Y: new(big.Int).SetBytes(k.Public().Y())}
 			if !ecdsa.Verify(pub, digest[:], new(big.Int).SetBytes(r), new(big.Int).SetBytes(s)) {
 				t.Error("the oracle refuses our signature")
@@ -399,7 +406,7 @@ func TestSignIsHedged(t *testing.T) {
 		}
 		return string(r)
 	}
-	if sign(nil, digest[:]) == sign(nil, digest[:]) {
+	if first, second := sign(nil, digest[:]), sign(nil, digest[:]); first == second {
 		t.Error("two signatures have the same nonce")
 	}
 	// With a source that repeats itself, only the same signature repeats.
@@ -407,7 +414,7 @@ func TestSignIsHedged(t *testing.T) {
 	if sign(zeros(), digest[:]) == sign(zeros(), other[:]) {
 		t.Error("two messages have the same nonce under a broken source")
 	}
-	if sign(zeros(), digest[:]) != sign(zeros(), digest[:]) {
+	if first, second := sign(zeros(), digest[:]), sign(zeros(), digest[:]); first != second {
 		t.Error("the nonce is not a function of key, digest and randomness")
 	}
 	broken := errors.New("broken")

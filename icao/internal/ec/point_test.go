@@ -101,12 +101,14 @@ func TestAgainstOracles(t *testing.T) {
 				if c.fn.isZero(&s) == 1 {
 					continue
 				}
+				//lint:ignore SA1019 deprecated for use, and good as an oracle
 				want := point(o.ScalarBaseMult(k))
 				p, err := c.ScalarBaseMult(k)
 				if err != nil || !bytes.Equal(p.Bytes(), want) {
 					t.Fatalf("ScalarBaseMult(%x): %v", k, err)
 				}
 				p2, err := c.ScalarMult(p, k)
+				//lint:ignore SA1019 deprecated for use, and good as an oracle
 				if err != nil || !bytes.Equal(p2.Bytes(), point(o.ScalarMult(new(big.Int).SetBytes(p.X()), new(big.Int).SetBytes(p.Y()), k))) {
 					t.Fatalf("ScalarMult(%x): %v", k, err)
 				}
@@ -117,6 +119,7 @@ func TestAgainstOracles(t *testing.T) {
 				if errors.Is(err, ErrInfinity) || p.Equal(c.Generator()) {
 					continue
 				}
+				//lint:ignore SA1019 deprecated for use, and good as an oracle
 				x, y := o.Add(new(big.Int).SetBytes(p.X()), new(big.Int).SetBytes(p.Y()), o.Params().Gx, o.Params().Gy)
 				if err != nil || !bytes.Equal(sum.Bytes(), point(x, y)) {
 					t.Fatalf("Add: %v", err)
