@@ -287,18 +287,22 @@ func TestPACEFails(t *testing.T) {
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
-			// Without permission, and without a way to reset, it is final.
+			// Without permission, or without a way to reset, it is final.
 			for _, fallBack := range []bool{false, true} {
 				term, a, _, p := paceDocument(t, nil)
 				term.answer = fault
-				r, err := inspect.Run(t.Context(), term, a, &inspect.Config{At: at, Trust: p, FallBackToBAC: fallBack})
+				var through apdu.Transceiver = term
+				if !fallBack {
+					through = resettable{term}
+				}
+				r, err := inspect.Run(t.Context(), through, a, &inspect.Config{At: at, Trust: p, FallBackToBAC: fallBack})
 				want, reason := inspect.ErrAccess, inspect.ReasonRefused
 				if name == "channel broken" {
 					want, reason = inspect.ErrInterrupted, inspect.ReasonInterrupted
 				}
 				wantRefused(t, r, err, want, reason)
-				if term.count(insExternalAuthenticate) != 0 {
-					t.Error("BAC was tried")
+				if term.count(insExternalAuthenticate) != 0 || term.resets != 0 {
+					t.Errorf("BAC was tried, after %d resets", term.resets)
 				}
 			}
 
@@ -385,10 +389,25 @@ func TestCardGoneDuringPACE(t *testing.T) {
 	removed := errors.New("card removed")
 	for n := range last + 1 {
 		term.chip.Reset()
-		r, err := inspect.Run(t.Context(), &gone{term.chip, n, removed}, a, cfg)
+		g := &goneResettable{gone: gone{term.chip, n, removed}}
+		r, err := inspect.Run(t.Context(), g, a, cfg)
 		wantRefused(t, r, err, inspect.ErrInterrupted, inspect.ReasonInterrupted)
 		if !errors.Is(err, removed) || errors.Is(err, pace.ErrWrongPassword) {
 			t.Errorf("after %d: %v", n, err)
 		}
+		if g.resets != 0 || len(r.Deviations) != 0 {
+			t.Errorf("after %d: %d resets, deviations %q", n, g.resets, r.Deviations)
+		}
 	}
+}
+
+// goneResettable is a reader that could reset a card, if it were there.
+type goneResettable struct {
+	gone
+	resets int
+}
+
+func (g *goneResettable) Reset(context.Context) error {
+	g.resets++
+	return nil
 }

@@ -173,16 +173,16 @@ func TestDHValueWithoutLeadingZeros(t *testing.T) {
 // not agree on how to write such a value; and they have the width of p.
 func TestDHValuesHaveFullWidth(t *testing.T) {
 	comb := combination{"DH-GM-2/0", "0.4.0.127.0.7.2.2.4.1.2", 0}
-	p, g, _ := pace.MODP(0)
-	// A private key whose public value begins with a zero byte, and then two
-	// that do not.
+	p, g, q := pace.MODP(0)
+	// Private keys that are none: zero, and not below q. One whose public value
+	// begins with a zero byte. Then some that are in order.
 	x := big.NewInt(1)
 	for new(big.Int).Exp(g, x, p).BitLen() > 8*127 {
 		x.Add(x, big.NewInt(1))
 	}
 	short := x.FillBytes(make([]byte, 20))
 	random := bytes.NewReader(bytes.Join([][]byte{
-		short, bytes.Repeat([]byte{0x11}, 20), bytes.Repeat([]byte{0x22}, 20),
+		make([]byte, 20), bytes.Repeat([]byte{0xFE}, 20), q.FillBytes(make([]byte, 20)), short, bytes.Repeat([]byte{0x11}, 20), bytes.Repeat([]byte{0x22}, 20),
 		bytes.Repeat([]byte{0x33}, 20), bytes.Repeat([]byte{0x44}, 20),
 	}, nil))
 	c := comb.canCard(t)
@@ -191,7 +191,7 @@ func TestDHValuesHaveFullWidth(t *testing.T) {
 	}
 	want := new(big.Int).Exp(g, new(big.Int).SetBytes(bytes.Repeat([]byte{0x11}, 20)), p).FillBytes(make([]byte, 128))
 	if !bytes.Equal(c.terminalPublic[0], want) {
-		t.Error("the short value was not passed over")
+		t.Error("a key was not passed over")
 	}
 	for _, y := range c.terminalPublic {
 		if len(y) != 128 || y[0] == 0 {

@@ -35,6 +35,7 @@ type card struct {
 	nonce  []byte                                      // nil: random
 	accept func(public, shared []byte) bool            // which ephemeral keys of its own it likes; nil: all
 	encode func(public []byte) []byte                  // how it writes its key; nil: as it is
+	caIC   func([]byte) []byte                         // another CA_IC; nil: the right one
 	answer func(step int, cmd, response []byte) []byte // what it says instead; nil: nothing else
 
 	step                   int
@@ -396,7 +397,11 @@ func (c *card) chipAuthenticationData() []byte {
 	inverse := new(big.Int).ModInverse(new(big.Int).SetBytes(c.static.Bytes()), c.group.order)
 	ca := inverse.Mul(inverse, c.mapKey)
 	ca.Mod(ca, c.group.order)
-	plain := mac.Pad(ca.FillBytes(make([]byte, (c.group.order.BitLen()+7)/8)), 16)
+	b := ca.FillBytes(make([]byte, (c.group.order.BitLen()+7)/8))
+	if c.caIC != nil {
+		b = c.caIC(b)
+	}
+	plain := mac.Pad(b, 16)
 	iv := c.cbc(c.ksEnc, bytes.Repeat([]byte{0xFF}, 16))
 	return c.cbcIV(c.ksEnc, plain, iv)
 }

@@ -173,7 +173,7 @@ func TestWrongResponses(t *testing.T) {
 				"p-1", dynamic(do(tag, number(-1))),
 				"p", dynamic(do(tag, number(0))),
 				"p+1", dynamic(do(tag, number(1))),
-				"the terminal's with a zero before it", dynamic(do(tag, "00"+sent(step))),
+				"wider than p", dynamic(do(tag, "00"+key)),
 			)
 		}
 
@@ -416,6 +416,8 @@ func noCard(t *testing.T) apdu.Doer {
 
 func TestUnsupported(t *testing.T) {
 	const gm = "0.4.0.127.0.7.2.2.4.2.2"
+	unnamed := explicitInfo(t)
+	unnamed.Protocol = "0.4.0.127.0.7.2.2.4.6.2"
 	tests := map[string]secinfo.PACEInfo{
 		"zero":                          {},
 		"no protocol":                   {Version: 2, ParameterID: 13},
@@ -437,7 +439,7 @@ func TestUnsupported(t *testing.T) {
 		"P-224 with integrated mapping": {Protocol: "0.4.0.127.0.7.2.2.4.4.2", Version: 2, ParameterID: 10},
 		"3DES with chip authentication": {Protocol: "0.4.0.127.0.7.2.2.4.6.1", Version: 2, ParameterID: 13},
 		"chip authentication over MODP": {Protocol: "0.4.0.127.0.7.2.2.4.6.2", Version: 2, ParameterID: 0},
-		"chip authentication unnamed":   {Protocol: "0.4.0.127.0.7.2.2.4.6.2", Version: 2, ParameterID: secinfo.NoID},
+		"chip authentication unnamed":   unnamed,
 	}
 	for name, info := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -586,6 +588,50 @@ func TestCAMWithoutKey(t *testing.T) {
 	}
 	if err := cam.Verify(c.static.Public()); !errors.Is(err, pace.ErrCardAuthentication) {
 		t.Errorf("a clone: %v", err)
+	}
+}
+
+// Chip authentication data has the width of the order (Doc 9303-11, 4.4.5.6).
+func TestChipAuthenticationDataWidth(t *testing.T) {
+	comb := combination{"", "0.4.0.127.0.7.2.2.4.6.2", 13}
+	for name, change := range map[string]func([]byte) []byte{
+		"one byte more": func(b []byte) []byte { return append([]byte{0}, b...) },
+		"one byte less": func(b []byte) []byte { return b[1:] },
+		"nothing":       func([]byte) []byte { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := comb.canCard(t)
+			c.caIC = change
+			err := fails(t, apdu.NewSession(c), comb.info(), canPassword(t), nil)
+			wantErr(t, err, pace.ErrCardAuthentication, pace.ErrCardAuthentication)
+		})
+	}
+}
+
+// A chip whose public key of the mapping cancels the nonce out: the generator
+// would be the neutral element. It takes a chip that knows the terminal's
+// private key.
+func TestMappingToIdentity(t *testing.T) {
+	for _, comb := range []combination{{"MODP", "0.4.0.127.0.7.2.2.4.1.2", 0}, {"curve", "0.4.0.127.0.7.2.2.4.2.2", 13}} {
+		t.Run(comb.name, func(t *testing.T) {
+			c := comb.canCard(t)
+			terminal := big.NewInt(0x1234567)
+			random := terminal.FillBytes(make([]byte, (c.group.order.BitLen()+7)/8))
+			c.answer = func(step int, _, response []byte) []byte {
+				if step != 2 {
+					return response
+				}
+				// x = -s / x_IFD
+				x := new(big.Int).ModInverse(terminal, c.group.order)
+				x.Mul(x, new(big.Int).SetBytes(c.s)).Neg(x).Mod(x, c.group.order)
+				return append(object(0x7C, object(0x82, c.group.mult(c.group.base, x))), 0x90, 0x00)
+			}
+			cfg := &pace.Config{Rand: io.MultiReader(bytes.NewReader(random), pattern{})}
+			wantErr(t, fails(t, apdu.NewSession(c), comb.info(), canPassword(t), cfg), pace.ErrProtocol, pace.ErrProtocol)
+			if c.step != 2 {
+				t.Errorf("went on to step %d", c.step)
+			}
+		})
 	}
 }
 
