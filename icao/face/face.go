@@ -1,14 +1,16 @@
-// Package face reads facial records of ISO/IEC 19794-5:2005, as DG2 of a
-// travel document carries them (Doc 9303-10, 8th edition, 4.5.6 and 4.7.2),
-// and decodes their JPEG pictures.
+// Package face reads facial records of ISO/IEC 19794-5:2005 and of
+// ISO/IEC 39794-5:2019, as DG2 of a travel document carries them (Doc 9303-10,
+// 8th edition, 4.5.6 and 4.7.2), and decodes their JPEG pictures. The layout of
+// the second kind follows the ASN.1 module that ISO/IEC publishes with
+// ISO/IEC 39794-5, in the application profile of ICAO.
 //
 // [Parse] takes a record apart without looking at the picture, beyond telling
 // which kind it is. [DecodeJPEG] checks the picture's size before it decodes.
 //
 // Left out on purpose: everything that a record says about the person (sex,
 // colour of eyes and hair, expression, pose) and where the features of the
-// face are. Left out for now: ISO/IEC 39794-5 records and the decoding of
-// JPEG 2000, which both give [ErrFormat]; a picture that cannot be shown is no
+// face are; pictures in three dimensions. Left out for now: the decoding of
+// JPEG 2000, which gives [ErrFormat]; a picture that cannot be shown is no
 // reason to distrust a document.
 package face
 
@@ -16,6 +18,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/chamthe/chamthe/icao/tlv"
 )
@@ -56,8 +59,8 @@ func (f Format) String() string {
 // format and size only. Data shares its memory with what was parsed.
 type Image struct {
 	Format Format // by the first bytes of Data, whatever the record calls it
-	// Width and Height are what the record says, in pixels. The picture itself
-	// may say otherwise, and is right then.
+	// Width and Height are what the record says, in pixels; 0 when it does not.
+	// The picture itself may say otherwise, and is right then.
 	Width, Height int
 	Data          []byte
 }
@@ -68,9 +71,30 @@ func (i Image) String() string { return fmt.Sprintf("%v picture of %d bytes", i.
 // GoString is String.
 func (i Image) GoString() string { return i.String() }
 
+// Standard is the standard that lays a record's layout down.
+type Standard uint8
+
+// The standards; the zero value is neither.
+const (
+	ISO19794 Standard = iota + 1 // ISO/IEC 19794-5:2005
+	ISO39794                     // ISO/IEC 39794-5:2019
+)
+
+// String returns the standard's name.
+func (s Standard) String() string {
+	switch s {
+	case ISO19794:
+		return "ISO/IEC 19794-5"
+	case ISO39794:
+		return "ISO/IEC 39794-5"
+	}
+	return fmt.Sprintf("face.Standard(%d)", uint8(s))
+}
+
 // A Record is a facial record: one picture, seldom more.
 type Record struct {
-	Images []Image
+	Standard Standard
+	Images   []Image
 	// Deviations lists what does not follow the standard and was tolerated.
 	Deviations []string
 }
@@ -98,12 +122,40 @@ const (
 	DevImageDataType = "face: image data type does not match the picture"
 	DevUnknownImage  = "face: picture is neither JPEG nor JPEG 2000"
 	DevTrailingData  = "face: bytes after the last picture"
+
+	// Of a record of ISO/IEC 19794-5 alone.
+	DevFacialInformation = "face: facial information has a reserved value"
+	DevImageType         = "face: picture is neither full frontal nor token frontal"
+
+	// Of a record of ISO/IEC 39794-5 alone.
+	DevEnvelope        = "face: record is not in a template of standardised format"
+	DevVersion         = "face: version block is missing or of another edition"
+	DevRepresentations = "face: more than one representation"
+	DevInformation     = "face: image information is missing or malformed"
+	DevOrder           = "face: fields out of order"
+	DevLength          = "face: length in more bytes than needed"
 )
 
-// Parse reads a facial record, the content of a biometric data block. The
-// error is [ErrFormat] for a version other than that of 2005, [ErrEmpty] or
-// [ErrRecord], and the Record is then zero.
+// Parse reads a facial record, the content of a biometric data block, of
+// either standard: the first byte tells them apart. The error is [ErrFormat]
+// for a version or a kind of representation that this package does not read,
+// [ErrEmpty] or [ErrRecord], and the Record is then zero.
 func Parse(b []byte) (Record, error) {
+	switch tag, _ := tlv.String(b).PeekTag(); tag {
+	case tagStandardised, tagFaceData:
+		return parse39794(b)
+	}
+	return parse19794(b)
+}
+
+// deviate notes a deviation once.
+func (r *Record) deviate(what string) {
+	if !slices.Contains(r.Deviations, what) {
+		r.Deviations = append(r.Deviations, what)
+	}
+}
+
+func parse19794(b []byte) (Record, error) {
 	s := tlv.String(b)
 	var id, version []byte
 	var length uint32
@@ -126,9 +178,9 @@ func Parse(b []byte) (Record, error) {
 	if count > maxImages {
 		return Record{}, ErrRecord
 	}
-	var r Record
+	r := Record{Standard: ISO19794}
 	if int64(length) != int64(len(b)) {
-		r.Deviations = append(r.Deviations, DevRecordLength)
+		r.deviate(DevRecordLength)
 	}
 	for range count {
 		if err := r.readImage(&s); err != nil {
@@ -136,7 +188,7 @@ func Parse(b []byte) (Record, error) {
 		}
 	}
 	if !s.Empty() {
-		r.Deviations = append(r.Deviations, DevTrailingData)
+		r.deviate(DevTrailingData)
 	}
 	return r, nil
 }
@@ -144,10 +196,11 @@ func Parse(b []byte) (Record, error) {
 func (r *Record) readImage(s *tlv.String) error {
 	var blockLen uint32
 	var points, width, height uint16
-	var dataType uint8
-	if !s.ReadUint32(&blockLen) || !s.ReadUint16(&points) || !s.Skip(facialInfoLen-6) ||
+	var imageType, dataType uint8
+	var person []byte
+	if !s.ReadUint32(&blockLen) || !s.ReadUint16(&points) || !s.ReadBytes(&person, facialInfoLen-6) ||
 		!s.Skip(int(points)*featurePointLen) ||
-		!s.Skip(1) || !s.ReadUint8(&dataType) || // type of portrait, type of data
+		!s.ReadUint8(&imageType) || !s.ReadUint8(&dataType) ||
 		!s.ReadUint16(&width) || !s.ReadUint16(&height) || !s.Skip(imageInfoLen-6) {
 		return ErrRecord
 	}
@@ -166,12 +219,43 @@ func (r *Record) readImage(s *tlv.String) error {
 	img.Format = Detect(img.Data)
 	switch {
 	case img.Format == Unknown:
-		r.Deviations = append(r.Deviations, DevUnknownImage)
+		r.deviate(DevUnknownImage)
 	case img.Format == JPEG && dataType != 0, img.Format == JPEG2000 && dataType != 1:
-		r.Deviations = append(r.Deviations, DevImageDataType)
+		r.deviate(DevImageDataType)
+	}
+	if imageType != imageFullFrontal && imageType != imageTokenFrontal {
+		r.deviate(DevImageType)
+	}
+	if !plausible(person) {
+		r.deviate(DevFacialInformation)
 	}
 	r.Images = append(r.Images, img)
 	return nil
+}
+
+// Types of portrait that a travel document may have (ISO/IEC 19794-5:2005, 5.7.1).
+const (
+	imageFullFrontal  = 1
+	imageTokenFrontal = 2
+)
+
+// plausible reports whether the values that say something about the person are
+// among those that ISO/IEC 19794-5:2005, 5.5 defines. They are looked at for
+// conformity only and go nowhere.
+func plausible(s tlv.String) bool {
+	var sex, eyes, hair uint8
+	var angles []byte // three of pose, three of its uncertainty
+	if !s.ReadUint8(&sex) || !s.ReadUint8(&eyes) || !s.ReadUint8(&hair) ||
+		!s.Skip(5) || // features, expression
+		!s.ReadBytes(&angles, 6) {
+		return false
+	}
+	const unknown = 0xFF
+	if sex > 2 && sex != unknown || eyes > 7 && eyes != unknown || hair > 9 && hair != unknown {
+		return false
+	}
+	// In steps of two degrees, 0 for none.
+	return slices.Max(angles) <= 181
 }
 
 // First bytes of pictures: SOI and the next marker of JPEG (ISO/IEC 10918-1,

@@ -43,7 +43,7 @@ func record(pictures ...picture) []byte {
 	for _, p := range pictures {
 		body = binary.BigEndian.AppendUint32(body, uint32(20+8*p.points+12+len(p.data)))
 		body = binary.BigEndian.AppendUint16(body, uint16(p.points))
-		body = append(body, bytes.Repeat([]byte{0xAA}, 14+8*p.points)...)
+		body = append(body, make([]byte, 14+8*p.points)...)
 		body = append(body, 1, p.dataType, 1, 0x9D, 2, 0x13, 1, 2, 0, 0, 0, 0)
 		body = append(body, p.data...)
 	}
@@ -93,6 +93,24 @@ func TestParse(t *testing.T) {
 		{name: "block shorter than its headers", record: edit(14, 0, 0, 0, 31), err: face.ErrRecord},
 		{name: "more feature points than bytes", record: edit(18, 0xFF, 0xFF), err: face.ErrRecord},
 		{name: "nothing", record: nil, err: face.ErrRecord},
+
+		// BSI TR-03105-5.1, LDS_C_14 to LDS_C_26: what the record says about the
+		// person and the portrait.
+		{name: "LDS_C_14 other format identifier", record: edit(0, 'F', 'A', 'D'), err: face.ErrRecord},
+		{name: "LDS_C_15 other version", record: edit(4, '0', '2', '0'), err: face.ErrFormat},
+		{name: "LDS_C_16 more feature points than the length has", record: edit(18, 0, 1), err: face.ErrRecord},
+		{name: "LDS_C_17 sex", record: edit(20, 3), formats: []face.Format{face.JPEG}, devs: []string{face.DevFacialInformation}},
+		{name: "LDS_C_18 colour of eyes", record: edit(21, 8), formats: []face.Format{face.JPEG}, devs: []string{face.DevFacialInformation}},
+		{name: "LDS_C_19 colour of hair", record: edit(22, 10), formats: []face.Format{face.JPEG}, devs: []string{face.DevFacialInformation}},
+		{name: "LDS_C_20 yaw", record: edit(28, 182), formats: []face.Format{face.JPEG}, devs: []string{face.DevFacialInformation}},
+		{name: "LDS_C_21 pitch", record: edit(29, 182), formats: []face.Format{face.JPEG}, devs: []string{face.DevFacialInformation}},
+		{name: "LDS_C_22 roll", record: edit(30, 182), formats: []face.Format{face.JPEG}, devs: []string{face.DevFacialInformation}},
+		{name: "LDS_C_23 uncertainty of yaw", record: edit(31, 182), formats: []face.Format{face.JPEG}, devs: []string{face.DevFacialInformation}},
+		{name: "LDS_C_24 uncertainty of pitch", record: edit(32, 182), formats: []face.Format{face.JPEG}, devs: []string{face.DevFacialInformation}},
+		{name: "LDS_C_25 uncertainty of roll", record: edit(33, 182), formats: []face.Format{face.JPEG}, devs: []string{face.DevFacialInformation}},
+		{name: "LDS_C_26 type of portrait", record: edit(34, 0), formats: []face.Format{face.JPEG}, devs: []string{face.DevImageType}},
+		{name: "values unknown or at the limits", record: edit(20, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 181, 181, 181, 181, 181, 181, 2), formats: []face.Format{face.JPEG}},
+		{name: "largest values", record: edit(20, 2, 7, 9), formats: []face.Format{face.JPEG}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,6 +118,9 @@ func TestParse(t *testing.T) {
 			r, err := face.Parse(tt.record)
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
+			}
+			if want := face.ISO19794; err == nil && r.Standard != want {
+				t.Errorf("standard %v, want %v", r.Standard, want)
 			}
 			var formats []face.Format
 			for _, img := range r.Images {
@@ -185,16 +206,17 @@ func FuzzParse(f *testing.F) {
 	f.Add(record(picture{0, 0, jpg}))
 	f.Add(record(picture{2, 1, jp2}, picture{0, 1, codestream}))
 	f.Add(record(picture{0, 0, portrait(f, 16, 16)}))
+	f.Add(record39794(representation(2, 413, 531, portrait(f, 16, 16))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := face.Parse(b)
 		if err != nil {
-			if r.Images != nil || r.Deviations != nil {
+			if r.Images != nil || r.Deviations != nil || r.Standard != 0 {
 				t.Error("record with an error")
 			}
 			return
 		}
-		if len(r.Images) == 0 {
-			t.Error("no picture and no error")
+		if len(r.Images) == 0 || r.Standard == 0 {
+			t.Error("no picture or no standard, and no error")
 		}
 		for _, img := range r.Images {
 			if len(img.Data) == 0 || !bytes.Contains(b, img.Data) {

@@ -24,17 +24,20 @@ func (a ATRInfo) MaxNe() int { return max(0, min(a.MaxResponse-2, 65536)) }
 
 // ParseATRInfo parses EF.ATR/INFO (Doc 9303-10, 3.11.1), of which only the
 // extended length information (7F66) is used. The ATRInfo is zero on error.
-func ParseATRInfo(b []byte) (ATRInfo, error) {
+func ParseATRInfo(b []byte) (ATRInfo, error) { return parseATRInfo(b, new(deviations)) }
+
+func parseATRInfo(b []byte, dev *deviations) (ATRInfo, error) {
 	var a ATRInfo
 	s := tlv.String(b)
 	for !s.Empty() {
 		if s[0] == 0 { // padding between or after data objects
+			dev.note(DevPadding)
 			s.Skip(1)
 			continue
 		}
 		var v tlv.String
 		var tag tlv.Tag
-		if !s.ReadLenient(&v, &tag) {
+		if !dev.read(&s, &v, &tag) {
 			return ATRInfo{}, ErrATRInfo
 		}
 		if tag != 0x7F66 {

@@ -2,6 +2,7 @@ package lds
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/chamthe/chamthe/icao/tlv"
 )
@@ -15,7 +16,23 @@ type COM struct {
 	LDSVersion     string    // "0107" for version 1.7
 	UnicodeVersion string    // "040000" for version 4.0.0
 	Tags           []tlv.Tag // as listed, known or not
+	// Deviations lists what does not follow the standard and was tolerated.
+	Deviations []string
 }
+
+// Deviations of EF.COM.
+const (
+	DevLDSVersion     = "lds: version of the LDS that is not known"
+	DevUnicodeVersion = "lds: version of Unicode that is not known"
+	DevCOMList        = "lds: list of data groups has a tag that is unknown or twice"
+	DevCOMMandatory   = "lds: list of data groups lacks a required one"
+)
+
+// Versions that the standard and its examples know: 1.7 and 1.8 of Doc 9303-10,
+// 1.6 of the example in Doc 9303-11, Appendix D.4. Each goes with Unicode 4.0.0.
+var ldsVersions = []string{"0106", "0107", "0108"}
+
+const unicodeVersion = "040000"
 
 // DataGroups returns the numbers of the data groups that are listed, in the
 // order of the list; tags of no data group are left out.
@@ -34,7 +51,8 @@ const maxComTags = 64
 
 // ParseCOM parses EF.COM (Doc 9303-10, 4.6.1). The COM is zero on error.
 func ParseCOM(b []byte) (COM, error) {
-	s, err := content(b, EFCOM)
+	var dev deviations
+	s, err := content(b, EFCOM, &dev)
 	if err != nil {
 		return COM{}, err
 	}
@@ -51,8 +69,23 @@ func ParseCOM(b []byte) (COM, error) {
 		if !ok || len(c.Tags) == maxComTags {
 			return COM{}, ErrCOM
 		}
+		if f, known := ByTag(tag); !known || f.DG == 0 || slices.Contains(c.Tags, tag) {
+			dev.note(DevCOMList)
+		}
 		c.Tags = append(c.Tags, tag)
 	}
+	if !slices.Contains(ldsVersions, c.LDSVersion) {
+		dev.note(DevLDSVersion)
+	}
+	if c.UnicodeVersion != unicodeVersion {
+		dev.note(DevUnicodeVersion)
+	}
+	for _, dg := range []int{1, 2} {
+		if f, _ := DataGroup(dg); !slices.Contains(c.Tags, f.Tag) {
+			dev.note(DevCOMMandatory)
+		}
+	}
+	c.Deviations = dev
 	return c, nil
 }
 

@@ -13,9 +13,11 @@ var ErrDG1 = errors.New("lds: malformed DG1")
 // ParseDG1 parses DG1, the machine readable zone (Doc 9303-10, 4.7.1), of a
 // card (TD1), a TD2 document or a passport (TD3). The zone is checked as
 // [mrz.Parse] does, and its errors are wrapped. The MRZ is zero on error.
-func ParseDG1(b []byte) (mrz.MRZ, error) {
+func ParseDG1(b []byte) (mrz.MRZ, error) { return parseDG1(b, new(deviations)) }
+
+func parseDG1(b []byte, dev *deviations) (mrz.MRZ, error) {
 	f, _ := DataGroup(1)
-	s, err := content(b, f)
+	s, err := content(b, f, dev)
 	if err != nil {
 		return mrz.MRZ{}, err
 	}

@@ -34,20 +34,24 @@ const (
 	DevFaceCount   = "lds: number of faces is missing or wrong"
 	DevFaceHeader  = "lds: biometric header template is missing or malformed"
 	DevFormatOwner = "lds: format owner of a face is not 0101"
-	DevFormatType  = "lds: format type of a face is not 0008"
+	DevFormatType  = "lds: format type of a face is not that of its record"
 	DevFaceSkipped = "lds: a face could not be read"
+
+	DevBiometricType = "lds: biometric type of a face is not facial features"
+	DevBlockTag      = "lds: tag of a biometric data block is not that of its record"
 )
 
 // Tags of DG2 (Doc 9303-10, table 44).
 const (
-	tagGroup       tlv.Tag = 0x7F61
-	tagCount       tlv.Tag = 0x02
-	tagTemplate    tlv.Tag = 0x7F60
-	tagHeader      tlv.Tag = 0xA1
-	tagFormatOwner tlv.Tag = 0x87
-	tagFormatType  tlv.Tag = 0x88
-	tagBlock       tlv.Tag = 0x5F2E
-	tagBlockNested tlv.Tag = 0x7F2E
+	tagGroup         tlv.Tag = 0x7F61
+	tagCount         tlv.Tag = 0x02
+	tagTemplate      tlv.Tag = 0x7F60
+	tagHeader        tlv.Tag = 0xA1
+	tagBiometricType tlv.Tag = 0x81
+	tagFormatOwner   tlv.Tag = 0x87
+	tagFormatType    tlv.Tag = 0x88
+	tagBlock         tlv.Tag = 0x5F2E
+	tagBlockNested   tlv.Tag = 0x7F2E
 )
 
 // maxFaces is the most that the standard allows (Doc 9303-10, table 45).
@@ -55,38 +59,33 @@ const maxFaces = 9
 
 // ParseDG2 parses DG2 (Doc 9303-10, 4.7.2). A face that cannot be read is
 // skipped when another can; if none can, the error is that of the first, and
-// errors.Is tells [face.ErrFormat] (a format that is not read yet) and
+// errors.Is tells [face.ErrFormat] (a kind of record that is not read) and
 // [face.ErrEmpty] from a malformed file. The DG2 is zero on error. Pictures
 // share their memory with b.
 func ParseDG2(b []byte) (DG2, error) {
+	var d DG2
+	var dev deviations
 	f, _ := DataGroup(2)
-	s, err := content(b, f)
+	s, err := content(b, f, &dev)
 	if err != nil {
 		return DG2{}, err
 	}
 	var group tlv.String
-	if !readAs(&s, &group, tagGroup) || !s.Empty() {
+	if !dev.readTag(&s, &group, tagGroup) || !s.Empty() {
 		return DG2{}, ErrDG2
 	}
-	var d DG2
-	counted := -1
-	if tag, ok := group.PeekTag(); ok && tag == tagCount {
-		var v tlv.String
-		if !readAs(&group, &v, tagCount) {
-			return DG2{}, ErrDG2
-		}
-		if len(v) == 1 {
-			counted = int(v[0])
-		}
+	counted, ok := dev.count(&group)
+	if !ok {
+		return DG2{}, ErrDG2
 	}
 	var first error
 	templates := 0
 	for ; !group.Empty(); templates++ {
 		var template tlv.String
-		if templates == maxFaces || !readAs(&group, &template, tagTemplate) {
+		if templates == maxFaces || !dev.readTag(&group, &template, tagTemplate) {
 			return DG2{}, ErrDG2
 		}
-		record, err := d.readTemplate(template)
+		record, err := readTemplate(template, &dev)
 		if err != nil {
 			if first == nil {
 				first = err
@@ -94,8 +93,8 @@ func ParseDG2(b []byte) (DG2, error) {
 			continue
 		}
 		d.Faces = append(d.Faces, record)
-		for _, dev := range record.Deviations {
-			d.deviate(dev)
+		for _, what := range record.Deviations {
+			dev.note(what)
 		}
 	}
 	if len(d.Faces) == 0 {
@@ -105,104 +104,94 @@ func ParseDG2(b []byte) (DG2, error) {
 		return DG2{}, first
 	}
 	if first != nil {
-		d.deviate(DevFaceSkipped)
+		dev.note(DevFaceSkipped)
 	}
 	if counted != templates {
-		d.deviate(DevFaceCount)
+		dev.note(DevFaceCount)
 	}
+	d.Deviations = dev
 	return d, nil
 }
 
 // readTemplate reads one biometric information template.
-func (d *DG2) readTemplate(s tlv.String) (face.Record, error) {
+func readTemplate(s tlv.String, dev *deviations) (face.Record, error) {
+	var header tlv.String
+	hasHeader := false
 	if tag, ok := s.PeekTag(); ok && tag == tagHeader {
-		var header tlv.String
-		if !readAs(&s, &header, tagHeader) {
+		if hasHeader = dev.read(&s, &header, nil); !hasHeader {
 			return face.Record{}, ErrDG2
 		}
-		d.checkHeader(header)
-	} else {
-		d.deviate(DevFaceHeader)
 	}
 	if s.Empty() {
 		return face.Record{}, face.ErrEmpty
 	}
 	var block tlv.String
 	var tag tlv.Tag
-	if !s.ReadLenient(&block, &tag) || !s.Empty() {
+	if !dev.read(&s, &block, &tag) || !s.Empty() {
 		return face.Record{}, ErrDG2
 	}
-	switch tag {
-	case tagBlock:
-		return face.Parse(block)
-	case tagBlockNested:
-		// ISO/IEC 39794-5 (Doc 9303-10, 4.5.6), unless an issuer used the tag
-		// for a record of the old kind, as earlier editions allowed.
-		record, err := face.Parse(block)
-		if errors.Is(err, face.ErrRecord) && nested39794(block) {
-			err = face.ErrFormat
-		}
-		return record, err
+	if tag != tagBlock && tag != tagBlockNested {
+		return face.Record{}, ErrDG2
 	}
-	return face.Record{}, ErrDG2
+	record, err := face.Parse(block)
+	if err != nil {
+		return face.Record{}, err
+	}
+	// The tag says which standard the record follows, by the text of today; the
+	// record itself knows better (Doc 9303-10, 4.5.6, table 1).
+	if (tag == tagBlockNested) != (record.Standard == face.ISO39794) {
+		dev.note(DevBlockTag)
+	}
+	if hasHeader {
+		checkHeader(header, record.Standard, dev)
+	} else {
+		dev.note(DevFaceHeader)
+	}
+	return record, nil
 }
 
-// nested39794 reports whether a data block has the outer structure that
-// ISO/IEC 39794 records have in DG2 (Doc 9303-10, 4.5.6, table 2).
-func nested39794(s tlv.String) bool {
-	var v tlv.String
-	if !readAs(&s, &v, 0xA1) {
-		return false
-	}
-	tag, ok := v.PeekTag()
-	return ok && tag == 0x65
-}
+// Elements of the header by which a face is known (Doc 9303-10, A.3):
+// ISO/IEC JTC 1/SC 37, its facial records of 2005 and of 2019, and the type of
+// biometrics.
+const (
+	formatOwner    = "\x01\x01"
+	formatType     = "\x00\x08"
+	formatType2019 = "\x00\x2A"
+	typeFacial     = "\x02"
+)
 
-// checkHeader looks at the two elements of the header that are required; the
-// others say nothing that a reader needs.
-func (d *DG2) checkHeader(s tlv.String) {
-	var owner, typ tlv.String
+// checkHeader looks at the elements of the header that say what the block is.
+// The others say nothing that a reader needs.
+func checkHeader(s tlv.String, standard face.Standard, dev *deviations) {
+	var owner, format, biometric tlv.String
+	hasType := false
 	for !s.Empty() {
 		var v tlv.String
 		var tag tlv.Tag
-		if !s.ReadLenient(&v, &tag) {
-			d.deviate(DevFaceHeader)
+		if !dev.read(&s, &v, &tag) {
+			dev.note(DevFaceHeader)
 			return
 		}
 		switch tag {
 		case tagFormatOwner:
 			owner = v
 		case tagFormatType:
-			typ = v
+			format = v
+		case tagBiometricType:
+			biometric, hasType = v, true
 		}
 	}
-	// ISO/IEC JTC 1/SC 37 and its facial record (Doc 9303-10, A.3).
-	if string(owner) != "\x01\x01" {
-		d.deviate(DevFormatOwner)
+	want := formatType
+	if standard == face.ISO39794 {
+		want = formatType2019
 	}
-	if string(typ) != "\x00\x08" {
-		d.deviate(DevFormatType)
+	if string(owner) != formatOwner {
+		dev.note(DevFormatOwner)
 	}
-}
-
-// deviate notes a deviation once.
-func (d *DG2) deviate(what string) {
-	for _, have := range d.Deviations {
-		if have == what {
-			return
-		}
+	if string(format) != want {
+		dev.note(DevFormatType)
 	}
-	d.Deviations = append(d.Deviations, what)
-}
-
-// readAs reads an object with the given tag, whatever way its length is
-// encoded: pictures of some issuers have lengths of a fixed number of bytes.
-func readAs(s *tlv.String, value *tlv.String, want tlv.Tag) bool {
-	rest := *s
-	var tag tlv.Tag
-	if !rest.ReadLenient(value, &tag) || tag != want {
-		return false
+	if hasType && string(biometric) != typeFacial {
+		dev.note(DevBiometricType)
 	}
-	*s = rest
-	return true
 }

@@ -26,6 +26,35 @@ func faceRecord(dataType byte, picture []byte) []byte {
 	return append(b, picture...)
 }
 
+// faceRecord39794 builds a record of ISO/IEC 39794-5 with one JPEG picture,
+// in the envelope of DG2.
+func faceRecord39794(picture []byte) []byte {
+	var w tlv.Builder
+	w.AddFunc(0xA1, func(w *tlv.Builder) {
+		w.AddFunc(0x65, func(w *tlv.Builder) {
+			w.AddBytes([]byte{0xA0, 7, 0x80, 1, 3, 0x81, 2, 0x07, 0xE3})
+			w.AddFunc(0xA1, func(w *tlv.Builder) {
+				w.AddFunc(0x30, func(w *tlv.Builder) {
+					w.Add(0x80, []byte{0})
+					w.AddFunc(0xA1, func(w *tlv.Builder) {
+						w.AddFunc(0xA0, func(w *tlv.Builder) {
+							w.AddFunc(0xA0, func(w *tlv.Builder) {
+								w.Add(0x80, picture)
+								w.Add(0xA1, []byte{0xA0, 3, 0x80, 1, 2, 0xA7, 8, 0x80, 2, 1, 0x9D, 0x81, 2, 2, 0x13})
+							})
+						})
+					})
+				})
+			})
+		})
+	})
+	b, err := w.Bytes()
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
 var faceHeader = tlv.Append(nil, 0xA1, []byte{0x87, 2, 1, 1, 0x88, 2, 0, 8})
 
 func faceGroup(records ...[]byte) []byte {
@@ -55,7 +84,9 @@ func TestParseDG2(t *testing.T) {
 	for i := range ten {
 		ten[i] = good
 	}
-	v39794 := tlv.Append(nil, 0x7F2E, tlv.Append(nil, 0xA1, tlv.Append(nil, 0x65, []byte{0xA0, 0})))
+	v39794 := tlv.Append(nil, 0x7F2E, faceRecord39794(tinyJPEG))
+	shape := tlv.Append(nil, 0x7F2E, bytes.Replace(faceRecord39794(tinyJPEG), []byte{0xA0, 0x1B, 0xA0, 0x19}, []byte{0xA0, 0x1B, 0xA1, 0x19}, 1))
+	header39794 := tlv.Append(nil, 0xA1, []byte{0x81, 1, 2, 0x87, 2, 1, 1, 0x88, 2, 0, 0x2A})
 	// A length in four bytes, though two would do.
 	wide := slices.Concat([]byte{0x75, 0x83, 0, 0, byte(len(faceGroup(good)) - 2)}, faceGroup(good)[2:])
 	tests := []struct {
@@ -69,10 +100,16 @@ func TestParseDG2(t *testing.T) {
 		{name: "two faces", file: faceGroup(good, faceRecord(0, tinyJPEG)), faces: 2},
 		{name: "nine faces", file: faceGroup(ten[:9]...), faces: 9},
 		{name: "ten faces", file: faceGroup(ten...), err: lds.ErrDG2},
-		{name: "lengths longer than needed", file: wide, faces: 1},
-		{name: "tag 7f2e for an old record", file: templateGroup([]byte{2, 1, 1}, append(slices.Clone(faceHeader), tlv.Append(nil, 0x7F2E, good)...)), faces: 1},
-		{name: "iso 39794-5", file: templateGroup([]byte{2, 1, 1}, append(slices.Clone(faceHeader), v39794...)), err: face.ErrFormat},
-		{name: "iso 39794-5 after an old record", file: templateGroup([]byte{2, 1, 2}, append(slices.Clone(faceHeader), block...), append(slices.Clone(faceHeader), v39794...)), faces: 1, devs: []string{lds.DevFaceSkipped}},
+		{name: "lengths longer than needed", file: wide, faces: 1, devs: []string{lds.DevLength}},
+		{name: "tag 7f2e for an old record", file: templateGroup([]byte{2, 1, 1}, append(slices.Clone(faceHeader), tlv.Append(nil, 0x7F2E, good)...)), faces: 1, devs: []string{lds.DevBlockTag}},
+		{name: "iso 39794-5", file: templateGroup([]byte{2, 1, 1}, slices.Concat(header39794, v39794)), faces: 1},
+		{name: "iso 39794-5 under the tag of old records", file: templateGroup([]byte{2, 1, 1}, append(slices.Clone(header39794), tlv.Append(nil, 0x5F2E, faceRecord39794(tinyJPEG))...)), faces: 1, devs: []string{lds.DevBlockTag}},
+		{name: "iso 39794-5 with the type of old records", file: templateGroup([]byte{2, 1, 1}, slices.Concat(faceHeader, v39794)), faces: 1, devs: []string{lds.DevFormatType}},
+		{name: "iso 39794-5 after an old record", file: templateGroup([]byte{2, 1, 2}, slices.Concat(faceHeader, block), slices.Concat(header39794, v39794)), faces: 2},
+		{name: "iso 39794-5 with a shape", file: templateGroup([]byte{2, 1, 1}, slices.Concat(header39794, shape)), err: face.ErrFormat},
+		{name: "iso 39794-5 with a shape after an old record", file: templateGroup([]byte{2, 1, 2}, slices.Concat(faceHeader, block), slices.Concat(header39794, shape)), faces: 1, devs: []string{lds.DevFaceSkipped}},
+		{name: "LDS_C_12 deprecated biometric type", file: withHeader(0x81, 1, 8, 0x87, 2, 1, 1, 0x88, 2, 0, 8), faces: 1, devs: []string{lds.DevBiometricType}},
+		{name: "LDS_C_13 other biometric type", file: withHeader(0x81, 1, 0x10, 0x87, 2, 1, 1, 0x88, 2, 0, 8), faces: 1, devs: []string{lds.DevBiometricType}},
 		{name: "broken record after a good one", file: faceGroup(good, good[:30]), faces: 1, devs: []string{lds.DevFaceSkipped}},
 
 		// BSI TR-03105-5.1, LDS_C_04 to LDS_C_28.

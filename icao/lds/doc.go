@@ -6,12 +6,14 @@
 // card and reader on the way ([Learned]), and hands back what it has when the
 // card goes away, so that the file can be continued later ([Partial]).
 //
-// The parsers take the bytes of a whole file. They are strict about structure,
-// except that zero bytes behind the file's data object are accepted, because
-// cards in the field send them. Nothing here is a verdict: whether a data
-// group is what the issuer signed is the business of icao/passiveauth.
+// The parsers take the bytes of a whole file. They refuse what cannot be taken
+// apart or understood in one way only, and tolerate what cards in the field
+// are known to get wrong; each such point is a deviation, and [Check], the
+// strict mode, returns every one of them. Nothing here is a verdict: whether a
+// data group is what the issuer signed is the business of icao/passiveauth.
 //
-// Left out on purpose: writing, the LDS2 applications, and the data groups 3
-// and 4 (fingers and irises), which a terminal of ours may not read. DG11,
-// DG12 and DG16 are read as bytes and not parsed yet.
+// Left out on purpose: writing, the LDS2 applications, the data groups 3 and 4
+// (fingers and irises), which a terminal of ours may not read and which
+// [ReadFile] reports as [ErrAccessDenied], and the data groups 5, 6 and 8 to
+// 10, which nobody uses.
 package lds
