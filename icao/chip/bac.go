@@ -3,7 +3,6 @@ package chip
 import (
 	"crypto/cipher"
 	"crypto/subtle"
-	"io"
 
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/internal/kdf"
@@ -25,8 +24,8 @@ func (c *Chip) getChallenge(in command) response {
 	if len(in.data) != 0 || in.ne < nonceLen {
 		return status(apdu.WrongLength)
 	}
-	rndIC := make([]byte, nonceLen)
-	if _, err := io.ReadFull(c.p.Rand, rndIC); err != nil {
+	rndIC, err := c.drawBytes(DrawRndIC, nonceLen)
+	if err != nil {
 		return status(apdu.NoPreciseDiagnosis)
 	}
 	c.state.rndIC = rndIC
@@ -71,8 +70,8 @@ func (c *Chip) externalAuthenticate(in command) response {
 		return status(apdu.AuthenticationFailed)
 	}
 
-	kIC := make([]byte, kSeedLen)
-	if _, err := io.ReadFull(c.p.Rand, kIC); err != nil {
+	kIC, err := c.drawBytes(DrawKIC, kSeedLen)
+	if err != nil {
 		return status(apdu.NoPreciseDiagnosis)
 	}
 	r := append(append(append(make([]byte, 0, bacLen), rndIC...), rndIFD...), kIC...)

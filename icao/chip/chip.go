@@ -5,12 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 
 	"github.com/chamthe/chamthe/icao/apdu"
-	"github.com/chamthe/chamthe/icao/internal/ec"
 )
 
 var (
@@ -21,6 +19,9 @@ var (
 	// cannot be made.
 	ErrPersonalisation = errors.New("chip: unusable personalisation")
 )
+
+// maxTries is the largest count that 63Cx can tell.
+const maxTries = 15
 
 // Chip is one card. It is inserted when it is made. All methods may be called
 // concurrently; commands are executed one after another, as on a card.
@@ -33,27 +34,26 @@ type Chip struct {
 	exchanges int  // since insertion
 	state     state
 
-	pace *paceVariant
-	ca   *caVariant
+	canTries int // wrong card access numbers left, of Personalisation.CANTries
 
-	// newEphemeral makes the key pairs of PACE; published examples replace it.
-	newEphemeral func(*ec.Curve, io.Reader) (*ec.PrivateKey, error)
+	pace []*paceVariant
+	ca   []*caVariant
 }
 
 // state is what a chip forgets when its power goes.
 type state struct {
-	application bool     // the eMRTD application is selected, else the master file
-	current     *File    // current elementary file
-	rndIC       []byte   // challenge that was handed out and not used yet
-	session     *session // secure messaging
-	pace        *paceRun // PACE begun
-	caKey       bool     // chip authentication key selected by MSE:Set AT
-	rest        []byte   // what GET RESPONSE will deliver
+	application bool       // the eMRTD application is selected, else the master file
+	current     *File      // current elementary file
+	rndIC       []byte     // challenge that was handed out and not used yet
+	session     *session   // secure messaging
+	pace        *paceRun   // PACE begun
+	ca          *caVariant // chip authentication key selected by MSE:Set AT
+	rest        []byte     // what GET RESPONSE will deliver
 }
 
 // New makes a chip. Its error wraps [ErrPersonalisation].
 func New(p *Personalisation) (*Chip, error) {
-	c := &Chip{p: *p, inserted: true, newEphemeral: (*ec.Curve).GenerateKey}
+	c := &Chip{p: *p, inserted: true, canTries: p.CANTries}
 	if c.p.Rand == nil {
 		c.p.Rand = rand.Reader
 	}
@@ -66,14 +66,17 @@ func New(p *Personalisation) (*Chip, error) {
 			ids[f.ID], sfis[f.SFI] = true, true
 		}
 	}
-	if key := c.p.ActiveAuthentication; key != nil && !key.Usable() {
+	if c.p.CANTries < 0 || c.p.CANTries > maxTries || len(c.p.CertificationAuthorities) > 2 {
+		return nil, fmt.Errorf("%w: tries or authorities", ErrPersonalisation)
+	}
+	if key := c.p.ActiveAuthentication; key != nil && (!key.Usable() || key.DH != nil) {
 		return nil, fmt.Errorf("%w: active authentication key", ErrPersonalisation)
 	}
 	var err error
-	if c.pace, err = newPACEVariant(c.p.PACE); err != nil {
+	if c.pace, err = newPACEVariants(&c.p); err != nil {
 		return nil, err
 	}
-	if c.ca, err = newCAVariant(c.p.ChipAuthentication); err != nil {
+	if c.ca, err = newCAVariants(&c.p); err != nil {
 		return nil, err
 	}
 	return c, nil

@@ -643,6 +643,10 @@ func TestNewRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	good.Key = ecKey
+	otherKey, err := issuer.NewECKey(seeded("y"), "P-256", false)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := New(&Personalisation{ChipAuthentication: &good}); err != nil {
 		t.Errorf("a good one: %v", err)
 	}
@@ -654,8 +658,26 @@ func TestNewRefuses(t *testing.T) {
 		{"repeated short identifier", Personalisation{Files: []File{{ID: 1, SFI: 1}, {ID: 2, SFI: 1}}}},
 		{"short identifier 31", Personalisation{MasterFiles: []File{{ID: 1, SFI: 31}}}},
 		{"empty key", Personalisation{ActiveAuthentication: &issuer.Key{}}},
-		{"PACE integrated mapping", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.4.2", ParameterID: 13}}},
-		{"PACE over a finite field", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.1.2", ParameterID: 0}}},
+		{"PACE integrated mapping on P-224", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.4.2", ParameterID: 10}}},
+		{"PACE DH on a curve", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.1.2", ParameterID: 13}}},
+		{"PACE ECDH in a group", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 1}}},
+		{"PACE DH with chip authentication mapping", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.5.2", ParameterID: 1}}},
+		{"PACE chip authentication mapping without a key", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 12}}},
+		{"PACE chip authentication mapping with a key of another number", Personalisation{
+			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 12}, ChipAuthentication: &ChipAuthentication{Key: ecKey, KeyID: 13}}},
+		{"PACE chip authentication mapping with a key on another curve", Personalisation{
+			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 13}, ChipAuthentication: &ChipAuthentication{Key: ecKey, KeyID: 13}}},
+		{"PACE chip authentication mapping with 3DES", Personalisation{
+			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.1", ParameterID: 12}, ChipAuthentication: &ChipAuthentication{Key: ecKey, KeyID: 12}}},
+		{"PACE unknown mapping", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.7.2", ParameterID: 13}}},
+		{"PACE repeated", Personalisation{
+			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 13}, MorePACE: []PACE{{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 13}}}},
+		{"PACE unknown curve", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 32, Curve: "P-255"}}},
+		{"too many tries", Personalisation{CANTries: 16}},
+		{"too many authorities", Personalisation{CertificationAuthorities: make([]string, 3)}},
+		{"CA DH with a curve", Personalisation{ChipAuthentication: &ChipAuthentication{Protocol: "0.4.0.127.0.7.2.2.3.1.2", Key: ecKey}}},
+		{"CA one identifier, two keys", Personalisation{
+			ChipAuthentication: &good, MoreChipAuthentication: []ChipAuthentication{{Protocol: good.Protocol, Key: otherKey}}}},
 		{"PACE unknown cipher", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.5", ParameterID: 13}}},
 		{"PACE no identifier", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2x", ParameterID: 13}}},
 		{"PACE unknown parameters", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 19}}},

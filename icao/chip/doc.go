@@ -4,8 +4,8 @@
 //
 // A [Chip] answers command APDUs like a contactless card does: SELECT and READ
 // BINARY over the files of the logical data structure, basic access control,
-// PACE, secure messaging with 3DES and AES, active authentication and chip
-// authentication. Its state lives as long as the card is in the field; [Chip.Reset]
+// PACE with all mappings over curves and modulo primes, secure messaging with 3DES
+// and AES, active authentication and chip authentication version 1. Its state lives as long as the card is in the field; [Chip.Reset]
 // clears it, and faults can be injected between any two exchanges.
 //
 // [Build] makes a complete document from a profile ([Profiles]), a synthetic
@@ -18,7 +18,6 @@
 // with this chip proves nothing by itself; the published examples do.
 //
 // Left out: terminal authentication (fingerprints and irises answer 6982
-// always), LDS2 applications, PACE with finite-field Diffie-Hellman, integrated
-// or chip authentication mapping, and any claim against side channels: a
-// software chip is no place for a real secret.
+// always), LDS2 applications, versions 2 and 3 of chip authentication, and any claim
+// against side channels: a software chip is no place for a real secret.
 package chip

@@ -5,11 +5,14 @@ import (
 	"crypto/cipher"
 	"crypto/subtle"
 	"fmt"
-	"io"
+	"math/big"
+	"slices"
 
 	"github.com/chamthe/chamthe/icao/apdu"
+	"github.com/chamthe/chamthe/icao/chip/issuer"
 	"github.com/chamthe/chamthe/icao/internal/ec"
 	"github.com/chamthe/chamthe/icao/internal/kdf"
+	"github.com/chamthe/chamthe/icao/internal/mac"
 	"github.com/chamthe/chamthe/icao/tlv"
 )
 
@@ -27,23 +30,24 @@ const (
 	doKeyReference = 0x84
 	doEphemeralKey = 0x91
 
-	doDynamic        = 0x7C
-	doEncryptedNonce = 0x80
-	doMapIFD         = 0x81
-	doMapIC          = 0x82
-	doKeyIFD         = 0x83
-	doKeyIC          = 0x84
-	doTokenIFD       = 0x85
-	doTokenIC        = 0x86
+	doDynamic            = 0x7C
+	doEncryptedNonce     = 0x80
+	doMapIFD             = 0x81
+	doMapIC              = 0x82
+	doKeyIFD             = 0x83
+	doKeyIC              = 0x84
+	doTokenIFD           = 0x85
+	doTokenIC            = 0x86
+	doAuthority          = 0x87 // certification authority reference; 0x88 for the one before
+	doChipAuthentication = 0x8A
 
-	tagPublicKey   = 0x7F49
-	tagOID         = 0x06
-	tagPublicPoint = 0x86
+	tagPublicKey = 0x7F49
+	tagOID       = 0x06
 
 	passwordMRZ = 1
 	passwordCAN = 2
 
-	paceNonceLen = 16 // a multiple of every cipher's block (Doc 9303-11, 4.4.1)
+	paceNonceLen = 16 // of generic mapping: a multiple of every cipher's block (Doc 9303-11, 4.4.3.3)
 )
 
 // bsiProtocols is the encoding of 0.4.0.127.0.7.2.2, the arc of PACE and chip
@@ -63,58 +67,108 @@ func parseProtocol(oid string) (arcs [3]byte, ok bool) {
 	return arcs, ok && arcs[0]|arcs[1]|arcs[2] < 0x80
 }
 
-// curveByParameter is the table of standardized domain parameters
-// (Doc 9303-11, 9.5.1), curves only; nil for any other number.
-func curveByParameter(id int) *ec.Curve {
-	name, ok := map[int]string{
-		8: "P-192", 9: "brainpoolP192r1", 10: "P-224", 11: "brainpoolP224r1", 12: "P-256",
-		13: "brainpoolP256r1", 14: "brainpoolP320r1", 15: "P-384", 16: "brainpoolP384r1",
-		17: "brainpoolP512r1", 18: "P-521",
-	}[id]
-	if !ok {
-		return nil
-	}
-	return ec.ByName(name)
-}
-
 // suiteByArc is the cipher that the last arc of a protocol's identifier names.
 func suiteByArc(arc byte) (suite, bool) {
 	s := suite(arc)
 	return s, s >= tripleDES && s <= aes256
 }
 
+// The mappings of PACE.
+const (
+	mappingGM = iota + 1
+	mappingIM
+	mappingCAM
+)
+
 // paceVariant is a [PACE] ready for use.
 type paceVariant struct {
-	oid   []byte
-	id    int
-	suite suite
-	curve *ec.Curve
+	oid     []byte
+	id      []byte // of the domain parameters, as in DO'84'
+	suite   suite
+	mapping int
+	domain  domain
+	static  []byte // private key of chip authentication mapping
 }
 
-func newPACEVariant(p *PACE) (*paceVariant, error) {
-	if p == nil {
-		return nil, nil
+// newPACEVariants checks every variant that the chip offers. Those with chip
+// authentication mapping need a key for chip authentication with the number of
+// their parameters (Doc 9303-11, 9.2.1).
+func newPACEVariants(p *Personalisation) ([]*paceVariant, error) {
+	var variants []*paceVariant
+	for _, x := range p.allPACE() {
+		v, err := newPACEVariant(x, p)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(variants, func(o *paceVariant) bool {
+			return bytes.Equal(o.oid, v.oid) && bytes.Equal(o.id, v.id)
+		}) {
+			return nil, fmt.Errorf("%w: PACE variant repeated", ErrPersonalisation)
+		}
+		variants = append(variants, v)
 	}
-	const protocolPACE, mappingECDHGM = 4, 2
-	arcs, ok := parseProtocol(p.Protocol)
+	return variants, nil
+}
+
+func newPACEVariant(x PACE, p *Personalisation) (*paceVariant, error) {
+	const protocolPACE = 4
+	// The second arc of the protocol: key agreement and mapping (9.2.3).
+	mappings := map[byte]struct {
+		mapping int
+		curve   bool
+	}{
+		1: {mappingGM, false}, 2: {mappingGM, true}, 3: {mappingIM, false}, 4: {mappingIM, true}, 6: {mappingCAM, true},
+	}
+	unusable := fmt.Errorf("%w: PACE protocol or parameters", ErrPersonalisation)
+	arcs, ok := parseProtocol(x.Protocol)
 	s, known := suiteByArc(arcs[2])
-	curve := curveByParameter(p.ParameterID)
-	if !ok || !known || curve == nil || arcs[0] != protocolPACE || arcs[1] != mappingECDHGM {
-		return nil, fmt.Errorf("%w: PACE protocol or parameters", ErrPersonalisation)
+	m, mapped := mappings[arcs[1]]
+	if !ok || !known || !mapped || arcs[0] != protocolPACE || x.ParameterID < 0 || x.ParameterID > 0xFF ||
+		m.mapping == mappingCAM && s == tripleDES {
+		return nil, unusable
 	}
-	return &paceVariant{oid: protocolOID(arcs), id: p.ParameterID, suite: s, curve: curve}, nil
+	v := &paceVariant{oid: protocolOID(arcs), id: []byte{byte(x.ParameterID)}, suite: s, mapping: m.mapping}
+	switch group := issuer.GroupByID(x.ParameterID); {
+	case m.curve:
+		name := x.Curve
+		if name == "" {
+			name = issuer.CurveByID(x.ParameterID)
+		}
+		curve := ec.ByName(name)
+		if curve == nil || v.mapping == mappingIM && curve.Name() == "P-224" { // 9.5.1, table 12
+			return nil, unusable
+		}
+		v.domain = curveDomain{curve}
+	case group != nil && x.Curve == "":
+		v.domain = groupDomain{group: group, fixed: p.Quirks.FixedLengthDH}
+	default:
+		return nil, unusable
+	}
+	if v.mapping != mappingCAM {
+		return v, nil
+	}
+	for _, ca := range p.allCA() {
+		if k := ca.Key; ca.KeyID == x.ParameterID && k.Usable() && k.EC != nil && v.domain == (curveDomain{k.EC.Public().Curve()}) {
+			v.static = k.EC.Bytes()
+			return v, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: no key for chip authentication mapping", ErrPersonalisation)
 }
 
 // paceRun is PACE between MSE:Set AT and the last GENERAL AUTHENTICATE. Each
 // step sets what the next one needs.
 type paceRun struct {
-	kPi    []byte    // password key
-	s      []byte    // nonce, after step 1
-	mapped *ec.Point // generator of the ephemeral parameters, after step 2
-	pkIFD  *ec.Point // terminal's ephemeral key, after step 3
-	pkIC   *ec.Point // ours
-	next   *session  // secure messaging to be
-	ksMac  []byte    // for the tokens
+	*paceVariant
+	byCAN  bool     // the password is the card access number
+	kPi    []byte   // password key
+	s      []byte   // nonce, after step 1
+	skMap  []byte   // our key of generic mapping, after step 2
+	mapped element  // generator of the ephemeral parameters, after step 2
+	pkIFD  element  // terminal's ephemeral key, after step 3
+	pkIC   element  // ours
+	next   *session // secure messaging to be
+	ksMac  []byte   // for the tokens
 }
 
 // manageSecurityEnvironment is MANAGE SECURITY ENVIRONMENT, for PACE and chip
@@ -153,21 +207,49 @@ func (c *Chip) manageSecurityEnvironment(in command) response {
 	}
 }
 
+// selectPACE finds the variant that MSE:Set AT means. Without a reference to
+// domain parameters there may be only one set of them (Doc 9303-11, 4.4.4.1).
+func (c *Chip) selectPACE(mechanism, parameter []byte) (*paceVariant, apdu.Status) {
+	if parameter == nil {
+		if sw := c.p.Quirks.PACEReference; sw != 0 {
+			return nil, sw
+		}
+		for _, v := range c.pace {
+			if !bytes.Equal(v.id, c.pace[0].id) {
+				return nil, apdu.ReferencedDataNotFound
+			}
+		}
+	}
+	sw := apdu.WrongData
+	for _, v := range c.pace {
+		if !bytes.Equal(mechanism, v.oid) {
+			continue
+		}
+		if parameter == nil || bytes.Equal(parameter, v.id) {
+			return v, apdu.OK
+		}
+		sw = apdu.ReferencedDataNotFound
+	}
+	return nil, sw
+}
+
 // beginPACE is MSE:Set AT for PACE (Doc 9303-11, 4.4.4.1).
 func (c *Chip) beginPACE(mechanism, password, parameter []byte) response {
-	v := c.pace
-	switch {
-	case c.state.session != nil:
+	if c.state.session != nil {
 		return status(apdu.ConditionsNotSatisfied)
-	case v == nil || !bytes.Equal(mechanism, v.oid) || len(password) != 1:
-		return status(apdu.WrongData)
-	case parameter != nil && !bytes.Equal(parameter, []byte{byte(v.id)}):
-		return status(apdu.ReferencedDataNotFound)
 	}
+	if !slices.ContainsFunc(c.pace, func(v *paceVariant) bool { return bytes.Equal(mechanism, v.oid) }) || len(password) != 1 {
+		return status(apdu.WrongData)
+	}
+	v, sw := c.selectPACE(mechanism, parameter)
+	if sw != apdu.OK {
+		return status(sw)
+	}
+	run := &paceRun{paceVariant: v}
 	var secret []byte
 	switch password[0] {
 	case passwordMRZ:
-		if c.p.AccessKey.IsZero() {
+		if c.p.AccessKey.IsZero() || c.p.NoPACEByMRZ {
 			return status(apdu.ReferencedDataNotFound)
 		}
 		hash := c.p.AccessKey.Hash()
@@ -176,19 +258,24 @@ func (c *Chip) beginPACE(mechanism, password, parameter []byte) response {
 		if c.p.CAN == "" {
 			return status(apdu.ReferencedDataNotFound)
 		}
+		if c.p.CANTries > 0 && c.canTries == 0 {
+			return status(apdu.AuthenticationMethodBlocked)
+		}
 		secret = []byte(c.p.CAN)
+		run.byCAN = true
 	default:
 		return status(apdu.ReferencedDataNotFound)
 	}
-	c.state.pace = &paceRun{kPi: v.suite.derive(secret, kdf.Password)}
+	run.kPi = v.suite.derive(secret, kdf.Password)
+	c.state.pace = run
 	return status(apdu.OK)
 }
 
 // generalAuthenticate is GENERAL AUTHENTICATE: a step of PACE, or the key
 // agreement of chip authentication.
 func (c *Chip) generalAuthenticate(in command) response {
-	run, caKey := c.state.pace, c.state.caKey
-	c.state.pace, c.state.caKey = nil, false // a failure starts over
+	run, ca := c.state.pace, c.state.ca
+	c.state.pace, c.state.ca = nil, nil // a failure starts over
 	if in.p1 != 0 || in.p2 != 0 {
 		return status(apdu.IncorrectP1P2)
 	}
@@ -204,8 +291,8 @@ func (c *Chip) generalAuthenticate(in command) response {
 			c.state.pace = run
 		}
 		return r
-	case caKey:
-		return c.agreeCA(dynamic)
+	case ca != nil:
+		return c.agreeCA(ca, dynamic)
 	default:
 		return status(apdu.ConditionsNotSatisfied)
 	}
@@ -219,6 +306,9 @@ func (c *Chip) paceStep(run *paceRun, chained bool, dynamic tlv.String) response
 	case run.s == nil:
 	case run.mapped == nil:
 		step, want = c.paceMap, doMapIFD
+		if run.mapping == mappingIM {
+			step = c.paceIntegratedMap
+		}
 	case run.next == nil:
 		step, want = c.paceAgree, doKeyIFD
 	default:
@@ -240,88 +330,225 @@ func dynamicResponse(tag tlv.Tag, value []byte) response {
 
 // paceNonce is step 1: the nonce, encrypted under the password (4.4.3.3).
 func (c *Chip) paceNonce(run *paceRun, _ []byte) response {
-	block, err := c.pace.suite.block(run.kPi)
+	block, err := run.suite.block(run.kPi)
 	if err != nil {
 		return status(apdu.NoPreciseDiagnosis)
 	}
-	run.s = make([]byte, paceNonceLen)
-	if _, err := io.ReadFull(c.p.Rand, run.s); err != nil {
+	n := paceNonceLen
+	if run.mapping == mappingIM {
+		n = len(run.suite.prfConstants().c0)
+	}
+	if run.s, err = c.drawBytes(DrawNonce, n); err != nil {
 		return status(apdu.NoPreciseDiagnosis)
 	}
-	z := make([]byte, paceNonceLen)
+	z := make([]byte, n)
 	cipher.NewCBCEncrypter(block, make([]byte, block.BlockSize())).CryptBlocks(z, run.s)
 	return dynamicResponse(doEncryptedNonce, z)
 }
 
-// paceMap is step 2, the generic mapping: the new generator is s x G + H, with
-// H agreed anonymously (4.4.3.3.1).
-func (c *Chip) paceMap(run *paceRun, pkIFD []byte) response {
-	curve := c.pace.curve
-	point, err := curve.ParsePoint(pkIFD)
+// paceMap is step 2 of generic and of chip authentication mapping: the new
+// generator is g^s * h, with h agreed anonymously (4.4.3.3.1).
+func (c *Chip) paceMap(run *paceRun, mappingData []byte) response {
+	pkIFD, err := run.domain.parse(mappingData)
 	if err != nil {
 		return status(apdu.WrongData)
 	}
-	key, err := c.newEphemeral(curve, c.p.Rand)
+	gS, err := run.domain.power(nil, run.s)
 	if err != nil {
 		return status(apdu.NoPreciseDiagnosis)
 	}
-	h, err := key.DH(point)
-	if err != nil {
+	for range maxDraws {
+		if run.skMap, err = run.domain.draw(c.p.Rand); err != nil {
+			return status(apdu.NoPreciseDiagnosis)
+		}
+		pkIC, err := run.domain.power(nil, run.skMap)
+		if err != nil {
+			return status(apdu.NoPreciseDiagnosis)
+		}
+		h, err := run.domain.power(pkIFD, run.skMap)
+		if err != nil {
+			return status(apdu.WrongData)
+		}
+		mapped, err := run.domain.multiply(gS, h)
+		if err != nil {
+			continue // the neutral element: another key
+		}
+		if c.again(DrawMapKey, pkIC) || c.again(DrawMapSecret, h) || c.again(DrawGenerator, mapped) ||
+			run.static != nil && c.p.Redraw != nil && c.p.Redraw(DrawChipAuthenticationData, run.authenticationData()) {
+			continue
+		}
+		run.mapped = mapped
+		return dynamicResponse(doMapIC, pkIC.wire())
+	}
+	return status(apdu.NoPreciseDiagnosis)
+}
+
+// paceIntegratedMap is step 2 of integrated mapping: the new generator depends
+// on our nonce s and the terminal's nonce t (4.4.3.3.2). The answer is empty.
+func (c *Chip) paceIntegratedMap(run *paceRun, t []byte) response {
+	if len(t) != run.suite.keySize() {
 		return status(apdu.WrongData)
 	}
-	sG, err := curve.ScalarBaseMult(run.s)
+	x, err := run.suite.pseudoRandom(run.s, t, run.domain.modulus())
 	if err != nil {
 		return status(apdu.NoPreciseDiagnosis)
 	}
-	if run.mapped, err = curve.Add(sG, h); err != nil {
+	if run.mapped, err = run.domain.encodeToGroup(x); err != nil {
 		return status(apdu.WrongData)
 	}
-	return dynamicResponse(doMapIC, key.Public().Bytes())
+	return dynamicResponse(doMapIC, nil)
 }
 
 // paceAgree is step 3: the key agreement over the mapped parameters.
-func (c *Chip) paceAgree(run *paceRun, pkIFD []byte) response {
-	curve := c.pace.curve
+func (c *Chip) paceAgree(run *paceRun, publicKey []byte) response {
 	var err error
-	if run.pkIFD, err = curve.ParsePoint(pkIFD); err != nil {
+	if run.pkIFD, err = run.domain.parse(publicKey); err != nil {
 		return status(apdu.WrongData)
 	}
-	key, err := c.newEphemeral(curve, c.p.Rand)
-	if err != nil {
-		return status(apdu.NoPreciseDiagnosis)
+	for range maxDraws {
+		key, err := run.domain.draw(c.p.Rand)
+		if err != nil {
+			return status(apdu.NoPreciseDiagnosis)
+		}
+		if run.pkIC, err = run.domain.power(run.mapped, key); err != nil {
+			return status(apdu.NoPreciseDiagnosis)
+		}
+		if bytes.Equal(run.pkIC.wire(), run.pkIFD.wire()) { // 4.4.1, step 3 d: a reflected key
+			return status(apdu.WrongData)
+		}
+		secret, err := run.domain.power(run.pkIFD, key)
+		if err != nil {
+			return status(apdu.WrongData)
+		}
+		if c.again(DrawKey, run.pkIC) || c.again(DrawSecret, secret) {
+			continue
+		}
+		s, k := run.suite, secret.secret()
+		run.ksMac = s.derive(k, kdf.Mac)
+		if run.next, err = newSession(s, s.derive(k, kdf.Enc), run.ksMac, nil); err != nil {
+			return status(apdu.NoPreciseDiagnosis)
+		}
+		return dynamicResponse(doKeyIC, run.pkIC.wire())
 	}
-	if run.pkIC, err = curve.ScalarMult(run.mapped, key.Bytes()); err != nil {
-		return status(apdu.NoPreciseDiagnosis)
-	}
-	if run.pkIC.Equal(run.pkIFD) { // 4.4.1, step 3 d: a reflected key
-		return status(apdu.WrongData)
-	}
-	secret, err := key.ECDH(run.pkIFD)
-	if err != nil {
-		return status(apdu.WrongData)
-	}
-	s := c.pace.suite
-	run.ksMac = s.derive(secret, kdf.Mac)
-	if run.next, err = newSession(s, s.derive(secret, kdf.Enc), run.ksMac, nil); err != nil {
-		return status(apdu.NoPreciseDiagnosis)
-	}
-	return dynamicResponse(doKeyIC, run.pkIC.Bytes())
+	return status(apdu.NoPreciseDiagnosis)
 }
 
 // paceToken is step 4: the tokens prove that both sides have the same keys
-// (4.4.3.4).
+// (4.4.3.4). With chip authentication mapping the answer also proves that the
+// chip has its static key.
 func (c *Chip) paceToken(run *paceRun, tIFD []byte) response {
-	if subtle.ConstantTimeCompare(c.token(run, run.pkIC), tIFD) != 1 {
-		return status(apdu.AuthenticationFailed)
+	if subtle.ConstantTimeCompare(run.token(run.pkIC), tIFD) != 1 {
+		return status(c.wrongPassword(run))
 	}
-	r := dynamicResponse(doTokenIC, c.token(run, run.pkIFD))
-	r.commit = func() { c.state = state{application: c.state.application, session: run.next} }
+	body := tlv.Append(nil, doTokenIC, run.token(run.pkIFD))
+	for i, car := range c.p.CertificationAuthorities {
+		body = tlv.Append(body, tlv.Tag(doAuthority+i), []byte(car))
+	}
+	if run.static != nil {
+		body = tlv.Append(body, doChipAuthentication, run.encryptedAuthenticationData())
+	}
+	r := success(tlv.Append(nil, doDynamic, body))
+	r.commit = func() {
+		if run.byCAN {
+			c.canTries = c.p.CANTries
+		}
+		c.state = state{application: c.state.application, session: run.next}
+	}
 	return r
 }
 
+// wrongPassword is the answer to a wrong token. A card access number with a
+// retry counter costs a try.
+func (c *Chip) wrongPassword(run *paceRun) apdu.Status {
+	if !run.byCAN || c.p.CANTries == 0 {
+		return apdu.AuthenticationFailed
+	}
+	if c.canTries > 0 {
+		c.canTries--
+	}
+	return apdu.Status(0x63C0 | c.canTries)
+}
+
 // token authenticates a public key of the other side (4.4.3.4 and 9.4.5).
-func (c *Chip) token(run *paceRun, key *ec.Point) []byte {
-	body := tlv.Append(nil, tagOID, c.pace.oid)
-	body = tlv.Append(body, tagPublicPoint, key.Bytes())
-	return c.pace.suite.mac8(run.ksMac, tlv.Append(nil, tagPublicKey, body), false)
+func (run *paceRun) token(key element) []byte {
+	body := tlv.Append(nil, tagOID, run.oid)
+	body = tlv.Append(body, run.domain.tag(), key.wire())
+	return run.suite.mac8(run.ksMac, tlv.Append(nil, tagPublicKey, body), false)
+}
+
+// authenticationData is CA_IC: the key of the mapping over the static key,
+// as long as the order (4.4.3.5.1, 4.4.5.6).
+func (run *paceRun) authenticationData() []byte {
+	n := run.domain.order()
+	ca := new(big.Int).ModInverse(new(big.Int).SetBytes(run.static), n) // 1..n-1, and n is prime
+	ca.Mul(ca, new(big.Int).SetBytes(run.skMap)).Mod(ca, n)
+	return ca.FillBytes(make([]byte, run.domain.orderSize()))
+}
+
+// encryptedAuthenticationData is A_IC: AES in CBC mode under KSenc, with the
+// initial value E(KSenc, -1) (4.4.3.5.3 and 4.4.3.5.4).
+func (run *paceRun) encryptedAuthenticationData() []byte {
+	iv := bytes.Repeat([]byte{0xFF}, run.next.enc.BlockSize())
+	run.next.enc.Encrypt(iv, iv)
+	data := mac.Pad(run.authenticationData(), run.next.enc.BlockSize())
+	cipher.NewCBCEncrypter(run.next.enc, iv).CryptBlocks(data, data)
+	return data
+}
+
+// prfConstants are the constants of the pseudo-random function of integrated
+// mapping (4.4.3.3.2). Their length is that of the nonce s.
+func (s suite) prfConstants() (c struct{ c0, c1 []byte }) {
+	c.c0, c.c1 = prf128C0[:], prf128C1[:]
+	if s == aes192 || s == aes256 {
+		c.c0, c.c1 = prf256C0[:], prf256C1[:]
+	}
+	return c
+}
+
+var (
+	prf128C0 = [...]byte{0xA6, 0x68, 0x89, 0x2A, 0x7C, 0x41, 0xE3, 0xCA, 0x73, 0x9F, 0x40, 0xB0, 0x57, 0xD8, 0x59, 0x04}
+	prf128C1 = [...]byte{0xA4, 0xE1, 0x36, 0xAC, 0x72, 0x5F, 0x73, 0x8B, 0x01, 0xC1, 0xF6, 0x02, 0x17, 0xC1, 0x88, 0xAD}
+	prf256C0 = [...]byte{
+		0xD4, 0x63, 0xD6, 0x52, 0x34, 0x12, 0x4E, 0xF7, 0x89, 0x70, 0x54, 0x98, 0x6D, 0xCA, 0x0A, 0x17,
+		0x4E, 0x28, 0xDF, 0x75, 0x8C, 0xBA, 0xA0, 0x3F, 0x24, 0x06, 0x16, 0x41, 0x4D, 0x5A, 0x16, 0x76,
+	}
+	prf256C1 = [...]byte{
+		0x54, 0xBD, 0x72, 0x55, 0xF0, 0xAA, 0xF8, 0x31, 0xBE, 0xC3, 0x42, 0x3F, 0xCF, 0x39, 0xD6, 0x9B,
+		0x6C, 0xBF, 0x06, 0x66, 0x77, 0xD0, 0xFA, 0xAE, 0x5A, 0xAD, 0xD9, 0x9D, 0xF8, 0xE5, 0x35, 0x17,
+	}
+)
+
+// pseudoRandom is R_p(s, t): a chain of encryptions, each under a key that the
+// one before has made, until there are 64 bits more than the modulus has
+// (4.4.3.3.2, figure 2).
+func (s suite) pseudoRandom(nonce, t []byte, modulus *big.Int) ([]byte, error) {
+	const spare = 64 // bits
+	encrypt := func(key, data []byte) ([]byte, error) {
+		block, err := s.block(key)
+		if err != nil {
+			return nil, err
+		}
+		out := make([]byte, len(data))
+		cipher.NewCBCEncrypter(block, make([]byte, block.BlockSize())).CryptBlocks(out, data)
+		return out, nil
+	}
+	c := s.prfConstants()
+	key, err := encrypt(t, nonce)
+	if err != nil {
+		return nil, err
+	}
+	var x []byte
+	for len(x)*8 < modulus.BitLen()+spare {
+		k := tlv.String(key)
+		k.ReadBytes(&key, s.keySize()) // the rest is not used
+		next, err := encrypt(key, c.c1)
+		if err != nil {
+			return nil, err
+		}
+		x = append(x, next...)
+		if key, err = encrypt(key, c.c0); err != nil {
+			return nil, err
+		}
+	}
+	return new(big.Int).Mod(new(big.Int).SetBytes(x), modulus).Bytes(), nil
 }

@@ -32,23 +32,31 @@ type File struct {
 	Access  Access
 }
 
-// PACE is the one variant of password authenticated connection establishment
-// that a chip offers: generic mapping over an elliptic curve (Doc 9303-11, 4.4).
-// The chip accepts the MRZ information as password, and the card access number
-// if there is one.
+// PACE is a variant of password authenticated connection establishment that a
+// chip offers (Doc 9303-11, 4.4): generic, integrated or chip authentication
+// mapping, the latter over a curve only.
 type PACE struct {
-	Protocol    string // object identifier, such as "0.4.0.127.0.7.2.2.4.2.2"
-	ParameterID int    // standardized domain parameters, Doc 9303-11, 9.5.1
-	Version     int    // 2
+	Protocol string // object identifier, such as "0.4.0.127.0.7.2.2.4.2.2"
+	// ParameterID is the number of the standardized domain parameters: 0 to 2
+	// for groups modulo a prime, 8 to 18 for curves (9.5.1). Integrated mapping
+	// does not exist on P-224, number 10. With chip authentication mapping the
+	// chip needs a [ChipAuthentication] of this KeyID on the same curve.
+	ParameterID int
+	Version     int // 2
+	// Curve, if not empty, names the curve of explicit domain parameters, such as
+	// "brainpoolP256r1", and ParameterID is their local number, from 32 on.
+	Curve string
 }
 
-// ChipAuthentication is the static key pair of Doc 9303-11, 6.2. The chip takes
-// it by MSE:Set KAT when the protocol's cipher is 3DES, and by MSE:Set AT with
-// GENERAL AUTHENTICATE for all of them.
+// ChipAuthentication is a static key pair of Doc 9303-11, 6.2, on a curve or in a
+// group modulo a prime. The chip takes it by MSE:Set KAT when the protocol's
+// cipher is 3DES, and by MSE:Set AT with GENERAL AUTHENTICATE for all of them.
 type ChipAuthentication struct {
-	Protocol string      // object identifier, such as "0.4.0.127.0.7.2.2.3.2.2"
-	Key      *issuer.Key // on an elliptic curve
-	KeyID    int         // identifier that DG14 gives the key; 0 for none
+	// Protocol is an object identifier, such as "0.4.0.127.0.7.2.2.3.2.2". Empty:
+	// the key is for PACE with chip authentication mapping only.
+	Protocol string
+	Key      *issuer.Key // with EC or DH
+	KeyID    int         // identifier of the key; 0 for none
 }
 
 // Limits are the properties of a chip's operating system. The zero value
@@ -93,25 +101,70 @@ type Personalisation struct {
 	CAN       string // card access number for PACE; empty for none
 	NoBAC     bool   // the chip offers PACE only
 	PACE      *PACE  // nil for none
+	MorePACE  []PACE // variants beside PACE, in the order of EF.CardAccess
+	// NoPACEByMRZ leaves the card access number as the only password of PACE.
+	NoPACEByMRZ bool
+	// CANTries, if positive, is the number of wrong card access numbers in a row
+	// that the chip puts up with. It says in 63Cx how many are left, and with
+	// none answers 6983 to the next attempt. The count survives a reset, and
+	// begins anew after a right number. 0: 6300 every time.
+	CANTries int
+	// CertificationAuthorities are at most two references that the chip adds to
+	// the last answer of PACE, as chips with terminal authentication do.
+	CertificationAuthorities []string
 
 	ActiveAuthentication *issuer.Key // nil: INTERNAL AUTHENTICATE answers 6D00
 	// ActiveAuthenticationSHA1 makes an RSA key sign with SHA-1 and the one-byte
 	// trailer, as older documents do, in place of SHA-256.
 	ActiveAuthenticationSHA1 bool
 	ChipAuthentication       *ChipAuthentication // nil for none
+	// MoreChipAuthentication are keys and protocols beside it. Several entries
+	// may share a key and its identifier.
+	MoreChipAuthentication []ChipAuthentication
 
 	Limits Limits
+	Quirks Quirks
 	// SelectMF is the answer to SELECT of the master file. 0: 9000.
 	// Vietnamese cards answer 6D00.
 	SelectMF apdu.Status
 
 	// Rand is where the chip draws its nonces and ephemeral keys from; nil is
-	// crypto/rand.Reader.
+	// crypto/rand.Reader. What is drawn, and in which order, is fixed, so that
+	// a published exchange can be replayed. Basic access control: RND.IC
+	// (8 bytes), then K.IC (16). PACE: the nonce (16 bytes; 32 for integrated
+	// mapping with AES-192 and AES-256), the private key of generic mapping, the
+	// private key of the agreement, each as long as the order of the group and
+	// drawn again until it is below that and not zero. Active authentication:
+	// M1 (RSA), or the ephemeral scalar (ECDSA).
 	Rand io.Reader
+	// Redraw, if set, is shown every value that depends on Rand, before it is
+	// used, and returns true to have the chip draw again. So a test gets leading
+	// zero bytes where one run in 256 has them. After some thousand attempts
+	// the command fails with 6F00. It must not keep or change value, and is
+	// called from within [Chip.Transmit].
+	Redraw func(what Drawn, value []byte) bool
 	// TearAfter, if positive, is the number of exchanges after which the card
 	// leaves the field, once. Inserted again, it stays.
 	TearAfter int
 	Fault     FaultFunc // nil for none
+}
+
+// allPACE is every variant of PACE.
+func (p *Personalisation) allPACE() []PACE {
+	var all []PACE
+	if p.PACE != nil {
+		all = append(all, *p.PACE)
+	}
+	return append(all, p.MorePACE...)
+}
+
+// allCA is every key of chip authentication.
+func (p *Personalisation) allCA() []ChipAuthentication {
+	var all []ChipAuthentication
+	if p.ChipAuthentication != nil {
+		all = append(all, *p.ChipAuthentication)
+	}
+	return append(all, p.MoreChipAuthentication...)
 }
 
 const redacted = "[redacted]"

@@ -147,7 +147,9 @@ func TestPACEProfile(t *testing.T) {
 			if got := d.Groups[14]; !bytes.Contains(got, access[2:]) {
 				t.Error("DG14 does not repeat PACEInfo")
 			}
-			m.pace(password.reference, password.secret)
+			if sw := m.pace(*d.Personalisation.PACE, password.reference, password.secret, nil, paceOptions{}); sw != apdu.OK {
+				t.Fatalf("PACE: %04X", uint16(sw))
+			}
 			if _, sw := m.do("00a4040c", []byte(applicationID), 0); sw != apdu.OK {
 				t.Fatalf("SELECT application: %04X", uint16(sw))
 			}
@@ -160,7 +162,9 @@ func TestPACEProfile(t *testing.T) {
 			if !bytes.Contains(m.read(14), public.Bytes()) {
 				t.Fatal("DG14 does not hold the key of chip authentication")
 			}
-			m.chipAuthentication(public)
+			if sw := m.chipAuthentication(*d.Personalisation.ChipAuthentication, false, false, nil); sw != apdu.OK {
+				t.Fatalf("chip authentication: %04X", uint16(sw))
+			}
 			if got := m.read(1); !bytes.Equal(got, d.Groups[1]) {
 				t.Error("DG1 differs under the new keys")
 			}

@@ -2,7 +2,10 @@ package chip
 
 import (
 	"bytes"
-	"io"
+	"encoding/json"
+	"math/big"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chamthe/chamthe/icao/apdu"
@@ -13,7 +16,9 @@ import (
 )
 
 type paceExample struct {
+	ID       string
 	Password struct {
+		Type, CAN      string
 		DocumentNumber string `json:"document_number"`
 		DateOfBirth    string `json:"date_of_birth"`
 		DateOfExpiry   string `json:"date_of_expiry"`
@@ -23,69 +28,198 @@ type paceExample struct {
 	EFCardAccess string `json:"ef_card_access"`
 	Nonce        struct{ S string }
 	Mapping      struct {
-		ChipPrivate string `json:"chip_private"`
+		ChipPrivate     string          `json:"chip_private"`
+		MappedGenerator json.RawMessage `json:"mapped_generator"`
 	}
 	KeyAgreement struct {
-		ChipPrivate string `json:"chip_private"`
+		ChipPrivate    string          `json:"chip_private"`
+		ChipPublic     json.RawMessage `json:"chip_public"`
+		TerminalPublic json.RawMessage `json:"terminal_public"`
 	} `json:"key_agreement"`
 	SessionKeys struct {
 		KSEnc string `json:"ks_enc"`
 		KSMac string `json:"ks_mac"`
 	} `json:"session_keys"`
-	APDUs []apduExample
+	APDUs []struct {
+		apduExample
+		CommandCAN string `json:"command_can_reference"`
+	}
+	ChipAuthentication struct {
+		Private  string `json:"static_private"`
+		Private2 string `json:"static_private_recomputed"`
+	} `json:"chip_authentication"`
+}
+
+// command is the command of step i. Appendix H prints the reference of the MRZ
+// for what is a card access number.
+func (e paceExample) command(i int) string {
+	if a := e.APDUs[i]; a.CommandCAN != "" {
+		return a.CommandCAN
+	}
+	return e.APDUs[i].Command
+}
+
+// paceExamples are the files of PACE examples, and the name of each example.
+var paceExamples = map[string][]string{
+	"testdata/9303-11-G1-pace-ecdh-gm.json":  {"G.1"},
+	"testdata/9303-11-G2-pace-dh-gm.json":    {"G.2"},
+	"testdata/9303-11-H1-pace-ecdh-im.json":  {"H.1"},
+	"testdata/9303-11-H2-pace-dh-im.json":    {"H.2"},
+	"testdata/9303-11-I1-pace-ecdh-cam.json": {"I.1"},
+	"pace-cam-traces.json":                   {"", "", ""},
+	"pace-gm-3des-trace.json":                {""},
+}
+
+// loadPACE returns the examples of a file of paceExamples.
+func loadPACE(t testing.TB, file string) []paceExample {
+	t.Helper()
+	path := file
+	if !strings.HasPrefix(file, "testdata/") {
+		path = vectortest.Path(t, file)
+	}
+	var all []paceExample
+	vectortest.JSON(t, path, &all)
+	if len(all) != len(paceExamples[file]) {
+		t.Fatalf("%s: %d examples, want %d", file, len(all), len(paceExamples[file]))
+	}
+	for i := range all {
+		if all[i].ID == "" {
+			all[i].ID = paceExamples[file][i]
+		}
+		if len(all[i].APDUs) != 5 {
+			t.Fatalf("%s is not complete", all[i].ID)
+		}
+	}
+	return all
+}
+
+// chip is the chip of the example. Its randomness is the example's, as far as
+// the example says.
+func (e paceExample) chip(t testing.TB) *Chip {
+	t.Helper()
+	p := &Personalisation{
+		CAN:         e.Password.CAN,
+		PACE:        &PACE{Protocol: e.OID, ParameterID: e.ParameterID, Version: 2},
+		Files:       []File{groupFile(1, []byte{0x61, 0x00}, AfterAuthentication)},
+		MasterFiles: []File{{ID: idCardAccess, SFI: 0x1C, Content: vectortest.Hex(t, e.EFCardAccess), Access: Always}},
+	}
+	if e.Password.CAN == "" {
+		key, err := mrz.NewKey(e.Password.DocumentNumber, e.Password.DateOfBirth, e.Password.DateOfExpiry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.AccessKey = key
+	}
+	if e.ID == "G.2" { // its chip has terminal authentication
+		p.CertificationAuthorities = []string{"DETESTCVCA00003"}
+	}
+	random := vectortest.Hex(t, e.Nonce.S)
+	for _, private := range []string{e.Mapping.ChipPrivate, e.KeyAgreement.ChipPrivate} {
+		if private == "" {
+			continue
+		}
+		// Some published private keys are above the order (H.2, I.1).
+		var order []byte
+		if g := issuer.GroupByID(e.ParameterID); g != nil {
+			order = g.Q()
+		} else {
+			order = ec.ByName(issuer.CurveByID(e.ParameterID)).N()
+		}
+		x := new(big.Int).SetBytes(vectortest.Hex(t, private))
+		x.Mod(x, new(big.Int).SetBytes(order))
+		random = append(random, x.FillBytes(make([]byte, len(order)))...)
+	}
+	p.Rand = bytes.NewReader(random)
+	if strings.HasPrefix(e.OID, "0.4.0.127.0.7.2.2.4.6.") {
+		private := e.ChipAuthentication.Private + e.ChipAuthentication.Private2
+		if private == "" { // a real card's
+			private = strings.Repeat("01", 32)
+		}
+		k, err := ec.ByName(issuer.CurveByID(e.ParameterID)).NewPrivateKey(vectortest.Hex(t, private))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.ChipAuthentication = &ChipAuthentication{Key: &issuer.Key{EC: k}, KeyID: e.ParameterID}
+	}
+	c, err := New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // paceChip is the chip of appendix G.1, with its nonce and ephemeral keys.
 func paceChip(t testing.TB) (*Chip, paceExample) {
 	t.Helper()
-	var all []paceExample
-	vectortest.JSON(t, "testdata/9303-11-G1-pace-ecdh-gm.json", &all)
-	e := all[0]
-	if len(e.APDUs) != 5 {
-		t.Fatal("appendix G.1 is not complete")
-	}
-	key, err := mrz.NewKey(e.Password.DocumentNumber, e.Password.DateOfBirth, e.Password.DateOfExpiry)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := New(&Personalisation{
-		AccessKey:   key,
-		PACE:        &PACE{Protocol: e.OID, ParameterID: e.ParameterID, Version: 2},
-		Files:       []File{groupFile(1, []byte{0x61, 0x00}, AfterAuthentication)},
-		MasterFiles: []File{{ID: idCardAccess, SFI: 0x1C, Content: vectortest.Hex(t, e.EFCardAccess), Access: Always}},
-		Rand:        bytes.NewReader(vectortest.Hex(t, e.Nonce.S)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys := []string{e.Mapping.ChipPrivate, e.KeyAgreement.ChipPrivate}
-	c.newEphemeral = func(curve *ec.Curve, _ io.Reader) (*ec.PrivateKey, error) {
-		k, err := curve.NewPrivateKey(vectortest.Hex(t, keys[0]))
-		keys = keys[1:]
-		return k, err
-	}
-	return c, e
+	e := loadPACE(t, "testdata/9303-11-G1-pace-ecdh-gm.json")[0]
+	return e.chip(t), e
 }
 
-// TestVectorsPACE: the chip answers the published commands of appendix G.1 with
-// exactly the published responses, and then speaks secure messaging with the
-// published keys.
+// TestVectorsPACE: the chip answers the published commands with exactly the
+// published responses, and then speaks secure messaging with the published
+// keys. Of recorded cards the private keys are not known: those drive the steps
+// before and after the two key agreements.
 func TestVectorsPACE(t *testing.T) {
-	c, e := paceChip(t)
-	t.Run("G.1", func(t *testing.T) {
-		exchange(t, c, "READ EF.CardAccess", "00b09c0000", e.EFCardAccess+"9000")
-		for _, a := range e.APDUs {
-			exchange(t, c, a.Step, a.Command, a.Response)
+	for file := range paceExamples {
+		t.Run(strings.TrimPrefix(file, "testdata/"), func(t *testing.T) {
+			for _, e := range loadPACE(t, file) {
+				t.Run(e.ID, func(t *testing.T) {
+					c := e.chip(t)
+					exchange(t, c, "READ EF.CardAccess", "00b09c0000", e.EFCardAccess+"9000")
+					for i, a := range e.APDUs {
+						if e.KeyAgreement.ChipPrivate == "" && i == 2 {
+							e.agree(t, c)
+						}
+						if e.KeyAgreement.ChipPrivate != "" || i < 2 || i == 4 {
+							exchange(t, c, a.Step, e.command(i), a.Response)
+						}
+					}
+					m := &terminal{t: t, chip: c}
+					if strings.HasSuffix(e.OID, ".1") {
+						m.start3DES(vectortest.Hex(t, e.SessionKeys.KSEnc), vectortest.Hex(t, e.SessionKeys.KSMac), make([]byte, 8))
+					} else {
+						m.startAES(vectortest.Hex(t, e.SessionKeys.KSEnc), vectortest.Hex(t, e.SessionKeys.KSMac))
+					}
+					if _, sw := m.do("00a4040c", []byte(applicationID), 0); sw != apdu.OK {
+						t.Fatalf("SELECT application: %04X", uint16(sw))
+					}
+					if got := m.read(1); !bytes.Equal(got, []byte{0x61, 0x00}) {
+						t.Errorf("DG1 = %x", got)
+					}
+				})
+			}
+		})
+	}
+}
+
+// agree puts the results of the two key agreements of a recorded card into the
+// chip. What the chip cannot know is not compared: its encrypted authentication
+// data.
+func (e *paceExample) agree(t *testing.T, c *Chip) {
+	t.Helper()
+	run := c.state.pace
+	set := func(to *element, from json.RawMessage) {
+		var point struct{ X, Y string }
+		if err := json.Unmarshal(from, &point); err != nil {
+			t.Fatal(err)
 		}
-		m := &terminal{t: t, chip: c}
-		m.startAES(vectortest.Hex(t, e.SessionKeys.KSEnc), vectortest.Hex(t, e.SessionKeys.KSMac))
-		if _, sw := m.do("00a4040c", []byte(applicationID), 0); sw != apdu.OK {
-			t.Fatalf("SELECT application: %04X", uint16(sw))
+		var err error
+		if *to, err = run.domain.parse(vectortest.Hex(t, "04"+point.X+point.Y)); err != nil {
+			t.Fatal(err)
 		}
-		if got := m.read(1); !bytes.Equal(got, []byte{0x61, 0x00}) {
-			t.Errorf("DG1 = %x", got)
-		}
-	})
+	}
+	set(&run.mapped, e.Mapping.MappedGenerator)
+	set(&run.pkIFD, e.KeyAgreement.TerminalPublic)
+	set(&run.pkIC, e.KeyAgreement.ChipPublic)
+	run.ksMac = vectortest.Hex(t, e.SessionKeys.KSMac)
+	var err error
+	if run.next, err = newSession(run.suite, vectortest.Hex(t, e.SessionKeys.KSEnc), run.ksMac, nil); err != nil {
+		t.Fatal(err)
+	}
+	run.static = nil
+	if last := &e.APDUs[4]; len(last.Response) > 28 {
+		last.Response = "7c0a" + last.Response[4:24] + "9000"
+	}
 }
 
 // TestPACERefusals changes the published exchange in every step.
@@ -103,7 +237,7 @@ func TestPACERefusals(t *testing.T) {
 		}
 		return string(b)
 	}
-	command := func(i int) string { return e.APDUs[i].Command }
+	command := e.command
 	tests := []struct {
 		name string
 		step int // that is replaced
@@ -114,6 +248,7 @@ func TestPACERefusals(t *testing.T) {
 		{"password CAN without one", 0, flip(command(0), -1)[:len(command(0))-1] + "2", apdu.ReferencedDataNotFound},
 		{"password PIN", 0, command(0)[:len(command(0))-1] + "3", apdu.ReferencedDataNotFound},
 		{"wrong parameter", 0, "0022c1a412800a04007f0007020204020283010184010c", apdu.ReferencedDataNotFound},
+		{"parameter of two bytes", 0, "0022c1a413800a04007f000702020402028301018402000d", apdu.ReferencedDataNotFound},
 		{"right parameter", 0, "0022c1a412800a04007f0007020204020283010184010d", apdu.OK},
 		{"malformed data", 0, "0022c1a403800a04", apdu.WrongData},
 		{"template of terminal authentication", 0, "002281a4028000", apdu.IncorrectP1P2},
@@ -162,7 +297,9 @@ func TestPACERefusals(t *testing.T) {
 type caExample struct {
 	ID          string
 	Curve       string
+	CACipher    string `json:"ca_cipher"`
 	ChipPrivate string `json:"chip_private"`
+	Secret      string `json:"shared_secret_x"`
 	SMBefore    struct {
 		Cipher, SSC string
 		KSEnc       string `json:"ks_enc"`
@@ -178,22 +315,47 @@ type caExample struct {
 // caExamples are the examples of chip authentication whose private key is
 // known, with what the chip is personalised with.
 var caExamples = map[string]struct {
-	curve, protocol string
+	curve, protocol string // no curve: the first group of RFC 5114
 	id              int
 }{
 	"bsi-ecdh-3des-mse-kat":              {"brainpoolP224r1", "0.4.0.127.0.7.2.2.3.2.1", 0},
 	"bsi-ecdh-3des-general-authenticate": {"brainpoolP224r1", "0.4.0.127.0.7.2.2.3.2.1", 0},
 	"synthetic-ecdh-aes192":              {"brainpoolP384r1", "0.4.0.127.0.7.2.2.3.2.3", 7},
 	"synthetic-ecdh-aes256":              {"brainpoolP384r1", "0.4.0.127.0.7.2.2.3.2.4", 8},
+	"synthetic-dh-3des":                  {"", "0.4.0.127.0.7.2.2.3.1.1", 0},
+	"synthetic-dh-aes128":                {"", "0.4.0.127.0.7.2.2.3.1.2", 0},
+}
+
+// caCards are the recorded cards, whose private keys nobody has.
+var caCards = []string{"at-ecdh-aes128", "de-ecdh-aes128", "my-ecdh-3des", "fr-ecdh-3des"}
+
+// key is the static key of the example.
+func (e caExample) key(t testing.TB) *issuer.Key {
+	t.Helper()
+	curve := caExamples[e.ID].curve
+	if curve == "" {
+		k, err := issuer.NewDHKeyFrom(issuer.GroupByID(0), vectortest.Hex(t, e.ChipPrivate), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	private, err := ec.ByName(curve).NewPrivateKey(vectortest.Hex(t, e.ChipPrivate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &issuer.Key{EC: private}
 }
 
 func caChip(t testing.TB, e caExample) *Chip {
 	t.Helper()
 	x := caExamples[e.ID]
-	private, err := ec.ByName(x.curve).NewPrivateKey(vectortest.Hex(t, e.ChipPrivate))
-	if err != nil {
-		t.Fatal(err)
-	}
+	return e.session(t, &ChipAuthentication{Protocol: x.protocol, Key: e.key(t), KeyID: x.id})
+}
+
+// session is a chip in the session that the example begins with.
+func (e caExample) session(t testing.TB, ca *ChipAuthentication) *Chip {
+	t.Helper()
 	key, err := mrz.NewKey("L898902C<", "690806", "940623")
 	if err != nil {
 		t.Fatal(err)
@@ -201,7 +363,7 @@ func caChip(t testing.TB, e caExample) *Chip {
 	c, err := New(&Personalisation{
 		AccessKey:          key,
 		Files:              []File{groupFile(14, []byte{0x6E, 0x00}, AfterAuthentication)},
-		ChipAuthentication: &ChipAuthentication{Protocol: x.protocol, Key: &issuer.Key{EC: private}, KeyID: x.id},
+		ChipAuthentication: ca,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +404,7 @@ func TestVectorsChipAuthentication(t *testing.T) {
 			// A point off the curve leaves the old session in force (6.2.2).
 			c := caChip(t, e)
 			old := c.state.session
-			if r := c.startCA(bytes.Repeat([]byte{4}, 57)); r.sw != apdu.WrongData || c.state.session != old {
+			if r := c.startCA(c.ca[0], bytes.Repeat([]byte{4}, 57)); r.sw != apdu.WrongData || c.state.session != old {
 				t.Errorf("status %04X, session kept %t", uint16(r.sw), c.state.session == old)
 			}
 		})
@@ -251,3 +413,50 @@ func TestVectorsChipAuthentication(t *testing.T) {
 		t.Errorf("%d of %d examples found", seen, len(caExamples))
 	}
 }
+
+// TestVectorsChipAuthenticationCards: of recorded cards the static key is not
+// known, so the shared secret is put in; from there on, every answer is the
+// card's.
+func TestVectorsChipAuthenticationCards(t *testing.T) {
+	var all []caExample
+	vectortest.JSON(t, vectortest.Path(t, "ca-traces.json"), &all)
+	seen := 0
+	for _, e := range all {
+		if !slices.Contains(caCards, e.ID) {
+			continue
+		}
+		seen++
+		t.Run(e.ID, func(t *testing.T) {
+			protocol := map[string]string{"3des": "0.4.0.127.0.7.2.2.3.2.1", "aes128": "0.4.0.127.0.7.2.2.3.2.2"}[e.CACipher]
+			key, err := issuer.NewECKey(seeded(e.ID), map[string]string{"secp256r1": "P-256"}[e.Curve]+strings.TrimPrefix(e.Curve, "secp256r1"), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := 0
+			if e.ID == "de-ecdh-aes128" {
+				id = 195
+			}
+			c := e.session(t, &ChipAuthentication{Protocol: protocol, Key: key, KeyID: id})
+			c.ca[0].domain = fixedSecret{c.ca[0].domain, vectortest.Hex(t, e.Secret)}
+			for _, x := range e.Exchanges {
+				exchange(t, c, x.PlainCommand, x.ProtectedCommand, x.ProtectedResponse)
+			}
+		})
+	}
+	if seen != len(caCards) {
+		t.Errorf("%d of %d cards found", seen, len(caCards))
+	}
+}
+
+// fixedSecret is a domain in which every agreement has the same result.
+type fixedSecret struct {
+	domain
+	result []byte
+}
+
+func (d fixedSecret) power(element, []byte) (element, error) { return rawElement(d.result), nil }
+
+type rawElement []byte
+
+func (e rawElement) wire() []byte   { return e }
+func (e rawElement) secret() []byte { return e }

@@ -29,6 +29,18 @@ func (s suite) blockSize() int {
 	return aes.BlockSize
 }
 
+// keySize is the length of a key in bytes. 3DES has two keys of eight bytes.
+func (s suite) keySize() int {
+	switch s {
+	case aes192:
+		return 24
+	case aes256:
+		return 32
+	default:
+		return 16
+	}
+}
+
 // derive is the key derivation function of Doc 9303-11, 9.7.1, for this cipher.
 func (s suite) derive(secret []byte, counter uint32) []byte {
 	switch s {

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/chamthe/chamthe/icao/apdu"
-	"github.com/chamthe/chamthe/icao/internal/ec"
 	"github.com/chamthe/chamthe/icao/internal/mac"
 	"github.com/chamthe/chamthe/icao/internal/vectortest"
 )
@@ -30,8 +29,28 @@ type terminal struct {
 	ssc   []byte
 }
 
-// derive is the key derivation with SHA-1. Parity bits do not matter to DES,
-// so that it serves 3DES and AES-128.
+// deriveFor is the key derivation for the cipher that the last arc of a
+// protocol names. Parity bits do not matter to DES.
+func deriveFor(arc byte, secret []byte, counter byte) []byte {
+	if arc < '3' {
+		return derive(secret, counter)
+	}
+	return sum256(append(bytes.Clone(secret), 0, 0, 0, counter))[:24+8*(arc-'3')]
+}
+
+// start opens secure messaging with the cipher that the last arc of a protocol
+// names, with a counter of zero.
+func (m *terminal) start(arc byte, secret []byte) {
+	m.t.Helper()
+	ksEnc, ksMac := deriveFor(arc, secret, 1), deriveFor(arc, secret, 2)
+	if arc == '1' {
+		m.start3DES(ksEnc, ksMac, make([]byte, 8))
+	} else {
+		m.startAES(ksEnc, ksMac)
+	}
+}
+
+// derive is the key derivation with SHA-1.
 func derive(secret []byte, counter byte) []byte {
 	h := sha1.Sum(append(bytes.Clone(secret), 0, 0, 0, counter))
 	return h[:16]
@@ -278,89 +297,6 @@ func (m *terminal) send(header string, data []byte, ne int, extended bool) ([]by
 		resp = join(resp[:len(resp)-2], more)
 	}
 	return m.unprotect(h[1], resp)
-}
-
-// pace runs PACE with the variant of our profiles (appendix G.1's) and the
-// password with the given reference, and opens secure messaging.
-func (m *terminal) pace(reference byte, secret []byte) {
-	m.t.Helper()
-	curve := ec.ByName("brainpoolP256r1")
-	oid := vectortest.Hex(m.t, "04007f00070202040202")
-	check := func(err error) {
-		m.t.Helper()
-		if err != nil {
-			m.t.Fatal(err)
-		}
-	}
-	step := func(cla string, tag byte, data []byte) []byte { // returns the one object in the answer
-		m.t.Helper()
-		var body []byte
-		if tag != 0 {
-			body = object(tag, data)
-		}
-		body = object(0x7C, body)
-		got := m.want(fmt.Sprintf("%s860000%02x%x00", cla, len(body), body), apdu.OK)
-		if len(got) < 4 || got[0] != 0x7C || int(got[1]) != len(got)-2 || int(got[3]) != len(got)-4 {
-			m.t.Fatalf("answer %x", got)
-		}
-		return got[4:]
-	}
-	m.want(fmt.Sprintf("0022c1a40f800a%x8301%02x", oid, reference), apdu.OK)
-	block, err := aes.NewCipher(derive(secret, 3))
-	check(err)
-	s := step("10", 0, nil)
-	cipher.NewCBCDecrypter(block, make([]byte, 16)).CryptBlocks(s, s)
-
-	mapKey, err := curve.GenerateKey(seeded("terminal map"))
-	check(err)
-	chipMap, err := curve.ParsePoint(step("10", 0x81, mapKey.Public().Bytes()))
-	check(err)
-	h, err := mapKey.DH(chipMap)
-	check(err)
-	sG, err := curve.ScalarBaseMult(s)
-	check(err)
-	mapped, err := curve.Add(sG, h)
-	check(err)
-
-	key, err := curve.GenerateKey(seeded("terminal key"))
-	check(err)
-	public, err := curve.ScalarMult(mapped, key.Bytes())
-	check(err)
-	chipKey, err := curve.ParsePoint(step("10", 0x83, public.Bytes()))
-	check(err)
-	shared, err := key.ECDH(chipKey)
-	check(err)
-	ksMac := derive(shared, 2)
-	token := func(p *ec.Point) []byte {
-		c := mac.CMAC(ksMac, join([]byte{0x7F, 0x49}, object(0, join(object(6, oid), object(0x86, p.Bytes())))[1:]))
-		return c[:8]
-	}
-	if got := step("00", 0x85, token(chipKey)); !bytes.Equal(got, token(public)) {
-		m.t.Fatal("wrong token of the chip")
-	}
-	m.startAES(derive(shared, 1), ksMac)
-}
-
-// chipAuthentication agrees on new keys with the chip's static key, by MSE:Set
-// AT and GENERAL AUTHENTICATE.
-func (m *terminal) chipAuthentication(public *ec.Point) {
-	m.t.Helper()
-	if _, sw := m.do("002241a4", vectortest.Hex(m.t, "800a04007f00070202030202"), 0); sw != apdu.OK {
-		m.t.Fatalf("MSE:Set AT: %04X", uint16(sw))
-	}
-	key, err := public.Curve().GenerateKey(seeded("terminal CA"))
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	shared, err := key.ECDH(public)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	data, sw := m.do("00860000", object(0x7C, object(0x80, key.Public().Bytes())), 256)
-	if sw != apdu.OK || !bytes.Equal(data, []byte{0x7C, 0}) {
-		m.t.Fatalf("GENERAL AUTHENTICATE: %x %04X", data, uint16(sw))
-	}
-	m.startAES(derive(shared, 1), derive(shared, 2))
 }
 
 // read reads a whole file by its short identifier under secure messaging.

@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -37,14 +38,19 @@ const (
 var ErrKey = errors.New("issuer: unusable key")
 
 // Key is a private key of a chip, a document signer or an authority: exactly
-// one of RSA and EC is set. It prints as [redacted]. It may be used
+// one of RSA, EC and DH is set. It prints as [redacted]. It may be used
 // concurrently, but not changed.
 type Key struct {
 	RSA *rsa.PrivateKey
 	EC  *ec.PrivateKey
+	DH  *DHKey // of chip authentication only
 	// ExplicitParameters makes [Key.PublicKeyInfo] spell the curve out in place
 	// of naming it, as Doc 9303-12 asks of certificates.
 	ExplicitParameters bool
+	// StandardizedParameters makes it refer to the number of the curve or group
+	// in Doc 9303-11, 9.5.1, as keys of PACE with chip authentication mapping do.
+	// It has precedence over ExplicitParameters.
+	StandardizedParameters bool
 }
 
 const redacted = "[redacted]"
@@ -177,10 +183,14 @@ func reader(random io.Reader) io.Reader {
 }
 
 // Usable reports whether k holds one key of a kind and size that a chip can
-// sign with.
+// use.
 func (k *Key) Usable() bool {
 	switch {
-	case k == nil || (k.RSA == nil) == (k.EC == nil):
+	case k == nil:
+		return false
+	case k.DH != nil:
+		return k.RSA == nil && k.EC == nil
+	case (k.RSA == nil) == (k.EC == nil):
 		return false
 	case k.RSA != nil:
 		n := k.RSA.N.BitLen()
@@ -227,6 +237,9 @@ var (
 	oidECPublicKey    = asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}
 	oidPrimeField     = asn1.ObjectIdentifier{1, 2, 840, 10045, 1, 1}
 	oidECDH           = asn1.ObjectIdentifier{1, 3, 132, 1, 12}
+	oidPKCS3          = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 3, 1} // dhKeyAgreement
+	oidX942           = asn1.ObjectIdentifier{1, 2, 840, 10046, 2, 1}     // dhpublicnumber
+	oidStandardized   = asn1.ObjectIdentifier{0, 4, 0, 127, 0, 7, 1, 2}   // standardizedDomainParameters
 	errPKCS8          = fmt.Errorf("%w: malformed PKCS #8", ErrKey)
 	errPKCS8Algorithm = fmt.Errorf("%w: PKCS #8 algorithm", ErrKey)
 )
@@ -240,6 +253,11 @@ func (k *Key) PublicKeyInfo() ([]byte, error) {
 			case k.RSA != nil:
 				b.AddASN1ObjectIdentifier(oidRSA)
 				b.AddASN1NULL()
+			case k.StandardizedParameters:
+				b.AddASN1ObjectIdentifier(oidStandardized)
+				b.AddASN1Int64(int64(k.ParameterID()))
+			case k.DH != nil:
+				k.DH.addParameters(b)
 			case k.ExplicitParameters:
 				b.AddASN1ObjectIdentifier(oidECPublicKey)
 				addExplicitParameters(b, k.EC.Public().Curve())
@@ -253,12 +271,68 @@ func (k *Key) PublicKeyInfo() ([]byte, error) {
 	return b.Bytes()
 }
 
+// addParameters adds the algorithm and the group of a DH key.
+func (k *DHKey) addParameters(b *cryptobyte.Builder) {
+	g := k.group
+	if k.pkcs3 {
+		b.AddASN1ObjectIdentifier(oidPKCS3)
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1BigInt(g.p)
+			b.AddASN1BigInt(g.g)
+			b.AddASN1Int64(int64(g.q.BitLen())) // privateValueLength
+		})
+		return
+	}
+	b.AddASN1ObjectIdentifier(oidX942)
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1BigInt(g.p)
+		b.AddASN1BigInt(g.g)
+		b.AddASN1BigInt(g.q)
+	})
+}
+
+// curveParameters are the standardized domain parameters with curves, from
+// number 8 on (Doc 9303-11, 9.5.1).
+var curveParameters = [...]string{
+	"P-192", "brainpoolP192r1", "P-224", "brainpoolP224r1", "P-256", "brainpoolP256r1",
+	"brainpoolP320r1", "P-384", "brainpoolP384r1", "brainpoolP512r1", "P-521",
+}
+
+const firstCurveParameter = 8
+
+// CurveByID returns the name of the curve with a number among the standardized
+// domain parameters, 8 to 18, and an empty string for any other number.
+func CurveByID(id int) string {
+	if id < firstCurveParameter || id >= firstCurveParameter+len(curveParameters) {
+		return ""
+	}
+	return curveParameters[id-firstCurveParameter]
+}
+
+// ParameterID is the number of the key's curve or group among the standardized
+// domain parameters, or -1 if it has none.
+func (k *Key) ParameterID() int {
+	if k.DH != nil {
+		return k.DH.group.id
+	}
+	if k.EC != nil {
+		if i := slices.Index(curveParameters[:], k.EC.Public().Curve().Name()); i >= 0 {
+			return i + firstCurveParameter
+		}
+	}
+	return -1
+}
+
 // publicBits is the content of the subjectPublicKey field.
 func (k *Key) publicBits() []byte {
 	if k.EC != nil {
 		return k.EC.Public().Bytes()
 	}
 	var b cryptobyte.Builder
+	if k.DH != nil { // an INTEGER (RFC 3279, 2.3.3)
+		b.AddASN1BigInt(new(big.Int).SetBytes(k.DH.y))
+		return b.BytesOrPanic() // one integer cannot fail to encode
+	}
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1BigInt(k.RSA.N)
 		b.AddASN1Int64(int64(k.RSA.E))
