@@ -149,6 +149,10 @@ func ReadDigestAlgorithm(s *cryptobyte.String) (h crypto.Hash, oid string, ok bo
 	return digestAlgorithm(a), a.oid, true
 }
 
+// DigestByOID returns the hash of an object identifier in dotted decimal, zero when
+// this package does not compute it.
+func DigestByOID(oid string) crypto.Hash { return hashes[oid] }
+
 func digestAlgorithm(a algorithmID) crypto.Hash {
 	if !a.absentOrNull() {
 		return 0

@@ -23,6 +23,10 @@ var (
 // in use, a UUID arc (2.25.n), has 20.
 const maxOIDLength = 64
 
+// ReadOID reads an OBJECT IDENTIFIER of any arcs, in dotted decimal, and advances
+// s. It reports whether it is well formed.
+func ReadOID(s *cryptobyte.String, oid *string) bool { return readOID(s, oid) }
+
 // readOID reads an OBJECT IDENTIFIER and returns it in dotted decimal. Unlike
 // cryptobyte it reads arcs of any size: an extension may be named by a UUID.
 func readOID(s *cryptobyte.String, oid *string) bool {

@@ -31,6 +31,10 @@ type attribute struct {
 	first bool   // begins a relative distinguished name
 }
 
+// ReadName reads one name and advances s. It reports whether the name is well
+// formed; n shares memory with s.
+func ReadName(s *cryptobyte.String, n *Name) bool { return readName(s, n) }
+
 func readName(s *cryptobyte.String, name *Name) bool {
 	var raw, rdns cryptobyte.String
 	if !s.ReadASN1Element(&raw, asn1.SEQUENCE) {

@@ -12,8 +12,21 @@
 // It does not say that the chip is genuine: the data of a copied chip is as good
 // as the original's. That is chip authentication or active authentication.
 //
-// What is left out: revocation and defect lists (the field Revocation says so),
-// the consistency of EF.COM, and EF.CardSecurity.
+// [VerifyCardSecurity] does the same for EF.CardSecurity, whose content is signed
+// itself.
+//
+// Revocation is judged by the newest revocation list of the signer's CSCA and by
+// the defect lists of BSI TR-03129-2 in the pool. Of the latter, a revoked signer
+// fails; wrong validity and an invalid security object turn a failure into
+// undetermined, and a general defect of an unknown kind makes the document
+// undetermined. The rest ([Result.Defects]) is for the caller: that the keys of
+// active authentication are compromised, say. No defect ever turns anything into
+// a success, so replacement certificates, corrected signer names and corrected
+// countries are not used.
+//
+// What is left out: document signer lists, the deviation lists of Doc 9303-12
+// (package trust keeps them and finds what may concern a document), and the
+// consistency of EF.COM.
 package passiveauth
 
 import (
@@ -58,6 +71,15 @@ const (
 
 	// Of Revocation.
 	NoRevocationInformation result.Reason = "no_revocation_information"
+	SignerRevoked           result.Reason = "signer_revoked"
+	AnchorRevoked           result.Reason = "anchor_revoked"           // the CSCA's own certificate, or one that vouched for it
+	RevocationListOutdated  result.Reason = "revocation_list_outdated" // a newer one is due
+	RevocationListTooLate   result.Reason = "revocation_list_too_late" // made after the signer expired, when entries are dropped
+	SignerStatusUnclear     result.Reason = "signer_status_unclear"    // a defect list says "under investigation", "inadequate" or a code of its own
+
+	// Of Signature, SignerValidity and Chain: a failure, but a defect list says that
+	// the state's own documents fail so.
+	KnownDefect result.Reason = "known_defect"
 
 	// Of Hashes and Groups.
 	HashMismatch result.Reason = "hash_mismatch"
@@ -90,9 +112,12 @@ type Result struct {
 	// Chain: Signer is a document signer's certificate that Anchor, which is
 	// trusted and valid at the time of the check, issued.
 	Chain result.Check
-	// Revocation is always undetermined, as no revocation list is read yet. It is
-	// no part of Overall: it says the same of every document, and counting it
-	// would turn every verdict yellow and teach people to ignore yellow.
+	// Revocation: neither Signer nor a certificate above it is revoked, by a
+	// current list. It is a part of Overall only where the pool has a revocation
+	// list of the CSCA, or a defect list speaks of the signer. Without any it says
+	// "no revocation information" of every document of that state, and counting
+	// that would turn every verdict yellow and teach people to ignore yellow. Who
+	// loads a list wants to rely on it, so that an outdated one counts.
 	Revocation result.Check
 	// Hashes: the worst of Groups.
 	Hashes result.Check
@@ -107,18 +132,29 @@ type Result struct {
 
 	Signer *cms.Certificate // nil when unknown
 	Anchor *trust.Anchor    // nil unless its key issued Signer
+	// Defects are what the defect lists of the pool know of Signer's documents; nil
+	// unless Anchor is known.
+	Defects []trust.KnownDefect
 	// Deviations of EF.SOD as they are, of the signer's certificate with the
 	// prefix "signer: " and of the anchor's with "anchor: ".
 	Deviations []string
 
-	dg1 bool // DG1 was given: IssuingState counts
+	dg1     bool // DG1 was given: IssuingState counts
+	direct  bool // the content itself is signed: there are no hashes of groups
+	revoked bool // somebody has said something of revocation: Revocation counts
 }
 
 // Overall is the verdict on the files that were given: Failed if any part
 // failed, Undetermined if any could not be told, Successful only if all are.
 // Revocation is left out; see [Result].
 func (r Result) Overall() result.Check {
-	checks := []result.Check{r.Signature, r.SignerValidity, r.Chain, r.Hashes}
+	checks := []result.Check{r.Signature, r.SignerValidity, r.Chain}
+	if r.revoked {
+		checks = append(checks, r.Revocation)
+	}
+	if !r.direct {
+		checks = append(checks, r.Hashes)
+	}
 	if r.dg1 {
 		checks = append(checks, r.IssuingState)
 	}
@@ -176,7 +212,8 @@ func (r *Result) verifySigners(sd *cms.SignedData, pool *trust.Pool, at time.Tim
 	var best signerResult
 	for i := range sd.Signers {
 		s := verifySigner(sd, &sd.Signers[i], pool, at)
-		good := result.Worst(s.signature, s.validity, s.chain).Value == result.Successful
+		good := result.Worst(s.signature, s.validity, s.chain).Value == result.Successful &&
+			(!s.revoked || s.revocation.Value == result.Successful)
 		if i == 0 || good {
 			best = s
 		}
@@ -185,15 +222,22 @@ func (r *Result) verifySigners(sd *cms.SignedData, pool *trust.Pool, at time.Tim
 		}
 	}
 	r.Signature, r.SignerValidity, r.Chain = best.signature, best.validity, best.chain
-	r.Signer, r.Anchor = best.certificate, best.anchor
+	r.Signer, r.Anchor, r.Defects = best.certificate, best.anchor, best.defects
+	r.revoked = best.revoked
+	if best.revocation != (result.Check{}) {
+		r.Revocation = best.revocation
+	}
 	r.Deviations = append(r.Deviations, best.deviations...)
 }
 
 // signerResult is the outcome for one SignerInfo.
 type signerResult struct {
 	signature, validity, chain result.Check
+	revocation                 result.Check
+	revoked                    bool // see Result
 	certificate                *cms.Certificate
 	anchor                     *trust.Anchor
+	defects                    []trust.KnownDefect
 	deviations                 []string
 }
 
@@ -230,6 +274,11 @@ func verifySigner(sd *cms.SignedData, si *cms.SignerInfo, pool *trust.Pool, at t
 	}
 	r.validity = validity(c, at, SignerExpired, SignerNotYetValid)
 	r.verifyChain(pool, at)
+	if r.anchor != nil {
+		r.defects = pool.Defects(c)
+	}
+	r.verifyRevocation(pool, at)
+	r.applyDefects()
 	return r
 }
 

@@ -369,26 +369,41 @@ func TestAttacks(t *testing.T) {
 			s.sod.Signers = []cmstest.Signer{own, s.sod.Signers[0]}
 			s.sod.Certificates = [][]byte{genuine, forged.Sign(t, ds)}
 		}, want{overall: good}, []string{passiveauth.DevSignersSeveral}},
-		{"no signature", func(t *testing.T, s *state) { s.sod.Signers = nil },
-			want{signature: fail(passiveauth.SignerMissing, ""), validity: result.Check{Value: result.NotPerformed, Reason: "-"}, chain: result.Check{Reason: "-"}, state: unknown(passiveauth.NoTrustAnchor, ""), overall: fail(passiveauth.SignerMissing, "")}, nil},
-		{"no certificate", func(t *testing.T, s *state) { s.sod.Certificates = [][]byte{} },
-			want{signature: unknown(passiveauth.SignerCertificateMissing, ""), validity: result.Check{Reason: "-"}, chain: result.Check{Reason: "-"}, state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.SignerCertificateMissing, "")}, nil},
-		{"certificate unreadable", func(t *testing.T, s *state) { s.sod.Certificates = [][]byte{{0x30, 0}} },
-			want{signature: unknown(passiveauth.SignerCertificateUnreadable, ""), validity: result.Check{Reason: "-"}, chain: result.Check{Reason: "-"}, state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.SignerCertificateUnreadable, "")}, nil},
+		{
+			"no signature", func(t *testing.T, s *state) { s.sod.Signers = nil },
+			want{signature: fail(passiveauth.SignerMissing, ""), validity: result.Check{Value: result.NotPerformed, Reason: "-"}, chain: result.Check{Reason: "-"}, state: unknown(passiveauth.NoTrustAnchor, ""), overall: fail(passiveauth.SignerMissing, "")},
+			nil,
+		},
+		{
+			"no certificate", func(t *testing.T, s *state) { s.sod.Certificates = [][]byte{} },
+			want{signature: unknown(passiveauth.SignerCertificateMissing, ""), validity: result.Check{Reason: "-"}, chain: result.Check{Reason: "-"}, state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.SignerCertificateMissing, "")},
+			nil,
+		},
+		{
+			"certificate unreadable", func(t *testing.T, s *state) { s.sod.Certificates = [][]byte{{0x30, 0}} },
+			want{signature: unknown(passiveauth.SignerCertificateUnreadable, ""), validity: result.Check{Reason: "-"}, chain: result.Check{Reason: "-"}, state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.SignerCertificateUnreadable, "")},
+			nil,
+		},
 		{"certificate kept in the pool", func(t *testing.T, s *state) {
 			s.sod.Certificates = [][]byte{}
 			s.keptSigner = true
 		}, want{overall: good}, nil},
-		{"no signed attributes", func(t *testing.T, s *state) { s.sod.Signers[0].Bare = true },
-			want{signature: fail(passiveauth.SignedAttributesInvalid, dsAlg), overall: fail(passiveauth.SignedAttributesInvalid, dsAlg)}, nil},
+		{
+			"no signed attributes", func(t *testing.T, s *state) { s.sod.Signers[0].Bare = true },
+			want{signature: fail(passiveauth.SignedAttributesInvalid, dsAlg), overall: fail(passiveauth.SignedAttributesInvalid, dsAlg)},
+			nil,
+		},
 		{"unknown algorithm", func(t *testing.T, s *state) {
 			s.sod.Signers[0].Algorithm.ID = cmstest.Build(t, func(b *cryptobyte.Builder) { cmstest.AddAlgorithm(b, "1.2.3", nil) })
 		}, want{signature: unknown(passiveauth.AlgorithmUnsupported, "1.2.3 brainpoolP256r1"), overall: unknown(passiveauth.AlgorithmUnsupported, "1.2.3 brainpoolP256r1")}, nil},
 		{"unknown algorithm of the signer's certificate", func(t *testing.T, s *state) {
 			s.ds.Algorithm.ID = cmstest.Build(t, func(b *cryptobyte.Builder) { cmstest.AddAlgorithm(b, "1.2.3", nil) })
 		}, want{chain: unknown(passiveauth.AlgorithmUnsupported, ""), state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.AlgorithmUnsupported, "")}, nil},
-		{"no anchor", func(t *testing.T, s *state) { s.noAnchor = true },
-			want{chain: unknown(passiveauth.NoTrustAnchor, ""), state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.NoTrustAnchor, "")}, nil},
+		{
+			"no anchor", func(t *testing.T, s *state) { s.noAnchor = true },
+			want{chain: unknown(passiveauth.NoTrustAnchor, ""), state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.NoTrustAnchor, "")},
+			nil,
+		},
 		{"anchor of the same identifier with another key", func(t *testing.T, s *state) {
 			s.anchorKey = cmstest.EC(t, "brainpoolP384r1", true)
 			s.anchor.Key = s.anchorKey
@@ -410,16 +425,31 @@ func TestAttacks(t *testing.T) {
 			s.ds.Key = s.cscaKey
 			s.sod.Signers[0].Key, s.sod.Signers[0].Algorithm = s.cscaKey, cmstest.ECDSA(t, crypto.SHA384)
 		}, want{chain: fail(passiveauth.SignerIsCA, cscaAlg), overall: fail(passiveauth.SignerIsCA, cscaAlg)}, nil},
-		{"signer with cA", func(t *testing.T, s *state) { s.ds.CA = true },
-			want{chain: fail(passiveauth.SignerIsCA, cscaAlg), overall: fail(passiveauth.SignerIsCA, cscaAlg)}, nil},
-		{"signer may sign certificates", func(t *testing.T, s *state) { s.ds.KeyUsage = 0x84 },
-			want{chain: fail(passiveauth.SignerIsCA, cscaAlg), overall: fail(passiveauth.SignerIsCA, cscaAlg)}, nil},
-		{"signer for key agreement", func(t *testing.T, s *state) { s.ds.KeyUsage = 0x08 },
-			want{chain: fail(passiveauth.SignerKeyUsage, cscaAlg), overall: fail(passiveauth.SignerKeyUsage, cscaAlg)}, nil},
-		{"signer without key usage", func(t *testing.T, s *state) { s.ds.KeyUsage = 0 },
-			want{overall: good}, []string{passiveauth.DevSignerKeyUsageMissing}},
-		{"master list signer", func(t *testing.T, s *state) { s.ds.ExtendedKeyUsage = []string{"2.23.136.1.1.3"} },
-			want{chain: unknown(passiveauth.SignerPurpose, cscaAlg), overall: unknown(passiveauth.SignerPurpose, cscaAlg)}, nil},
+		{
+			"signer with cA", func(t *testing.T, s *state) { s.ds.CA = true },
+			want{chain: fail(passiveauth.SignerIsCA, cscaAlg), overall: fail(passiveauth.SignerIsCA, cscaAlg)},
+			nil,
+		},
+		{
+			"signer may sign certificates", func(t *testing.T, s *state) { s.ds.KeyUsage = 0x84 },
+			want{chain: fail(passiveauth.SignerIsCA, cscaAlg), overall: fail(passiveauth.SignerIsCA, cscaAlg)},
+			nil,
+		},
+		{
+			"signer for key agreement", func(t *testing.T, s *state) { s.ds.KeyUsage = 0x08 },
+			want{chain: fail(passiveauth.SignerKeyUsage, cscaAlg), overall: fail(passiveauth.SignerKeyUsage, cscaAlg)},
+			nil,
+		},
+		{
+			"signer without key usage", func(t *testing.T, s *state) { s.ds.KeyUsage = 0 },
+			want{overall: good},
+			[]string{passiveauth.DevSignerKeyUsageMissing},
+		},
+		{
+			"master list signer", func(t *testing.T, s *state) { s.ds.ExtendedKeyUsage = []string{"2.23.136.1.1.3"} },
+			want{chain: unknown(passiveauth.SignerPurpose, cscaAlg), overall: unknown(passiveauth.SignerPurpose, cscaAlg)},
+			nil,
+		},
 		{"any purpose", func(t *testing.T, s *state) { s.ds.ExtendedKeyUsage = []string{"2.5.29.37.0"} }, want{overall: good}, nil},
 		{"critical extension", func(t *testing.T, s *state) {
 			s.ds.Extensions = []cmstest.Extension{{OID: "1.2.3", Critical: true, Value: []byte{5, 0}}}
@@ -435,14 +465,26 @@ func TestAttacks(t *testing.T) {
 		}, want{chain: unknown(passiveauth.NoTrustAnchor, ""), state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.NoTrustAnchor, "")}, nil},
 
 		// When.
-		{"signer expired", func(t *testing.T, s *state) { s.ds.NotAfter = at.Add(-time.Second) },
-			want{validity: fail(passiveauth.SignerExpired, ""), overall: fail(passiveauth.SignerExpired, "")}, nil},
-		{"signer not yet valid", func(t *testing.T, s *state) { s.ds.NotBefore = at.Add(time.Second) },
-			want{validity: fail(passiveauth.SignerNotYetValid, ""), overall: fail(passiveauth.SignerNotYetValid, "")}, nil},
-		{"anchor expired", func(t *testing.T, s *state) { s.anchor.NotAfter = at.Add(-time.Second) },
-			want{chain: fail(passiveauth.AnchorExpired, cscaAlg), overall: fail(passiveauth.AnchorExpired, cscaAlg)}, nil},
-		{"anchor not yet valid", func(t *testing.T, s *state) { s.anchor.NotBefore = at.Add(time.Second) },
-			want{chain: fail(passiveauth.AnchorNotYetValid, cscaAlg), overall: fail(passiveauth.AnchorNotYetValid, cscaAlg)}, nil},
+		{
+			"signer expired", func(t *testing.T, s *state) { s.ds.NotAfter = at.Add(-time.Second) },
+			want{validity: fail(passiveauth.SignerExpired, ""), overall: fail(passiveauth.SignerExpired, "")},
+			nil,
+		},
+		{
+			"signer not yet valid", func(t *testing.T, s *state) { s.ds.NotBefore = at.Add(time.Second) },
+			want{validity: fail(passiveauth.SignerNotYetValid, ""), overall: fail(passiveauth.SignerNotYetValid, "")},
+			nil,
+		},
+		{
+			"anchor expired", func(t *testing.T, s *state) { s.anchor.NotAfter = at.Add(-time.Second) },
+			want{chain: fail(passiveauth.AnchorExpired, cscaAlg), overall: fail(passiveauth.AnchorExpired, cscaAlg)},
+			nil,
+		},
+		{
+			"anchor not yet valid", func(t *testing.T, s *state) { s.anchor.NotBefore = at.Add(time.Second) },
+			want{chain: fail(passiveauth.AnchorNotYetValid, cscaAlg), overall: fail(passiveauth.AnchorNotYetValid, cscaAlg)},
+			nil,
+		},
 		{"anchor expired, a link of its key valid", func(t *testing.T, s *state) {
 			s.anchor.NotAfter = at.Add(-time.Second)
 			older := cmstest.EC(t, "P-384", true)
@@ -476,12 +518,18 @@ func TestAttacks(t *testing.T) {
 				return link.Sign(t, older)
 			})
 		}, want{overall: good}, nil},
-		{"no clock", func(t *testing.T, s *state) { s.at = time.Time{} },
-			want{validity: unknown(passiveauth.TimeUnknown, ""), chain: unknown(passiveauth.TimeUnknown, cscaAlg), overall: unknown(passiveauth.TimeUnknown, "")}, nil},
+		{
+			"no clock", func(t *testing.T, s *state) { s.at = time.Time{} },
+			want{validity: unknown(passiveauth.TimeUnknown, ""), chain: unknown(passiveauth.TimeUnknown, cscaAlg), overall: unknown(passiveauth.TimeUnknown, "")},
+			nil,
+		},
 
 		// Which state.
-		{"signer names another state than its CSCA", func(t *testing.T, s *state) { s.ds.Subject = cmstest.Name(t, "VN", "DS") },
-			want{chain: unknown(passiveauth.CountryMismatch, cscaAlg), overall: unknown(passiveauth.CountryMismatch, cscaAlg)}, nil},
+		{
+			"signer names another state than its CSCA", func(t *testing.T, s *state) { s.ds.Subject = cmstest.Name(t, "VN", "DS") },
+			want{chain: unknown(passiveauth.CountryMismatch, cscaAlg), overall: unknown(passiveauth.CountryMismatch, cscaAlg)},
+			nil,
+		},
 		{"country in lower case", func(t *testing.T, s *state) { s.ds.Subject = cmstest.Name(t, "uz", "DS") }, want{overall: good}, nil},
 		{"signer without a country", func(t *testing.T, s *state) { s.ds.Subject = cmstest.Name(t, "", "DS") }, want{overall: good}, []string{"signer: " + cms.DevCountryMissing}},
 		{"issuer under another name", func(t *testing.T, s *state) {
@@ -508,28 +556,61 @@ func TestAttacks(t *testing.T) {
 				return l, l
 			}
 		}, want{signature: fail(passiveauth.ContentDigestMismatch, dsAlg), overall: fail(passiveauth.ContentDigestMismatch, dsAlg)}, nil},
-		{"data group changed", func(t *testing.T, s *state) { s.groups[13] = []byte("Thirteen") },
-			want{hashes: fail(passiveauth.HashMismatch, "SHA-256"), overall: fail(passiveauth.HashMismatch, "SHA-256")}, nil},
-		{"data group with a trailing octet", func(t *testing.T, s *state) { s.groups[13] = append(slices.Clone(s.groups[13]), 0) },
-			want{hashes: fail(passiveauth.HashMismatch, "SHA-256"), overall: fail(passiveauth.HashMismatch, "SHA-256")}, nil},
-		{"data group nil", func(t *testing.T, s *state) { s.groups[13] = nil },
-			want{hashes: fail(passiveauth.HashMismatch, "SHA-256"), overall: fail(passiveauth.HashMismatch, "SHA-256")}, nil},
-		{"DG1 changed", func(t *testing.T, s *state) { s.groups[1] = cmstest.DG1(t, "VNM") },
-			want{hashes: fail(passiveauth.HashMismatch, "SHA-256"), state: result.Check{Reason: "-"}, overall: fail(passiveauth.HashMismatch, "SHA-256")}, nil},
-		{"data groups exchanged", func(t *testing.T, s *state) { s.groups[13], s.groups[15] = s.groups[15], s.groups[13] },
-			want{hashes: fail(passiveauth.HashMismatch, "SHA-256"), overall: fail(passiveauth.HashMismatch, "SHA-256")}, nil},
-		{"data group not covered", func(t *testing.T, s *state) { s.groups[14] = []byte("fourteen") },
-			want{hashes: fail(passiveauth.NotCovered, ""), overall: fail(passiveauth.NotCovered, "")}, nil},
-		{"data group of no document", func(t *testing.T, s *state) { s.groups[-1] = nil },
-			want{hashes: fail(passiveauth.NotCovered, ""), overall: fail(passiveauth.NotCovered, "")}, nil},
-		{"no data group", func(t *testing.T, s *state) { s.groups = map[int][]byte{} },
-			want{hashes: result.Check{Reason: passiveauth.NoDataGroups}, state: result.Check{Reason: "-"}, overall: result.Check{Reason: passiveauth.NoDataGroups}}, nil},
-		{"no map", func(t *testing.T, s *state) { s.groups = nil },
-			want{hashes: result.Check{Reason: passiveauth.NoDataGroups}, state: result.Check{Reason: "-"}, overall: result.Check{Reason: passiveauth.NoDataGroups}}, nil},
-		{"without DG1", func(t *testing.T, s *state) { delete(s.groups, 1) },
-			want{state: result.Check{Reason: "-"}, overall: good}, nil},
-		{"MD5 of the groups", func(t *testing.T, s *state) { s.content(t, crypto.MD5) },
-			want{hashes: unknown(passiveauth.AlgorithmUnsupported, ""), state: result.Check{Reason: "-"}, overall: unknown(passiveauth.AlgorithmUnsupported, "")}, []string{lds.DevSODHashUnsupported}},
+		{
+			"data group changed", func(t *testing.T, s *state) { s.groups[13] = []byte("Thirteen") },
+			want{hashes: fail(passiveauth.HashMismatch, "SHA-256"), overall: fail(passiveauth.HashMismatch, "SHA-256")},
+			nil,
+		},
+		{
+			"data group with a trailing octet", func(t *testing.T, s *state) { s.groups[13] = append(slices.Clone(s.groups[13]), 0) },
+			want{hashes: fail(passiveauth.HashMismatch, "SHA-256"), overall: fail(passiveauth.HashMismatch, "SHA-256")},
+			nil,
+		},
+		{
+			"data group nil", func(t *testing.T, s *state) { s.groups[13] = nil },
+			want{hashes: fail(passiveauth.HashMismatch, "SHA-256"), overall: fail(passiveauth.HashMismatch, "SHA-256")},
+			nil,
+		},
+		{
+			"DG1 changed", func(t *testing.T, s *state) { s.groups[1] = cmstest.DG1(t, "VNM") },
+			want{hashes: fail(passiveauth.HashMismatch, "SHA-256"), state: result.Check{Reason: "-"}, overall: fail(passiveauth.HashMismatch, "SHA-256")},
+			nil,
+		},
+		{
+			"data groups exchanged", func(t *testing.T, s *state) { s.groups[13], s.groups[15] = s.groups[15], s.groups[13] },
+			want{hashes: fail(passiveauth.HashMismatch, "SHA-256"), overall: fail(passiveauth.HashMismatch, "SHA-256")},
+			nil,
+		},
+		{
+			"data group not covered", func(t *testing.T, s *state) { s.groups[14] = []byte("fourteen") },
+			want{hashes: fail(passiveauth.NotCovered, ""), overall: fail(passiveauth.NotCovered, "")},
+			nil,
+		},
+		{
+			"data group of no document", func(t *testing.T, s *state) { s.groups[-1] = nil },
+			want{hashes: fail(passiveauth.NotCovered, ""), overall: fail(passiveauth.NotCovered, "")},
+			nil,
+		},
+		{
+			"no data group", func(t *testing.T, s *state) { s.groups = map[int][]byte{} },
+			want{hashes: result.Check{Reason: passiveauth.NoDataGroups}, state: result.Check{Reason: "-"}, overall: result.Check{Reason: passiveauth.NoDataGroups}},
+			nil,
+		},
+		{
+			"no map", func(t *testing.T, s *state) { s.groups = nil },
+			want{hashes: result.Check{Reason: passiveauth.NoDataGroups}, state: result.Check{Reason: "-"}, overall: result.Check{Reason: passiveauth.NoDataGroups}},
+			nil,
+		},
+		{
+			"without DG1", func(t *testing.T, s *state) { delete(s.groups, 1) },
+			want{state: result.Check{Reason: "-"}, overall: good},
+			nil,
+		},
+		{
+			"MD5 of the groups", func(t *testing.T, s *state) { s.content(t, crypto.MD5) },
+			want{hashes: unknown(passiveauth.AlgorithmUnsupported, ""), state: result.Check{Reason: "-"}, overall: unknown(passiveauth.AlgorithmUnsupported, "")},
+			[]string{lds.DevSODHashUnsupported},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,7 +3,7 @@ package trust
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -18,18 +18,6 @@ const (
 
 	// maxListed bounds the certificates of a list; the German one has 588.
 	maxListed = 8192
-)
-
-// Reasons for which a master list is not believed, besides those of package cms.
-var (
-	// ErrListSigner reports that no embedded certificate made the signature.
-	ErrListSigner = errors.New("trust: master list has no signer certificate")
-	// ErrListPurpose reports a signer that may not sign master lists.
-	ErrListPurpose = errors.New("trust: signer may not sign master lists")
-	// ErrListRoot reports that the signer was not issued by the given root.
-	ErrListRoot = errors.New("trust: master list signer is not issued by the root")
-	// ErrListTime reports that the root or the signer is not valid at the time.
-	ErrListTime = errors.New("trust: master list signer or root is not valid at this time")
 )
 
 // MasterList is a CSCA master list (Doc 9303-12, 9). Reading it does not verify
@@ -51,6 +39,10 @@ func ParseMasterList(der []byte) (*MasterList, error) {
 	if err != nil {
 		return nil, fmt.Errorf("trust: master list: %w", err)
 	}
+	return parseMasterList(sd)
+}
+
+func parseMasterList(sd *cms.SignedData) (*MasterList, error) {
 	if sd.ContentType != oidMasterList {
 		return nil, errors.New("trust: not a master list")
 	}
@@ -83,39 +75,17 @@ func ParseMasterList(der []byte) (*MasterList, error) {
 // given root issued, with both valid at the given time. The root is the CSCA
 // certificate that the caller pinned; one inside the list proves nothing.
 func (ml *MasterList) Verify(root *cms.Certificate, at time.Time) error {
-	if root == nil || root.PublicKey == nil {
-		return cms.ErrUnsupported
-	}
-	err := ErrListSigner
-	for i := range ml.SignedData.Signers {
-		si := &ml.SignedData.Signers[i]
-		for _, signer := range ml.SignedData.SignerCertificates(si) {
-			if err = ml.verify(si, signer, root, at); err == nil {
-				return nil
-			}
-		}
-	}
+	_, _, err := verifyList(ml.SignedData, oidMasterListSigning, root, at)
 	return err
 }
 
-func (ml *MasterList) verify(si *cms.SignerInfo, signer, root *cms.Certificate, at time.Time) error {
-	if err := ml.SignedData.Verify(si, signer); err != nil {
-		return err
+// Signed returns when the list says it was signed, or zero. Only that of a list
+// that was verified means anything.
+func (ml *MasterList) Signed() time.Time {
+	if len(ml.SignedData.Signers) == 0 {
+		return time.Time{}
 	}
-	switch {
-	// Without this, any document signer of the state could sign a list of
-	// anchors (Doc 9303-12, 7.1.1).
-	case !slices.Contains(signer.ExtendedKeyUsage, oidMasterListSigning),
-		signer.IsCA,
-		signer.HasKeyUsage && signer.KeyUsage&cms.KeyUsageDigitalSignature == 0,
-		len(signer.UnknownCritical) > 0:
-		return ErrListPurpose
-	case signer.CheckSignatureBy(root.PublicKey) != nil:
-		return ErrListRoot
-	case !signer.ValidAt(at) || !root.ValidAt(at):
-		return ErrListTime
-	}
-	return nil
+	return ml.SignedData.Signers[0].SigningTime
 }
 
 // Added counts what became of the certificates of a master list.
@@ -127,43 +97,82 @@ type Added struct {
 }
 
 // AddMasterList verifies the list under root at the given time and puts its
-// certificates into the pool. On an error nothing is added.
+// certificates into the pool. On an error nothing is added. [Pool.Import] does
+// the same and tells what became of each certificate.
 func (p *Pool) AddMasterList(ml *MasterList, root *cms.Certificate, at time.Time, source string) (Added, error) {
-	if err := ml.Verify(root, at); err != nil {
+	candidates, err := p.addMasterList(ml, root, at, Anchor{Source: source})
+	if err != nil {
 		return Added{}, err
 	}
 	var added Added
-	var links []*cms.Certificate
-	for _, c := range ml.Certificates {
-		switch err := p.Add(c, source); {
-		case err == nil:
+	for _, c := range candidates {
+		switch {
+		case c.Err == nil && c.link:
+			added.Links++
+		case c.Err == nil:
 			added.Roots++
-		case errors.Is(err, ErrNoSource):
-			return Added{}, err // the first one already: nothing was added
-		case errors.Is(err, ErrNotSelfSigned):
-			links = append(links, c)
+		case errors.Is(c.Err, ErrNoIssuer):
+			added.Orphans++
 		default:
 			added.Refused++
 		}
 	}
-	// A link may be signed by another link's key: go on while any is placed. The
-	// chain of a state is a few links long, and maxListed bounds the rounds.
+	return added, nil
+}
+
+func (p *Pool) addMasterList(ml *MasterList, root *cms.Certificate, at time.Time, origin Anchor) ([]Candidate, error) {
+	if strings.TrimSpace(origin.Source) == "" {
+		return nil, ErrNoSource
+	}
+	signer, signed, err := verifyList(ml.SignedData, oidMasterListSigning, root, at)
+	if err != nil {
+		return nil, err
+	}
+	if p.revoked(signer, root) {
+		return nil, ErrListRevoked
+	}
+	origin.Dated = signed
+	candidates := make([]Candidate, 0, len(ml.Certificates))
+	var links []*Candidate
+	for i, c := range ml.Certificates {
+		candidate := Candidate{Kind: KindCertificate, Where: fmt.Sprintf("master list entry %d", i+1), Certificate: c, Why: ByMasterList}
+		candidates = append(candidates, candidate) // within the capacity: the pointers below stay good
+		last := &candidates[len(candidates)-1]
+		if a := p.anchor(c); a != nil {
+			last.Why, last.link = ByPossession, a.Issuer != nil
+			continue
+		}
+		origin.Why = ByMasterList
+		last.Err = p.add(c, origin)
+		if last.link = errors.Is(last.Err, ErrNotSelfSigned); last.link {
+			links = append(links, last)
+		}
+	}
+	p.addLinks(links, origin)
+	for i := range candidates {
+		candidates[i].settle()
+	}
+	return candidates, nil
+}
+
+// addLinks places link certificates. A link may be signed by another link's key:
+// it goes on while any is placed. The chain of a state is a few links long; each
+// round places one at least, and the candidates of a round are those that none
+// of the keys known so far has signed.
+func (p *Pool) addLinks(links []*Candidate, origin Anchor) {
+	origin.Why = ByLink
 	for placed := true; placed; {
 		placed = false
 		rest := links[:0]
-		for _, c := range links {
-			switch err := p.AddLink(c, source); {
-			case err == nil:
-				added.Links++
+		for _, l := range links {
+			l.Why = ByLink
+			switch l.Err = p.addLink(l.Certificate, origin); {
+			case l.Err == nil:
 				placed = true
-			case errors.Is(err, ErrNoIssuer):
-				rest = append(rest, c)
-			default:
-				added.Refused++
+			case errors.Is(l.Err, ErrNoIssuer):
+				rest = append(rest, l)
 			}
 		}
 		links = rest
 	}
-	added.Orphans = len(links)
-	return added, nil
 }

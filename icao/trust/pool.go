@@ -7,11 +7,17 @@
 // someone put into the pool ([Pool.Add]), or a master list under a pinned root
 // ([Pool.AddMasterList]). A link certificate, with which a state carries its
 // trust over to a new key, enters only if a key already in the pool signed it
-// ([Pool.AddLink]).
+// ([Pool.AddLink]). Revocation lists enter when a key of the pool signed them
+// ([Pool.AddCRL]), defect lists of BSI TR-03129-2 under a pinned root
+// ([Pool.AddDefectList]), deviation lists of a state when its CSCA issued their
+// signer ([Pool.AddDeviationList]).
 //
-// What is left out: revocation lists and defect lists, and any opinion on time.
-// An expired CSCA certificate stays in the pool, because documents that it
-// covers are judged at a time that the caller names.
+// Files come in many dresses; [Items] takes off PEM, PKCS #7 and LDIF, and
+// [Pool.Import] decides about each piece and says why.
+//
+// What is left out: document signer lists, the fetching of anything, and any
+// opinion on time. An expired CSCA certificate stays in the pool, because
+// documents that it covers are judged at a time that the caller names.
 package trust
 
 import (
@@ -19,6 +25,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/chamthe/chamthe/icao/cms"
 )
@@ -49,6 +56,16 @@ type Anchor struct {
 	// Issuer is nil for a root, which is trusted on the word of Source. For a link
 	// certificate it is the anchor whose key signed it.
 	Issuer *Anchor
+
+	// Why says how it was accepted: [ByAdministrator], [ByMasterList] or [ByLink].
+	Why Reason
+	// Dated is the date of the source as far as it has one: when the master list
+	// was signed. Zero when unknown.
+	Dated time.Time
+	// Added is when it was imported; zero when that was not said.
+	Added time.Time
+
+	family *family // never nil in a pool
 }
 
 // Pool is a set of trusted CSCA certificates. Make one with [NewPool]. A nil
@@ -59,7 +76,11 @@ type Pool struct {
 	bySKI     map[string][]*Anchor
 	bySubject map[string][]*Anchor // cms.Name.Key of the subject
 	byCountry map[string][]*Anchor // upper case
-	seen      map[[sha256.Size]byte]bool
+	byKey     map[string][]*Anchor // cms.PublicKey.ID
+	seen      map[[sha256.Size]byte]*Anchor
+
+	defectLists map[string]*DefectList // by the ID of the root's key
+	defects     map[string][]*Defect   // by Defect.keys
 
 	// Document signers kept for documents that do not bring their own.
 	signersBySKI    map[string][]*cms.Certificate
@@ -72,7 +93,10 @@ func NewPool() *Pool {
 		bySKI:           make(map[string][]*Anchor),
 		bySubject:       make(map[string][]*Anchor),
 		byCountry:       make(map[string][]*Anchor),
-		seen:            make(map[[sha256.Size]byte]bool),
+		byKey:           make(map[string][]*Anchor),
+		seen:            make(map[[sha256.Size]byte]*Anchor),
+		defectLists:     make(map[string]*DefectList),
+		defects:         make(map[string][]*Defect),
 		signersBySKI:    make(map[string][]*cms.Certificate),
 		signersBySerial: make(map[string][]*cms.Certificate),
 	}
@@ -83,13 +107,21 @@ func NewPool() *Pool {
 // damaged file, a link certificate or a document signer that was taken for a
 // root. Adding it twice is no error; the first source stays.
 func (p *Pool) Add(c *cms.Certificate, source string) error {
-	if err := check(c, source); err != nil {
+	return p.add(c, Anchor{Source: source, Why: ByAdministrator})
+}
+
+func (p *Pool) add(c *cms.Certificate, origin Anchor) error {
+	if err := check(c, origin.Source); err != nil {
 		return err
+	}
+	// A certificate that is in the pool was checked when it came.
+	if p.anchor(c) != nil {
+		return nil
 	}
 	if !c.SelfSigned() {
 		return ErrNotSelfSigned
 	}
-	p.insert(&Anchor{Certificate: c, Source: source})
+	p.insert(c, origin)
 	return nil
 }
 
@@ -101,7 +133,11 @@ func (p *Pool) Add(c *cms.Certificate, source string) error {
 // Bermuda share a CSCA and link the two names; nothing is lost by refusing
 // those, as both names have roots of the same key.)
 func (p *Pool) AddLink(c *cms.Certificate, source string) error {
-	if err := check(c, source); err != nil {
+	return p.addLink(c, Anchor{Source: source, Why: ByLink})
+}
+
+func (p *Pool) addLink(c *cms.Certificate, origin Anchor) error {
+	if err := check(c, origin.Source); err != nil {
 		return err
 	}
 	// A certificate that does not say that it is a CA's must not become an issuer
@@ -109,17 +145,24 @@ func (p *Pool) AddLink(c *cms.Certificate, source string) error {
 	if !c.IsCA && c.KeyUsage&cms.KeyUsageCertSign == 0 {
 		return ErrNotCA
 	}
+	if p.anchor(c) != nil {
+		return nil
+	}
 	for _, issuer := range p.FindIssuers(c) {
 		if c.CheckSignatureBy(issuer.Certificate.PublicKey) == nil {
 			if c.SubjectCountry() != issuer.Certificate.SubjectCountry() {
 				return ErrLinkCountry
 			}
-			p.insert(&Anchor{Certificate: c, Source: source, Issuer: issuer})
+			origin.Issuer = issuer
+			p.insert(c, origin)
 			return nil
 		}
 	}
 	return ErrNoIssuer
 }
+
+// anchor returns the entry of a certificate, nil when it is not in the pool.
+func (p *Pool) anchor(c *cms.Certificate) *Anchor { return p.seen[sha256.Sum256(c.Raw)] }
 
 func check(c *cms.Certificate, source string) error {
 	switch {
@@ -135,22 +178,33 @@ func check(c *cms.Certificate, source string) error {
 	return nil
 }
 
-func (p *Pool) insert(a *Anchor) {
-	c := a.Certificate
+func (p *Pool) insert(c *cms.Certificate, origin Anchor) {
 	id := sha256.Sum256(c.Raw)
-	if p.seen[id] {
+	if p.seen[id] != nil {
 		return
 	}
-	p.seen[id] = true
+	a := &origin
+	a.Certificate = c
+	a.family = &family{members: []*Anchor{a}}
+	p.seen[id] = a
 	p.anchors = append(p.anchors, a)
 	if c.SubjectKeyID != nil {
 		key := string(c.SubjectKeyID)
 		p.bySKI[key] = append(p.bySKI[key], a)
 	}
-	name := c.Subject.Key()
+	name, key, country := c.Subject.Key(), c.PublicKey.ID(), c.SubjectCountry()
 	p.bySubject[name] = append(p.bySubject[name], a)
-	country := c.SubjectCountry()
+	p.byKey[key] = append(p.byKey[key], a)
 	p.byCountry[country] = append(p.byCountry[country], a)
+
+	// One CSCA is one family. A name without a country is nobody's in particular.
+	join(a, p.byKey[key][0])
+	if country != "" {
+		join(a, p.bySubject[name][0])
+	}
+	if a.Issuer != nil {
+		join(a, a.Issuer)
+	}
 }
 
 // Len returns the number of certificates in the pool, roots and links.
@@ -190,12 +244,16 @@ func (p *Pool) FindIssuers(c *cms.Certificate) []*Anchor {
 	if p == nil || c == nil {
 		return nil
 	}
-	named := p.bySubject[c.Issuer.Key()]
-	if c.AuthorityKeyID == nil {
-		return slices.Clone(named)
-	}
-	if found := p.bySKI[string(c.AuthorityKeyID)]; len(found) > 0 {
+	return p.findIssuers(c.AuthorityKeyID, c.Issuer)
+}
+
+func (p *Pool) findIssuers(authorityKeyID []byte, issuer cms.Name) []*Anchor {
+	if found := p.bySKI[string(authorityKeyID)]; authorityKeyID != nil && len(found) > 0 {
 		return slices.Clone(found)
+	}
+	named := p.bySubject[issuer.Key()]
+	if authorityKeyID == nil {
+		return slices.Clone(named)
 	}
 	var found []*Anchor
 	for _, a := range named {
