@@ -332,7 +332,7 @@ func (r *reading) open(ctx context.Context) error {
 			return r.check(ctx)
 		}
 		return nil
-	case resp.SW == apdu.SecurityStatusNotSatisfied, resp.SW == apdu.ConditionsNotSatisfied:
+	case refused(resp.SW):
 		return denied(resp.SW)
 	case resp.SW == apdu.FileNotFound, why == apdu.FileNotFound:
 		return fmt.Errorf("%w: %w", ErrNoFile, apdu.FileNotFound)
@@ -443,7 +443,7 @@ func (r *reading) next(ctx context.Context) error {
 		}
 		resp.Data = nil
 	}
-	if resp.SW == apdu.SecurityStatusNotSatisfied {
+	if refused(resp.SW) {
 		return denied(resp.SW)
 	}
 	if exact, ok := r.exactLe(resp.SW, ne); ok {
@@ -629,6 +629,13 @@ func refusesSFI(sw apdu.Status) bool {
 		return true
 	}
 	return false
+}
+
+// refused reports whether a card keeps back a file that it has: fingers and
+// irises without terminal authentication (Doc 9303-11, 7.1), in the words of
+// either kind of card. To a short identifier, 6985 may mean something else.
+func refused(sw apdu.Status) bool {
+	return sw == apdu.SecurityStatusNotSatisfied || sw == apdu.ConditionsNotSatisfied
 }
 
 func denied(sw apdu.Status) error { return fmt.Errorf("%w: %w", ErrAccessDenied, sw) }
