@@ -282,6 +282,7 @@ type card struct {
 	// itself. The command is decrypted; seal protects a response.
 	answer func(c apdu.Command) []byte
 
+	endless   bool // answers GET RESPONSE with 6110 for ever
 	short     bool // refuses extended length with 6700
 	public    [][]byte
 	plain     []apdu.Command // every command, decrypted
@@ -309,6 +310,9 @@ func newCard(tb testing.TB, keys map[int]static) (*card, apdu.Doer, *sm.Channel)
 func (k *card) Transmit(_ context.Context, cmd []byte) ([]byte, error) {
 	k.exchanges++
 	k.longest = max(k.longest, len(cmd))
+	if k.endless {
+		return []byte{0x61, 0x10}, nil
+	}
 	if k.sm == nil {
 		return []byte{0x69, 0x82}, nil
 	}

@@ -210,21 +210,25 @@ type camExample struct {
 	APDUs []struct{ Command, Response string }
 	CA    struct {
 		KeyInfo string `json:"chip_authentication_public_key_info"`
-		KeyID   int    `json:"key_id"`
 	} `json:"chip_authentication"`
+}
+
+// camKey is the public key info of appendix I.1.
+func camKey(tb testing.TB) (camExample, []byte) {
+	tb.Helper()
+	var all []camExample
+	vectortest.JSON(tb, "../pace/testdata/9303-11-I1-pace-ecdh-cam.json", &all)
+	return all[0], vectortest.Hex(tb, all[0].CA.KeyInfo)
 }
 
 // runCAM runs the PACE of appendix I.1 and returns the proof and the key.
 func runCAM(t *testing.T) (*pace.CAM, secinfo.ChipAuthenticationPublicKeyInfo) {
 	t.Helper()
-	var all []camExample
-	vectortest.JSON(t, "../pace/testdata/9303-11-I1-pace-ecdh-cam.json", &all)
-	e := all[0]
+	e, keyInfo := camKey(t)
 	access, err := secinfo.Parse(slices.Concat([]byte{0x31, 0x14}, vectortest.Hex(t, e.PACEInfo)[2:]))
 	if err != nil || len(access.PACE) != 1 {
 		t.Fatal("EF.CardAccess", err)
 	}
-	keyInfo := vectortest.Hex(t, e.CA.KeyInfo)
 	security, err := secinfo.Parse(tlv.Append(nil, 0x31, keyInfo))
 	if err != nil || len(security.ChipAuthenticationKeys) != 1 {
 		t.Fatal("EF.CardSecurity", err)
