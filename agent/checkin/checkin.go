@@ -56,9 +56,19 @@ const (
 	StepRecord      inspect.Step = "record"
 )
 
+// maxDG14 is what the contract takes; DG14 only helps to find the hash function of
+// an ECDSA signature, which can be found without it.
+const maxDG14 = 4 << 10
+
+// DefaultLimit is how long reading a card may take: the slowest good card and
+// reader need a fifth of it.
+const DefaultLimit = time.Minute
+
 // Options are the choices of one check-in.
 type Options struct {
 	Photo bool // read the photo as well
+	// Limit is how long the inspection may take; 0 means DefaultLimit.
+	Limit time.Duration
 	// Progress hears the steps of the inspection, then StepEntitlement and
 	// StepRecord. It is called from the goroutine that called CheckIn. May be nil.
 	Progress func(inspect.Event)
@@ -93,7 +103,7 @@ func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspec
 		Version: contract.Version, Facility: d.Facility, Operator: d.Operator,
 		StartedAt: started, Means: contract.MeansChip, Clock: contract.ClockUnknown,
 	}
-	out := &Outcome{Report: &inspect.Report{}}
+	out := &Outcome{Report: &inspect.Report{Key: -1}}
 	var err error
 	if v.ID, err = contract.NewID(started, d.Rand); err != nil {
 		return out, err
@@ -124,14 +134,21 @@ func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspec
 			if opt.Progress != nil {
 				opt.Progress(e)
 			}
-			if answer == nil && e.Report.TextVerified() {
+			// Nobody is asked about a person whose card is going to be refused.
+			if answer == nil && e.Report.TextVerified() && d.Policy.Decide(e.Report).Outcome != policy.Refuse {
 				answer = make(chan lookup.Answer, 1)
 				p := person(e.Report)
 				go func() { answer <- d.ask(asking, p) }()
 			}
 		},
 	}
-	out.Report, err = inspect.Run(ctx, card, access, cfg)
+	limit := opt.Limit
+	if limit <= 0 {
+		limit = DefaultLimit
+	}
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	out.Report, err = inspect.Run(limited, card, access, cfg)
 	out.Decision = d.Policy.Decide(out.Report)
 	if err != nil {
 		return out, err
@@ -204,7 +221,7 @@ func (d *Desk) fill(v *contract.Visit, out *Outcome) {
 	v.Evidence.DG15, v.Evidence.Signature = r.Evidence.DG15, r.Evidence.Signature
 	if len(v.Evidence.Signature) == 0 {
 		v.Evidence.DG15 = nil
-	} else {
+	} else if len(r.Evidence.DG14) <= maxDG14 {
 		v.Evidence.DG14 = r.Evidence.DG14
 	}
 	v.Entitlement = out.Answer.Entitlement.Clone()

@@ -42,14 +42,16 @@ func EncodeReport(r *inspect.Report, d policy.Decision) *wire.Report {
 }
 
 // EncodePerson returns what the chip says about its holder, or nil when DG1
-// was not read.
-func EncodePerson(r *inspect.Report) *wire.Person {
+// was not read. A person on a card that policy refuses is never verified,
+// whoever signed the text.
+func EncodePerson(r *inspect.Report, d policy.Decision) *wire.Person {
 	if r.MRZ == nil {
 		return nil
 	}
 	p := person(r)
 	out := &wire.Person{
-		Verified:       r.TextVerified(),
+		Verified:       r.TextVerified() && d.Outcome != policy.Refuse,
+		SignedByIssuer: r.TextVerified(),
 		Name:           p.Name,
 		NameMRZ:        mrzName(r.MRZ),
 		Number:         p.Number,
@@ -81,7 +83,7 @@ func photo(r *inspect.Report) string {
 // decides; the caller sets the verdict, and what became of the visit.
 func EncodeOutcome(r *inspect.Report, d policy.Decision, timings map[string]float64) *wire.Outcome {
 	return &wire.Outcome{
-		Report: EncodeReport(r, d), Person: EncodePerson(r), TimingsMS: timings,
+		Report: EncodeReport(r, d), Person: EncodePerson(r, d), TimingsMS: timings,
 		Exchanges: r.Exchanges, Bytes: r.Sent + r.Received, BytesSent: r.Sent, BytesReceived: r.Received,
 	}
 }

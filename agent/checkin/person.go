@@ -4,12 +4,18 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
+	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/sync/contract"
 )
+
+// maxName is the longest name that the contract takes, in characters. The MRZ has
+// a shorter form of every name.
+const maxName = 128
 
 // person takes from the report what the insurer needs to know. DG13 wins where
 // it says the same thing better: a name with tone marks, a birth date with its
@@ -31,8 +37,9 @@ func person(r *inspect.Report) contract.Person {
 			p.Number = n[:12]
 		}
 	}
-	if d := r.DG13; d != nil {
-		if d.Name != "" {
+	// DG13 is taken only where it is known to speak of the same person.
+	if d := r.DG13; d != nil && r.Check(inspect.DataConsistency).Value == result.Successful {
+		if n := utf8.RuneCountInString(d.Name); n > 0 && n <= maxName {
 			p.Name = d.Name
 		}
 		if d.Number != "" {

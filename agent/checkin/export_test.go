@@ -1,0 +1,8 @@
+package checkin
+
+// Parts of the encoding, for their tables.
+var (
+	BirthDate  = birthDate
+	ExpiryDate = expiryDate
+	PersonOf   = person
+)
