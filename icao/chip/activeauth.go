@@ -2,6 +2,7 @@ package chip
 
 import (
 	"crypto"
+	"encoding/asn1"
 	"io"
 	"math/big"
 
@@ -28,50 +29,90 @@ func (c *Chip) internalAuthenticate(in command) response {
 	case len(in.data) != nonceLen || in.ne == 0:
 		return status(apdu.WrongLength)
 	}
-	key := c.p.ActiveAuthentication
-	var (
-		signature []byte
-		err       error
-	)
-	if key.EC != nil {
-		signature, err = signECDSA(c.p.Rand, key, in.data)
-	} else {
-		hash := crypto.SHA256
-		if c.p.ActiveAuthenticationSHA1 {
-			hash = crypto.SHA1
+	if c.p.Quirks.AAEmptyExtended && in.extended {
+		return status(apdu.OK)
+	}
+	key, form := c.p.ActiveAuthentication, c.p.ActiveAuthenticationForm
+	for range maxDraws {
+		signature, err := form.sign(c.p.Rand, key, in.data)
+		if err != nil {
+			return status(apdu.NoPreciseDiagnosis)
 		}
-		signature, err = signISO9796(c.p.Rand, key, hash, in.data)
+		if c.p.Redraw != nil && c.p.Redraw(DrawSignature, signature) {
+			continue
+		}
+		if n := c.p.Quirks.AATruncate; n > 0 && len(signature) > n {
+			signature = signature[:n] // n < len(signature)
+		}
+		return success(signature)
 	}
-	if err != nil {
-		return status(apdu.NoPreciseDiagnosis)
+	return status(apdu.NoPreciseDiagnosis)
+}
+
+// valid reports whether the form fits the key, which may be nil.
+func (f AAForm) valid(key *issuer.Key) bool {
+	if f.Hash == 0 || key == nil {
+		return true
 	}
-	return success(signature)
+	if _, ok := trailers[f.Hash]; !ok {
+		return false
+	}
+	if key.EC != nil {
+		return f.Hash != crypto.SHA1
+	}
+	return key.RSA.Size() > f.Hash.Size()+3 // header, trailer, and a byte of M1
+}
+
+// hash is the hash that key signs with.
+func (f AAForm) hash(key *issuer.Key) crypto.Hash {
+	if f.Hash != 0 {
+		return f.Hash
+	}
+	return key.Hash()
+}
+
+// sign signs the challenge.
+func (f AAForm) sign(rand io.Reader, key *issuer.Key, rndIFD []byte) ([]byte, error) {
+	if key.EC != nil {
+		return signECDSA(rand, key, f.hash(key), f.DER, rndIFD)
+	}
+	return signISO9796(rand, key, f, rndIFD)
 }
 
 // signECDSA signs rndIFD in the plain format r || s of TR-03111, with a hash no
-// longer than the key (Doc 9303-11, 6.1.2.3).
-func signECDSA(rand io.Reader, key *issuer.Key, rndIFD []byte) ([]byte, error) {
-	h := key.Hash().New()
+// longer than the key (Doc 9303-11, 6.1.2.3), or in DER.
+func signECDSA(rand io.Reader, key *issuer.Key, hash crypto.Hash, der bool, rndIFD []byte) ([]byte, error) {
+	h := hash.New()
 	h.Write(rndIFD)
 	r, s, err := key.EC.Sign(rand, h.Sum(nil))
 	if err != nil {
 		return nil, err
 	}
+	if der {
+		return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(r), new(big.Int).SetBytes(s)})
+	}
 	return append(append([]byte(nil), r...), s...), nil
+}
+
+// trailers are the trailer fields of ISO/IEC 9796-2 that name a hash.
+var trailers = map[crypto.Hash][]byte{
+	crypto.SHA1:   {0x33, 0xCC},
+	crypto.SHA224: {0x38, 0xCC},
+	crypto.SHA256: {0x34, 0xCC},
+	crypto.SHA384: {0x36, 0xCC},
+	crypto.SHA512: {0x35, 0xCC},
 }
 
 // signISO9796 signs rndIFD with scheme 1 of ISO/IEC 9796-2:2010: M1 is drawn by
 // the chip and comes back with the signature, M2 is the challenge
 // (Doc 9303-11, 6.1.2.2).
-func signISO9796(rand io.Reader, key *issuer.Key, hash crypto.Hash, rndIFD []byte) ([]byte, error) {
+func signISO9796(rand io.Reader, key *issuer.Key, form AAForm, rndIFD []byte) ([]byte, error) {
 	const partialRecovery = 0x6A // header 01, more data 1, padding 000, border 1010
-	trailer := map[crypto.Hash][]byte{
-		crypto.SHA1:   {0xBC}, // option 1
-		crypto.SHA224: {0x38, 0xCC},
-		crypto.SHA256: {0x34, 0xCC},
-		crypto.SHA384: {0x36, 0xCC},
-		crypto.SHA512: {0x35, 0xCC},
-	}[hash]
+	hash := form.hash(key)
+	trailer := trailers[hash]
+	if hash == crypto.SHA1 && !form.LongTrailer {
+		trailer = []byte{0xBC} // option 1
+	}
 
 	k := key.RSA.Size()
 	m1 := make([]byte, k-1-hash.Size()-len(trailer))
@@ -88,5 +129,12 @@ func signISO9796(rand io.Reader, key *issuer.Key, hash crypto.Hash, rndIFD []byt
 	f = append(f, trailer...)
 	// Annex B.6, which Doc 9303 asks for: the plain power, not the smaller of it
 	// and its complement (B.4).
-	return key.Power(new(big.Int).SetBytes(f)), nil
+	signature := key.Power(new(big.Int).SetBytes(f))
+	if form.Smaller {
+		s := new(big.Int).SetBytes(signature)
+		if other := new(big.Int).Sub(key.RSA.N, s); other.Cmp(s) < 0 {
+			other.FillBytes(signature)
+		}
+	}
+	return signature, nil
 }

@@ -72,6 +72,9 @@ func New(p *Personalisation) (*Chip, error) {
 	if key := c.p.ActiveAuthentication; key != nil && (!key.Usable() || key.DH != nil) {
 		return nil, fmt.Errorf("%w: active authentication key", ErrPersonalisation)
 	}
+	if !c.p.ActiveAuthenticationForm.valid(c.p.ActiveAuthentication) {
+		return nil, fmt.Errorf("%w: active authentication hash", ErrPersonalisation)
+	}
 	var err error
 	if c.pace, err = newPACEVariants(&c.p); err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package chip
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -455,20 +456,20 @@ func TestActiveAuthentication(t *testing.T) {
 		name     string
 		limits   Limits
 		extended bool
-		sha1     bool
+		form     AAForm
 		key      *issuer.Key
 		want     apdu.Status
 	}{
-		{"RSA-2048 SHA-256, extended", Limits{Extended: true}, true, false, rsaKey, apdu.OK},
-		{"RSA-2048 SHA-1, extended", Limits{Extended: true}, true, true, rsaKey, apdu.OK},
-		{"RSA-2048, GET RESPONSE", Limits{GetResponse: true}, false, false, rsaKey, apdu.OK},
-		{"RSA-2048, no room", Limits{}, false, false, rsaKey, apdu.WrongLength},
-		{"ECDSA P-256", Limits{}, false, false, ecKey, apdu.OK},
+		{"RSA-2048 SHA-256, extended", Limits{Extended: true}, true, AAForm{}, rsaKey, apdu.OK},
+		{"RSA-2048 SHA-1, extended", Limits{Extended: true}, true, AAForm{Hash: crypto.SHA1}, rsaKey, apdu.OK},
+		{"RSA-2048, GET RESPONSE", Limits{GetResponse: true}, false, AAForm{}, rsaKey, apdu.OK},
+		{"RSA-2048, no room", Limits{}, false, AAForm{}, rsaKey, apdu.WrongLength},
+		{"ECDSA P-256", Limits{}, false, AAForm{}, ecKey, apdu.OK},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newTestChip(t, func(p *Personalisation) {
-				p.Limits, p.ActiveAuthentication, p.ActiveAuthenticationSHA1 = tt.limits, tt.key, tt.sha1
+				p.Limits, p.ActiveAuthentication, p.ActiveAuthenticationForm = tt.limits, tt.key, tt.form
 			})
 			m.want(selectApplication, apdu.OK)
 			m.want("0088000008010203040506070800", apdu.SecurityStatusNotSatisfied)
@@ -488,7 +489,7 @@ func TestActiveAuthentication(t *testing.T) {
 				if len(signature) != 64 || !ec.Verify(ecKey.EC.Public(), sum256(rndIFD), signature[:32], signature[32:]) {
 					t.Errorf("signature of %d bytes does not verify", len(signature))
 				}
-			case tt.sha1:
+			case tt.form.Hash == crypto.SHA1:
 				checkRSA(t, signature, "bc", sum1)
 			default:
 				checkRSA(t, signature, "34cc", sum256)
@@ -658,6 +659,8 @@ func TestNewRefuses(t *testing.T) {
 		{"repeated short identifier", Personalisation{Files: []File{{ID: 1, SFI: 1}, {ID: 2, SFI: 1}}}},
 		{"short identifier 31", Personalisation{MasterFiles: []File{{ID: 1, SFI: 31}}}},
 		{"empty key", Personalisation{ActiveAuthentication: &issuer.Key{}}},
+		{"ECDSA with SHA-1", Personalisation{ActiveAuthentication: ecKey, ActiveAuthenticationForm: AAForm{Hash: crypto.SHA1}}},
+		{"unknown hash", Personalisation{ActiveAuthentication: ecKey, ActiveAuthenticationForm: AAForm{Hash: crypto.MD5}}},
 		{"PACE integrated mapping on P-224", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.4.2", ParameterID: 10}}},
 		{"PACE DH on a curve", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.1.2", ParameterID: 13}}},
 		{"PACE ECDH in a group", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 1}}},

@@ -1,6 +1,7 @@
 package chip
 
 import (
+	"crypto"
 	"fmt"
 	"io"
 
@@ -59,6 +60,23 @@ type ChipAuthentication struct {
 	KeyID    int         // identifier of the key; 0 for none
 }
 
+// AAForm says how a chip signs in active authentication (Doc 9303-11, 6.1.2).
+// The zero value is what the standard asks for.
+type AAForm struct {
+	// Hash is SHA-1 (RSA only) or SHA-224 to SHA-512. 0: SHA-256 for RSA, and for
+	// a curve the longest that is not longer than its order.
+	Hash crypto.Hash
+	// LongTrailer has an RSA key sign with SHA-1 under the two-byte trailer 33CC,
+	// as some chips do, in place of BC. The other hashes always have two bytes.
+	LongTrailer bool
+	// Smaller is the signature generation of ISO/IEC 9796-2, B.4, in place of
+	// B.6: the smaller of the power and its complement. RSA only.
+	Smaller bool
+	// DER answers with ECDSA-Sig-Value (RFC 3279) in place of the plain r || s, as
+	// some chips do.
+	DER bool
+}
+
 // Limits are the properties of a chip's operating system. The zero value
 // is a chip with short APDUs and no limit below theirs.
 type Limits struct {
@@ -113,10 +131,8 @@ type Personalisation struct {
 	// the last answer of PACE, as chips with terminal authentication do.
 	CertificationAuthorities []string
 
-	ActiveAuthentication *issuer.Key // nil: INTERNAL AUTHENTICATE answers 6D00
-	// ActiveAuthenticationSHA1 makes an RSA key sign with SHA-1 and the one-byte
-	// trailer, as older documents do, in place of SHA-256.
-	ActiveAuthenticationSHA1 bool
+	ActiveAuthentication     *issuer.Key // nil: INTERNAL AUTHENTICATE answers 6D00
+	ActiveAuthenticationForm AAForm
 	ChipAuthentication       *ChipAuthentication // nil for none
 	// MoreChipAuthentication are keys and protocols beside it. Several entries
 	// may share a key and its identifier.
@@ -135,7 +151,7 @@ type Personalisation struct {
 	// mapping with AES-192 and AES-256), the private key of generic mapping, the
 	// private key of the agreement, each as long as the order of the group and
 	// drawn again until it is below that and not zero. Active authentication:
-	// M1 (RSA), or the ephemeral scalar (ECDSA).
+	// M1 (RSA), or 32 bytes on which the signature depends (ECDSA).
 	Rand io.Reader
 	// Redraw, if set, is shown every value that depends on Rand, before it is
 	// used, and returns true to have the chip draw again. So a test gets leading

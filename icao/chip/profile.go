@@ -471,7 +471,7 @@ func (p profile) groups(person specimen.Person, pers *Personalisation, oid asn1.
 	}
 	groups := map[int][]byte{1: issuer.DG1(person.MRZ())}
 	groups[2], err = issuer.DG2(issuer.Face{
-		JPEG: portrait, Width: specimen.PortraitWidth, Height: specimen.PortraitHeight, Sex: person.Sex,
+		Image: portrait, Width: specimen.PortraitWidth, Height: specimen.PortraitHeight, Sex: person.Sex,
 	})
 	if err != nil {
 		return nil, err
@@ -491,18 +491,22 @@ func (p profile) groups(person specimen.Person, pers *Personalisation, oid asn1.
 		infos = append(infos, info)
 	}
 	if ca := pers.ChipAuthentication; ca != nil {
-		added, err := issuer.ChipAuthenticationInfos(ca.Protocol, ca.Key)
+		info, err := issuer.ChipAuthenticationInfo(ca.Protocol, ca.KeyID)
 		if err != nil {
 			return nil, err
 		}
-		infos = append(infos, added...)
+		key, err := issuer.ChipAuthenticationPublicKeyInfo(ca.Key, ca.KeyID)
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, info, key)
 	}
 	if aa := pers.ActiveAuthentication; aa != nil {
 		if groups[15], err = issuer.DG15(aa); err != nil {
 			return nil, err
 		}
 		if aa.EC != nil {
-			info, err := issuer.ActiveAuthenticationInfo(aa)
+			info, err := issuer.ActiveAuthenticationInfo(aa.Hash())
 			if err != nil {
 				return nil, err
 			}

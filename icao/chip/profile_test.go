@@ -391,11 +391,16 @@ func TestLoadBSI(t *testing.T) {
 		t.Error("DG15 holds another key")
 	}
 	ca := d.Personalisation.ChipAuthentication
-	infos, err := issuer.ChipAuthenticationInfos(ca.Protocol, ca.Key)
+	// Our encoding is the published one.
+	public, err := issuer.ChipAuthenticationPublicKeyInfo(ca.Key, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, info := range infos { // our encoding is the published one
+	protocol, err := issuer.ChipAuthenticationInfo(ca.Protocol, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, info := range [][]byte{public, protocol} {
 		if !bytes.Contains(d.Groups[14], info) {
 			t.Errorf("DG14 does not contain our SecurityInfo %d: %x", i, info)
 		}

@@ -19,4 +19,11 @@ type Quirks struct {
 	// only (MSE:Set AT answers 6A80). Chips in the field have either (Doc 9303-11,
 	// 6.2.4).
 	NoSetKAT, NoSetAT bool
+
+	// AATruncate, if positive, cuts signatures of active authentication to that
+	// many bytes. Australian chips were seen to answer with 231.
+	AATruncate int
+	// AAEmptyExtended answers INTERNAL AUTHENTICATE with extended length fields by
+	// 9000 and no signature, as Chinese chips were seen to do.
+	AAEmptyExtended bool
 }

@@ -3,11 +3,16 @@ package chip
 import (
 	"bytes"
 	"crypto"
+	"encoding/asn1"
+	"fmt"
+	"math/big"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/chip/issuer"
+	"github.com/chamthe/chamthe/icao/internal/ec"
 	"github.com/chamthe/chamthe/icao/internal/vectortest"
 	"github.com/chamthe/chamthe/icao/mrz"
 )
@@ -200,14 +205,21 @@ func sscPlus(ssc []byte, n int) []byte {
 	return s.ssc
 }
 
+// aaExample is an example of active authentication.
+type aaExample struct {
+	ID, M1, Signature, Expected, Fault string
+	RndIFD                             string `json:"rnd_ifd"`
+	DER                                string `json:"signature_der"`
+	Private                            string `json:"private_key"`
+	DG15                               string
+	Info                               string `json:"dg14_active_authentication_info"`
+}
+
 // TestVectorsActiveAuthentication signs with the private key of the BSI
 // reference data set and the recorded M1: the signatures must come out as
 // computed elsewhere.
 func TestVectorsActiveAuthentication(t *testing.T) {
-	var all []struct {
-		ID, M1, Signature, Expected, Fault string
-		RndIFD                             string `json:"rnd_ifd"`
-	}
+	var all []aaExample
 	vectortest.JSON(t, vectortest.Path(t, "aa-examples.json"), &all)
 	der, err := os.ReadFile(vectortest.Path(t, "bsi-reference-dataset/DG15_sk.pkcs8"))
 	if err != nil {
@@ -217,31 +229,166 @@ func TestVectorsActiveAuthentication(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hashes := map[string]crypto.Hash{
-		"bsi-rsa1024-sha1-bc":     crypto.SHA1,
-		"bsi-rsa1024-sha224-38cc": crypto.SHA224,
-		"bsi-rsa1024-sha256-34cc": crypto.SHA256,
-		"bsi-rsa1024-sha384-36cc": crypto.SHA384,
-		"bsi-rsa1024-sha512-35cc": crypto.SHA512,
+	forms := map[string]AAForm{
+		"bsi-rsa1024-sha1-bc":     {Hash: crypto.SHA1},
+		"bsi-rsa1024-sha1-33cc":   {Hash: crypto.SHA1, LongTrailer: true},
+		"bsi-rsa1024-sha224-38cc": {Hash: crypto.SHA224},
+		"bsi-rsa1024-sha256-34cc": {},
+		"bsi-rsa1024-sha384-36cc": {Hash: crypto.SHA384},
+		"bsi-rsa1024-sha512-35cc": {Hash: crypto.SHA512},
 	}
 	seen := 0
 	for _, e := range all {
-		hash, ok := hashes[e.ID]
+		form, ok := forms[e.ID]
 		if !ok {
 			continue
 		}
 		seen++
 		t.Run(e.ID, func(t *testing.T) {
-			got, err := signISO9796(bytes.NewReader(vectortest.Hex(t, e.M1)), key, hash, vectortest.Hex(t, e.RndIFD))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(got, vectortest.Hex(t, e.Signature)) {
+			m := newTestChip(t, func(p *Personalisation) {
+				p.AccessKey = mrz.Key{} // an open chip
+				p.ActiveAuthentication, p.ActiveAuthenticationForm = key, form
+				p.Rand = bytes.NewReader(vectortest.Hex(t, e.M1))
+			})
+			m.want(selectApplication, apdu.OK)
+			if got := m.want("0088000008"+e.RndIFD+"00", apdu.OK); !bytes.Equal(got, vectortest.Hex(t, e.Signature)) {
 				t.Errorf("signature %x, want %s", got, e.Signature)
 			}
 		})
 	}
-	if seen != len(hashes) {
-		t.Errorf("%d of %d examples found", seen, len(hashes))
+	if seen != len(forms) {
+		t.Errorf("%d of %d examples found", seen, len(forms))
 	}
+}
+
+// TestVectorsActiveAuthenticationECDSA: our nonces are not the examples', so the
+// signatures are verified with the published public key; DG15 and the
+// announcement in DG14 come out as published.
+func TestVectorsActiveAuthenticationECDSA(t *testing.T) {
+	var all []aaExample
+	vectortest.JSON(t, vectortest.Path(t, "aa-examples.json"), &all)
+	curves := map[string]string{"secp224r1": "P-224", "secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
+	seen := 0
+	for _, e := range all {
+		name, ok := strings.CutPrefix(e.ID, "synthetic-ecdsa-")
+		if !ok || e.Fault != "" {
+			continue
+		}
+		seen++
+		t.Run(e.ID, func(t *testing.T) {
+			name, hashName, _ := strings.Cut(name, "-")
+			if nist, ok := curves[name]; ok {
+				name = nist
+			}
+			hash := map[string]crypto.Hash{"sha224": crypto.SHA224, "sha256": crypto.SHA256, "sha384": crypto.SHA384, "sha512": crypto.SHA512}[hashName]
+			private, err := ec.ByName(name).NewPrivateKey(vectortest.Hex(t, e.Private))
+			if err != nil {
+				t.Fatal(err)
+			}
+			key := &issuer.Key{EC: private}
+			if dg15, err := issuer.DG15(key); err != nil || !bytes.Equal(dg15, vectortest.Hex(t, e.DG15)) {
+				t.Errorf("DG15 %x, %v", dg15, err)
+			}
+			if info, err := issuer.ActiveAuthenticationInfo(hash); err != nil || !bytes.Equal(info, vectortest.Hex(t, e.Info)) {
+				t.Errorf("ActiveAuthenticationInfo %x, %v", info, err)
+			}
+			for _, form := range []AAForm{{}, {Hash: hash}, {DER: true}} {
+				m := newTestChip(t, func(p *Personalisation) {
+					p.AccessKey = mrz.Key{}
+					p.ActiveAuthentication, p.ActiveAuthenticationForm = key, form
+				})
+				m.want(selectApplication, apdu.OK)
+				signature := m.want("0088000008"+e.RndIFD+"00", apdu.OK)
+				if form.DER {
+					var rs struct{ R, S *big.Int }
+					if rest, err := asn1.Unmarshal(signature, &rs); err != nil || len(rest) != 0 {
+						t.Fatalf("DER: %v", err)
+					}
+					n := private.Public().Curve().OrderSize()
+					signature = append(rs.R.FillBytes(make([]byte, n)), rs.S.FillBytes(make([]byte, n))...)
+				}
+				h := hash.New()
+				h.Write(vectortest.Hex(t, e.RndIFD))
+				digest, half := h.Sum(nil), len(signature)/2
+				if len(signature) != len(vectortest.Hex(t, e.Signature)) || !ec.Verify(private.Public(), digest, signature[:half], signature[half:]) {
+					t.Errorf("%+v: signature of %d bytes does not verify", form, len(signature))
+				}
+				// The published one verifies with the same key and hash.
+				if published := vectortest.Hex(t, e.Signature); !ec.Verify(private.Public(), digest, published[:half], published[half:]) {
+					t.Error("the published signature does not verify")
+				}
+			}
+		})
+	}
+	if seen != 7 {
+		t.Errorf("%d examples found, want 7", seen)
+	}
+}
+
+// TestActiveAuthenticationForms: what chips do beside the standard.
+func TestActiveAuthenticationForms(t *testing.T) {
+	rsaKey, err := issuer.NewRSAKey(seeded("forms"), 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chip := func(change func(*Personalisation)) *terminal {
+		m := newTestChip(t, func(p *Personalisation) {
+			p.AccessKey = mrz.Key{}
+			p.ActiveAuthentication = rsaKey
+			p.Rand = seeded("forms")
+			change(p)
+		})
+		m.want(selectApplication, apdu.OK)
+		return m
+	}
+	const challenge = "0088000008010203040506070800"
+	power := chip(func(*Personalisation) {}).want(challenge, apdu.OK)
+
+	t.Run("smaller", func(t *testing.T) {
+		for seed := range 8 { // one of the two forms each time
+			random := func(p *Personalisation) { p.Rand = seeded(fmt.Sprint(seed)) }
+			b6 := new(big.Int).SetBytes(chip(random).want(challenge, apdu.OK))
+			b4 := new(big.Int).SetBytes(chip(func(p *Personalisation) {
+				random(p)
+				p.ActiveAuthenticationForm.Smaller = true
+			}).want(challenge, apdu.OK))
+			other := new(big.Int).Sub(rsaKey.RSA.N, b6)
+			if b6.Cmp(other) > 0 {
+				b6 = other
+			}
+			if b4.Cmp(b6) != 0 {
+				t.Errorf("seed %d: not the smaller one", seed)
+			}
+		}
+	})
+	t.Run("truncated", func(t *testing.T) {
+		m := chip(func(p *Personalisation) { p.Quirks.AATruncate = 100 })
+		if got := m.want(challenge, apdu.OK); !bytes.Equal(got, power[:100]) {
+			t.Errorf("%d bytes", len(got))
+		}
+	})
+	t.Run("empty when extended", func(t *testing.T) {
+		m := chip(func(p *Personalisation) { p.Quirks.AAEmptyExtended = true })
+		if got := m.want("00880000000008010203040506070800"+"00", apdu.OK); len(got) != 0 {
+			t.Errorf("%d bytes", len(got))
+		}
+		if got := m.want(challenge, apdu.OK); len(got) != 128 {
+			t.Errorf("%d bytes with short length fields", len(got))
+		}
+	})
+	t.Run("leading zero", func(t *testing.T) {
+		for name, key := range map[string]string{"RSA": "", "ECDSA": "P-256"} {
+			m := chip(func(p *Personalisation) {
+				p.Redraw = func(what Drawn, b []byte) bool { return what == DrawSignature && b[0] != 0 }
+				if key != "" {
+					if p.ActiveAuthentication, err = issuer.NewECKey(seeded("forms"), key, false); err != nil {
+						t.Fatal(err)
+					}
+				}
+			})
+			if got := m.want(challenge, apdu.OK); got[0] != 0 {
+				t.Errorf("%s: begins with %02X", name, got[0])
+			}
+		}
+	})
 }

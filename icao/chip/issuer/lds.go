@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"crypto"
 	"encoding/asn1"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
+	"github.com/chamthe/chamthe/icao/internal/ec"
 	"github.com/chamthe/chamthe/icao/tlv"
 )
 
@@ -56,57 +58,109 @@ func DG1(lines []string) []byte {
 
 // Face is a portrait for DG2.
 type Face struct {
-	JPEG          []byte
+	Image         []byte // JPEG, unless JPEG2000 says otherwise; it is not looked at
+	JPEG2000      bool
 	Width, Height int
 	Sex           byte // as in the MRZ: 'M', 'F' or '<'
+	// ISO39794 encodes a record of ISO/IEC 39794-5:2019 in place of one of ISO/IEC
+	// 19794-5:2005.
+	ISO39794 bool
 }
 
-// DG2 wraps one portrait as a facial record of ISO/IEC 19794-5:2005 in a
-// biometric information template (Doc 9303-10, 4.7.2).
+// DG2 wraps one portrait in a biometric information template (Doc 9303-10,
+// 4.7.2).
 func DG2(f Face) ([]byte, error) {
+	const maxSide = 0xFFFF
+	if len(f.Image) == 0 || f.Width < 1 || f.Height < 1 || f.Width > maxSide || f.Height > maxSide ||
+		len(f.Image) > tlv.MaxLength/2 {
+		return nil, fmt.Errorf("%w: portrait", ErrContent)
+	}
+	formatType := []byte{0x00, 0x08} // 19794-5
+	if f.ISO39794 {
+		formatType = []byte{0x00, 0x2A}
+	}
+	header := tlv.Append(nil, 0x80, []byte{0x01, 0x01}) // version of the header
+	header = tlv.Append(header, 0x81, []byte{0x02})     // facial features
+	header = tlv.Append(header, 0x82, []byte{0x00})
+	header = tlv.Append(header, 0x87, []byte{0x01, 0x01}) // ISO/IEC JTC 1/SC 37
+	header = tlv.Append(header, 0x88, formatType)
+
+	bit := tlv.Append(nil, 0xA1, header)
+	if f.ISO39794 {
+		bit = tlv.Append(bit, 0x7F2E, f.record39794())
+	} else {
+		bit = tlv.Append(bit, 0x5F2E, f.record19794())
+	}
+	group := tlv.Append(nil, 0x02, []byte{0x01})
+	group = tlv.Append(group, 0x7F60, bit)
+	return tlv.Append(nil, 0x75, tlv.Append(nil, 0x7F61, group)), nil
+}
+
+// record19794 is a facial record of ISO/IEC 19794-5:2005.
+func (f Face) record19794() []byte {
 	const (
 		fileHeaderLen = 14
 		infoLen       = 20
 		imageInfoLen  = 12
-		maxSide       = 0xFFFF
 	)
-	if len(f.JPEG) == 0 || f.Width < 1 || f.Height < 1 || f.Width > maxSide || f.Height > maxSide ||
-		len(f.JPEG) > tlv.MaxLength/2 {
-		return nil, fmt.Errorf("%w: portrait", ErrContent)
-	}
 	gender := map[byte]byte{'M': 1, 'F': 2}[f.Sex]
-	n := uint32(len(f.JPEG))
+	n := uint32(len(f.Image))
 	be := binary.BigEndian
 
-	r := append(make([]byte, 0, fileHeaderLen+infoLen+imageInfoLen+len(f.JPEG)), "FAC\x00010\x00"...)
+	r := append(make([]byte, 0, fileHeaderLen+infoLen+imageInfoLen+len(f.Image)), "FAC\x00010\x00"...)
 	r = be.AppendUint32(r, fileHeaderLen+infoLen+imageInfoLen+n)
 	r = be.AppendUint16(r, 1) // facial images
 
+	format := byte(0) // JPEG
+	if f.JPEG2000 {
+		format = 1
+	}
 	r = be.AppendUint32(r, infoLen+imageInfoLen+n)
 	r = be.AppendUint16(r, 0)       // feature points
 	r = append(r, gender, 0, 0)     // sex, eye colour, hair colour: unspecified
 	r = append(r, 0, 0, 0)          // feature mask
 	r = be.AppendUint16(r, 0)       // expression
 	r = append(r, 0, 0, 0, 0, 0, 0) // pose angles and their uncertainty
-	r = append(r, 0x01, 0x00)       // full frontal, JPEG
+	r = append(r, 0x01, format)     // full frontal
 	r = be.AppendUint16(r, uint16(f.Width))
 	r = be.AppendUint16(r, uint16(f.Height))
 	r = append(r, 0x01, 0x00) // 24-bit RGB, source unspecified
 	r = be.AppendUint16(r, 0) // device
 	r = be.AppendUint16(r, 0) // quality
-	r = append(r, f.JPEG...)
+	return append(r, f.Image...)
+}
 
-	header := tlv.Append(nil, 0x80, []byte{0x01, 0x01}) // version of the header
-	header = tlv.Append(header, 0x81, []byte{0x02})     // facial features
-	header = tlv.Append(header, 0x82, []byte{0x00})
-	header = tlv.Append(header, 0x87, []byte{0x01, 0x01}) // ISO/IEC JTC 1/SC 37
-	header = tlv.Append(header, 0x88, []byte{0x00, 0x08}) // 19794-5
-
-	bit := tlv.Append(nil, 0xA1, header)
-	bit = tlv.Append(bit, 0x5F2E, r)
-	group := tlv.Append(nil, 0x02, []byte{0x01})
-	group = tlv.Append(group, 0x7F60, bit)
-	return tlv.Append(nil, 0x75, tlv.Append(nil, 0x7F61, group)), nil
+// record39794 is a facial record of ISO/IEC 39794-5:2019 in the envelope of
+// Doc 9303-10, 4.5.6, with nothing that is optional but the size.
+func (f Face) record39794() []byte {
+	integer := func(n int) []byte { // unsigned, in DER
+		b := []byte{byte(n)}
+		for n >>= 8; n > 0; n >>= 8 {
+			b = append([]byte{byte(n)}, b...)
+		}
+		if b[0] >= 0x80 {
+			b = append([]byte{0}, b...)
+		}
+		return b
+	}
+	wrap := func(body []byte, tags ...tlv.Tag) []byte { // innermost first
+		for _, tag := range tags {
+			body = tlv.Append(nil, tag, body)
+		}
+		return body
+	}
+	format := 2 // JPEG
+	if f.JPEG2000 {
+		format = 3 // lossy
+	}
+	size := tlv.Append(tlv.Append(nil, 0x80, integer(f.Width)), 0x81, integer(f.Height))
+	information := append(wrap(integer(format), 0x80, 0xA0), wrap(size, 0xA7)...)
+	image := append(wrap(f.Image, 0x80), wrap(information, 0xA1)...)
+	// imageRepresentation2DBlock, in two choices, in imageRepresentation.
+	representation := append(wrap([]byte{0}, 0x80), wrap(image, 0xA0, 0xA0, 0xA1)...)
+	version := append(wrap([]byte{3}, 0x80), wrap(integer(2019), 0x81)...) // generation and year
+	block := append(wrap(version, 0xA0), wrap(representation, 0x30, 0xA1)...)
+	return wrap(block, 0x65, 0xA1)
 }
 
 // Domestic is the content of DG13 of a Vietnamese citizen card, as far as public
@@ -196,51 +250,102 @@ func DG15(k *Key) ([]byte, error) {
 
 var (
 	oidAA         = asn1.ObjectIdentifier{2, 23, 136, 1, 1, 5}
+	oidPKDH       = asn1.ObjectIdentifier{0, 4, 0, 127, 0, 7, 2, 2, 1, 1}
 	oidPKECDH     = asn1.ObjectIdentifier{0, 4, 0, 127, 0, 7, 2, 2, 1, 2}
-	oidPlainECDSA = map[int]asn1.ObjectIdentifier{ // TR-03111, by the hash's size
-		28: {0, 4, 0, 127, 0, 7, 1, 1, 4, 1, 2},
-		32: {0, 4, 0, 127, 0, 7, 1, 1, 4, 1, 3},
-		48: {0, 4, 0, 127, 0, 7, 1, 1, 4, 1, 4},
-		64: {0, 4, 0, 127, 0, 7, 1, 1, 4, 1, 5},
+	oidTA         = asn1.ObjectIdentifier{0, 4, 0, 127, 0, 7, 2, 2, 2}
+	oidEFDIR      = asn1.ObjectIdentifier{2, 23, 136, 1, 1, 13}
+	oidPlainECDSA = map[crypto.Hash]asn1.ObjectIdentifier{ // TR-03111
+		crypto.SHA1:   {0, 4, 0, 127, 0, 7, 1, 1, 4, 1, 1},
+		crypto.SHA224: {0, 4, 0, 127, 0, 7, 1, 1, 4, 1, 2},
+		crypto.SHA256: {0, 4, 0, 127, 0, 7, 1, 1, 4, 1, 3},
+		crypto.SHA384: {0, 4, 0, 127, 0, 7, 1, 1, 4, 1, 4},
+		crypto.SHA512: {0, 4, 0, 127, 0, 7, 1, 1, 4, 1, 5},
 	}
 )
 
 // ActiveAuthenticationInfo is the SecurityInfo that an ECDSA key for active
-// authentication needs in DG14 (Doc 9303-11, 9.2.4).
-func ActiveAuthenticationInfo(k *Key) ([]byte, error) {
-	if k.EC == nil {
-		return nil, fmt.Errorf("%w: an RSA key has no signature algorithm to announce", ErrContent)
+// authentication needs in DG14: the hash that it signs with (Doc 9303-11, 9.2.4).
+func ActiveAuthenticationInfo(hash crypto.Hash) ([]byte, error) {
+	oid, ok := oidPlainECDSA[hash]
+	if !ok {
+		return nil, fmt.Errorf("%w: no identifier for ECDSA with this hash", ErrContent)
 	}
 	return securityInfo(oidAA, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(1)
-		b.AddASN1ObjectIdentifier(oidPlainECDSA[k.Hash().Size()])
+		b.AddASN1ObjectIdentifier(oid)
 	})
 }
 
-// PACEInfo is the SecurityInfo of one variant of PACE (Doc 9303-11, 9.2.1).
+// PACEInfo is the SecurityInfo of one variant of PACE (Doc 9303-11, 9.2.1). A
+// negative parameterID is left out, as on some documents.
 func PACEInfo(protocol string, version, parameterID int) ([]byte, error) {
 	return securityInfo(parseOID(protocol), func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(int64(version))
-		b.AddASN1Int64(int64(parameterID))
+		if parameterID >= 0 {
+			b.AddASN1Int64(int64(parameterID))
+		}
 	})
 }
 
-// ChipAuthenticationInfos are the two SecurityInfos of chip authentication
-// version 1 with one key (Doc 9303-11, 9.2.5 and 9.2.6).
-func ChipAuthenticationInfos(protocol string, k *Key) ([][]byte, error) {
-	info, err := securityInfo(parseOID(protocol), func(b *cryptobyte.Builder) { b.AddASN1Int64(1) })
-	if err != nil {
-		return nil, err
+// PACEDomainParameterInfo describes a curve explicitly for PACE variants of a
+// protocol, such as "0.4.0.127.0.7.2.2.4.2" without a cipher, that refer to it
+// by a local number (Doc 9303-11, 9.2.2). A negative parameterID is left out.
+func PACEDomainParameterInfo(protocol, curve string, parameterID int) ([]byte, error) {
+	c := ec.ByName(curve)
+	if c == nil {
+		return nil, fmt.Errorf("%w: unknown curve", ErrContent)
+	}
+	return securityInfo(parseOID(protocol), func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1ObjectIdentifier(oidECPublicKey)
+			addExplicitParameters(b, c)
+		})
+		if parameterID >= 0 {
+			b.AddASN1Int64(int64(parameterID))
+		}
+	})
+}
+
+// ChipAuthenticationInfo is the SecurityInfo of a protocol of chip
+// authentication version 1 (Doc 9303-11, 9.2.5). A keyID of 0 is left out.
+func ChipAuthenticationInfo(protocol string, keyID int) ([]byte, error) {
+	return securityInfo(parseOID(protocol), func(b *cryptobyte.Builder) {
+		b.AddASN1Int64(1)
+		if keyID != 0 {
+			b.AddASN1Int64(int64(keyID))
+		}
+	})
+}
+
+// ChipAuthenticationPublicKeyInfo is the SecurityInfo of a static key for chip
+// authentication or for PACE with chip authentication mapping (Doc 9303-11,
+// 9.2.6). A keyID of 0 is left out.
+func ChipAuthenticationPublicKeyInfo(k *Key, keyID int) ([]byte, error) {
+	oid := oidPKECDH
+	if k.DH != nil {
+		oid = oidPKDH
 	}
 	public, err := k.PublicKeyInfo()
 	if err != nil {
 		return nil, err
 	}
-	key, err := securityInfo(oidPKECDH, func(b *cryptobyte.Builder) { b.AddBytes(public) })
-	if err != nil {
-		return nil, err
-	}
-	return [][]byte{info, key}, nil
+	return securityInfo(oid, func(b *cryptobyte.Builder) {
+		b.AddBytes(public)
+		if keyID != 0 {
+			b.AddASN1Int64(int64(keyID))
+		}
+	})
+}
+
+// TerminalAuthenticationInfo announces terminal authentication, as documents
+// with fingerprints do (Doc 9303-11, 9.2.8).
+func TerminalAuthenticationInfo() ([]byte, error) {
+	return securityInfo(oidTA, func(b *cryptobyte.Builder) { b.AddASN1Int64(1) })
+}
+
+// EFDIRInfo repeats EF.DIR where it is signed (Doc 9303-11, 9.2.10).
+func EFDIRInfo(dir []byte) ([]byte, error) {
+	return securityInfo(oidEFDIR, func(b *cryptobyte.Builder) { b.AddASN1OctetString(dir) })
 }
 
 func securityInfo(protocol asn1.ObjectIdentifier, data func(*cryptobyte.Builder)) ([]byte, error) {

@@ -2,10 +2,12 @@ package issuer_test
 
 import (
 	"bytes"
+	"crypto"
 	"encoding/asn1"
 	"errors"
 	"math/big"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/chamthe/chamthe/icao/chip/issuer"
+	"github.com/chamthe/chamthe/icao/internal/ec"
 	"github.com/chamthe/chamthe/icao/internal/vectortest"
 	"github.com/chamthe/chamthe/icao/tlv"
 )
@@ -46,6 +49,43 @@ func TestVectorsDataGroups(t *testing.T) {
 		"dg13-vn-synthetic":   func() ([]byte, error) { return issuer.DG13(thu()) },
 		"cardaccess-gm-13":    cardAccess,
 		"atr-info-ext-length": func() ([]byte, error) { return issuer.ATRInfo(0x0780, 0x0780), nil },
+		"dg11-9303-10-a5-corrected": func() ([]byte, error) {
+			return issuer.DG11(issuer.PersonalDetails{
+				Name: "SMITH<<JOHN<J", PlaceOfBirth: "ANYTOWN<MN", Address: "123 MAPLE RD<ANYTOWN<MN",
+				Telephone: "16125551212", Profession: "TRAVEL<AGENT",
+			})
+		},
+		"dg11-other-names": func() ([]byte, error) {
+			return issuer.DG11(issuer.PersonalDetails{
+				Name: "ERIKSSON<<ANNA<MARIA", OtherNames: []string{"ERIKSSON<<ANN", "SVENSSON<<ANNA<MARIA"},
+				PersonalNumber: "ZE184226B", DateOfBirth: "19740812", PlaceOfBirth: "ZENITH<UTO",
+			})
+		},
+		"dg11-bcd-birth-date": func() ([]byte, error) {
+			return issuer.DG11(issuer.PersonalDetails{Name: "ERIKSSON<<ANNA<MARIA", DateOfBirth: "19740812", BCD: true})
+		},
+		"dg11-utf8": func() ([]byte, error) {
+			return issuer.DG11(issuer.PersonalDetails{Name: "NGUYỄN<<VĂN<THỬ", PlaceOfBirth: "Hà Nội"})
+		},
+		"dg12-full": func() ([]byte, error) {
+			return issuer.DG12(issuer.DocumentDetails{
+				Authority: "PASSPORT OFFICE<ZENITH", DateOfIssue: "20070416", OtherPersons: []string{"ERIKSSON<<BRENDA<P"},
+				Endorsements: "SEE PAGE 51", TaxOrExit: "NOT APPLICABLE", Personalised: "20070416101112", PersonalisedBy: "N-0001",
+			})
+		},
+		"dg12-bcd-dates": func() ([]byte, error) {
+			return issuer.DG12(issuer.DocumentDetails{DateOfIssue: "20070416", Personalised: "20070416101112", BCD: true})
+		},
+		"dg16-9303-10-a6": func() ([]byte, error) {
+			return issuer.DG16(
+				issuer.Contact{Recorded: "20020101", Name: "SMITH<<CHARLES<R", Telephone: "19525551212", Address: "123 MAPLE RD<ANYTOWN<MN<55100"},
+				issuer.Contact{Recorded: "20020315", Name: "BROWN<<MARY<J", Telephone: "14155551212", Address: "49 REDWOOD LN<OCEAN BREEZE<CA<94000"},
+			)
+		},
+		"cardaccess-gm-cam": func() ([]byte, error) {
+			return cardAccessOf(2, 13, "0.4.0.127.0.7.2.2.4.2.2", "0.4.0.127.0.7.2.2.4.6.2")
+		},
+		"cardaccess-no-parameter-id": func() ([]byte, error) { return cardAccessOf(2, -1, "0.4.0.127.0.7.2.2.4.2.2") },
 	}
 	seen := 0
 	for _, e := range all {
@@ -72,12 +112,18 @@ func TestVectorsDataGroups(t *testing.T) {
 	}
 }
 
-func cardAccess() ([]byte, error) {
-	info, err := issuer.PACEInfo("0.4.0.127.0.7.2.2.4.2.2", 2, 13)
-	if err != nil {
-		return nil, err
+func cardAccess() ([]byte, error) { return cardAccessOf(2, 13, "0.4.0.127.0.7.2.2.4.2.2") }
+
+func cardAccessOf(version, parameterID int, protocols ...string) ([]byte, error) {
+	var infos [][]byte
+	for _, p := range protocols {
+		info, err := issuer.PACEInfo(p, version, parameterID)
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, info)
 	}
-	return issuer.SecurityInfos([][]byte{info})
+	return issuer.SecurityInfos(infos)
 }
 
 // TestDG13OID: the object identifier is a parameter, and a spouse is nested.
@@ -99,7 +145,7 @@ func TestDG13OID(t *testing.T) {
 // TestDG2 walks the facial record by the offsets of ISO/IEC 19794-5.
 func TestDG2(t *testing.T) {
 	image := bytes.Repeat([]byte{0xFF, 0xD8}, 500)
-	dg2, err := issuer.DG2(issuer.Face{JPEG: image, Width: 480, Height: 640, Sex: 'F'})
+	dg2, err := issuer.DG2(issuer.Face{Image: image, Width: 480, Height: 640, Sex: 'F'})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +165,7 @@ func TestDG2(t *testing.T) {
 	if !bytes.Equal(record, want) {
 		t.Errorf("record %x, want %x", record[:46], want[:46])
 	}
-	for _, f := range []issuer.Face{{Width: 1, Height: 1}, {JPEG: image, Height: 1}, {JPEG: image, Width: 1 << 16, Height: 1}} {
+	for _, f := range []issuer.Face{{Width: 1, Height: 1}, {Image: image, Height: 1}, {Image: image, Width: 1 << 16, Height: 1}} {
 		if b, err := issuer.DG2(f); !errors.Is(err, issuer.ErrContent) || b != nil {
 			t.Errorf("%dx%d: error %v", f.Width, f.Height, err)
 		}
@@ -127,14 +173,10 @@ func TestDG2(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	rsa, err := issuer.NewRSAKey(seeded("refusals"), 1024)
-	if err != nil {
-		t.Fatal(err)
-	}
 	_, errVersion := issuer.COM("107", nil)
 	_, errGroup := issuer.COM("0107", []int{17})
-	_, errAA := issuer.ActiveAuthenticationInfo(rsa)
-	for name, err := range map[string]error{"LDS version": errVersion, "group": errGroup, "RSA in DG14": errAA} {
+	_, errAA := issuer.ActiveAuthenticationInfo(crypto.MD5)
+	for name, err := range map[string]error{"LDS version": errVersion, "group": errGroup, "hash in DG14": errAA} {
 		if !errors.Is(err, issuer.ErrContent) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -234,5 +276,165 @@ func TestParsePKCS8Factors(t *testing.T) {
 	}
 	if _, err := issuer.ParsePKCS8(encode(p, q)); err != nil {
 		t.Errorf("good factors: %v", err)
+	}
+}
+
+// TestVectorsStaticKeys: the infos of chip authentication come out as in the
+// examples, with every form of public key.
+func TestVectorsStaticKeys(t *testing.T) {
+	var all []struct {
+		ID, DG14 string
+		Private  string `json:"chip_private"`
+	}
+	vectortest.JSON(t, vectortest.Path(t, "ca-traces.json"), &all)
+	forms := map[string]struct {
+		protocol string
+		curve    string // none: a group
+		id       int
+	}{
+		"synthetic-ecdh-aes192": {"0.4.0.127.0.7.2.2.3.2.3", "brainpoolP384r1", 7},
+		"synthetic-ecdh-aes256": {"0.4.0.127.0.7.2.2.3.2.4", "brainpoolP384r1", 8},
+		"synthetic-dh-3des":     {"0.4.0.127.0.7.2.2.3.1.1", "", 0},
+		"synthetic-dh-aes128":   {"0.4.0.127.0.7.2.2.3.1.2", "", 0},
+	}
+	seen := 0
+	for _, e := range all {
+		f, ok := forms[e.ID]
+		if !ok {
+			continue
+		}
+		seen++
+		t.Run(e.ID, func(t *testing.T) {
+			var (
+				key *issuer.Key
+				err error
+			)
+			private := vectortest.Hex(t, e.Private)
+			if f.curve == "" {
+				key, err = issuer.NewDHKeyFrom(issuer.GroupByID(0), private, true)
+			} else {
+				var k *ec.PrivateKey
+				k, err = ec.ByName(f.curve).NewPrivateKey(private)
+				key = &issuer.Key{EC: k, StandardizedParameters: true}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			info, err := issuer.ChipAuthenticationInfo(f.protocol, f.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			public, err := issuer.ChipAuthenticationPublicKeyInfo(key, f.id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := issuer.DG14([][]byte{public, info})
+			if want := vectortest.Hex(t, e.DG14); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%x, %v\nwant %x", got, err, want)
+			}
+		})
+	}
+	if seen != len(forms) {
+		t.Errorf("%d of %d examples found", seen, len(forms))
+	}
+}
+
+// TestVectorStaticKeyCAM: the key of appendix I.1.
+func TestVectorStaticKeyCAM(t *testing.T) {
+	var all []struct {
+		CA struct {
+			Info    string `json:"chip_authentication_public_key_info"`
+			Private string `json:"static_private_recomputed"`
+		} `json:"chip_authentication"`
+	}
+	vectortest.JSON(t, "../testdata/9303-11-I1-pace-ecdh-cam.json", &all)
+	k, err := ec.ByName("brainpoolP256r1").NewPrivateKey(vectortest.Hex(t, all[0].CA.Private))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := issuer.ChipAuthenticationPublicKeyInfo(&issuer.Key{EC: k, StandardizedParameters: true}, 13)
+	if want := vectortest.Hex(t, all[0].CA.Info); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%x, %v\nwant %x", got, err, want)
+	}
+}
+
+// TestDG2Records walks the record of ISO/IEC 39794-5 along its tags, and tells the
+// two picture formats apart.
+func TestDG2Records(t *testing.T) {
+	image := bytes.Repeat([]byte{1, 2}, 300)
+	for _, jpeg2000 := range []bool{false, true} {
+		dg2, err := issuer.DG2(issuer.Face{Image: image, JPEG2000: jpeg2000, Width: 480, Height: 128, ISO39794: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		find := func(tags ...tlv.Tag) tlv.String {
+			s := tlv.String(dg2)
+			for _, want := range tags {
+				for {
+					var value tlv.String
+					var tag tlv.Tag
+					if !s.Read(&value, &tag) {
+						t.Fatalf("no tag %X", want)
+					}
+					if tag == want {
+						s = value
+						break
+					}
+				}
+			}
+			return s
+		}
+		block := []tlv.Tag{0x75, 0x7F61, 0x7F60, 0x7F2E, 0xA1, 0x65}
+		picture := append(block, 0xA1, 0x30, 0xA1, 0xA0, 0xA0)
+		format := byte(2)
+		if jpeg2000 {
+			format = 3
+		}
+		for name, tt := range map[string]struct {
+			tags []tlv.Tag
+			want []byte
+		}{
+			"generation": {append(slices.Clone(block), 0xA0, 0x80), []byte{3}},
+			"year":       {append(slices.Clone(block), 0xA0, 0x81), []byte{0x07, 0xE3}},
+			"picture":    {append(slices.Clone(picture), 0x80), image},
+			"format":     {append(slices.Clone(picture), 0xA1, 0xA0, 0x80), []byte{format}},
+			"width":      {append(slices.Clone(picture), 0xA1, 0xA7, 0x80), []byte{0x01, 0xE0}},
+			"height":     {append(slices.Clone(picture), 0xA1, 0xA7, 0x81), []byte{0x00, 0x80}},
+		} {
+			if got := find(tt.tags...); !bytes.Equal(got, tt.want) {
+				t.Errorf("%s: %d bytes, want %d", name, len(got), len(tt.want))
+			}
+		}
+		old, err := issuer.DG2(issuer.Face{Image: image, JPEG2000: jpeg2000, Width: 480, Height: 128})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := bytes.Index(old, []byte("FAC\x00")); old[at+14+21] != format-2 {
+			t.Errorf("19794-5: format %d", old[at+14+21])
+		}
+	}
+}
+
+// TestOtherFiles: the small files, byte by byte, and what has no encoding.
+func TestOtherFiles(t *testing.T) {
+	if got, want := issuer.DIR([]byte{0xA0, 1}, []byte{0xA0, 2}), []byte{0x61, 4, 0x4F, 2, 0xA0, 1, 0x61, 4, 0x4F, 2, 0xA0, 2}; !bytes.Equal(got, want) {
+		t.Errorf("EF.DIR %x", got)
+	}
+	dg7, err := issuer.DG7([]byte("mark"))
+	if want := append([]byte{0x67, 10, 2, 1, 1, 0x5F, 0x43, 4}, "mark"...); err != nil || !bytes.Equal(dg7, want) {
+		t.Errorf("DG7 %x, %v", dg7, err)
+	}
+	_, errNone := issuer.DG7()
+	_, errNobody := issuer.DG16()
+	_, errLetters := issuer.DG11(issuer.PersonalDetails{DateOfBirth: "1974081X", BCD: true})
+	_, errOdd := issuer.DG12(issuer.DocumentDetails{DateOfIssue: "2007041", BCD: true})
+	_, errTime := issuer.DG12(issuer.DocumentDetails{Personalised: "x0", BCD: true})
+	_, errCurve := issuer.PACEDomainParameterInfo("0.4.0.127.0.7.2.2.4.2", "P-1", 32)
+	for name, err := range map[string]error{
+		"no mark": errNone, "nobody": errNobody, "letters": errLetters, "odd digits": errOdd, "time": errTime, "curve": errCurve,
+	} {
+		if !errors.Is(err, issuer.ErrContent) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
