@@ -40,12 +40,19 @@ func FuzzParsePublicKey(f *testing.F) {
 	f.Add(cmstest.RSA(f, "a", 2048).SPKI)
 	f.Add(cmstest.EC(f, "brainpoolP224r1", true).SPKI)
 	f.Add(cmstest.EC(f, "P-256", false).SPKI)
+	f.Add(cmstest.DSA(f).SPKI)
+	n := func(set bool) int {
+		if set {
+			return 1
+		}
+		return 0
+	}
 	f.Fuzz(func(t *testing.T, spki []byte) {
 		k, err := cms.ParsePublicKey(spki)
 		if (k == nil) != (err != nil) {
 			t.Fatalf("key %v with error %v", k, err)
 		}
-		if err == nil && ((k.RSA == nil) == (k.EC == nil) || !k.Equal(k) || !bytes.Equal(k.Raw, spki)) {
+		if err == nil && (n(k.RSA != nil)+n(k.EC != nil)+n(k.DSA != nil) != 1 || !k.Equal(k) || !bytes.Equal(k.Raw, spki)) {
 			t.Error("not exactly one key")
 		}
 	})

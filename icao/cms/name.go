@@ -87,13 +87,26 @@ func directoryString(value []byte, tag asn1.Tag) string {
 	return string(latin)
 }
 
-// Country returns the countryName in upper case, or "". Certificates of five
-// states hold it in lower case (Doc 9303-12, 7.1.1 asks for upper case).
+// Country returns the countryName in upper case, or "" when there is none of
+// exactly two letters. Certificates of five states hold it in lower case
+// (Doc 9303-12, 7.1.1 asks for upper case).
 func (n Name) Country() string {
 	for _, a := range n.attributes {
-		if a.oid == oidCountryName {
-			return strings.ToUpper(strings.TrimSpace(a.value))
+		if a.oid != oidCountryName {
+			continue
 		}
+		code := []byte(strings.TrimSpace(a.value))
+		if len(code) != 2 {
+			return ""
+		}
+		for i, c := range code {
+			// ASCII only: other alphabets have letters whose capitals are ours.
+			if c |= 0x20; c < 'a' || c > 'z' {
+				return ""
+			}
+			code[i] &^= 0x20
+		}
+		return string(code)
 	}
 	return ""
 }

@@ -11,6 +11,7 @@ package cmstest
 import (
 	"bytes"
 	"crypto"
+	"crypto/dsa" //nolint:staticcheck // an oracle for tests
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -33,6 +34,7 @@ import (
 type Key struct {
 	RSA *rsa.PrivateKey
 	EC  *ec.PrivateKey
+	DSA *dsa.PrivateKey
 	// SPKI is the SubjectPublicKeyInfo.
 	SPKI []byte
 }
