@@ -2,140 +2,16 @@ package issuer
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/rsa"
 	"crypto/sha1"
 	"encoding/asn1"
-	"fmt"
 	"io"
 	"math/big"
 	"slices"
 	"time"
 
-	_ "crypto/sha256" // hashes named by crypto.Hash
-	_ "crypto/sha512"
-
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
-
-// Algorithm is a signature algorithm together with the kind of key it takes.
-type Algorithm uint8
-
-// The algorithms of authorities and document signers.
-const (
-	// ECDSABrainpoolP384 is ECDSA with SHA-384 on brainpoolP384r1, with the
-	// curve spelled out: what the security objects of Vietnamese cards use.
-	ECDSABrainpoolP384 Algorithm = iota + 1
-	// ECDSAP256 is ECDSA with SHA-256 on the named curve P-256.
-	ECDSAP256
-	// RSAPKCS1 is RSASSA-PKCS1-v1_5 with SHA-256 and 2048 bits.
-	RSAPKCS1
-	// RSAPSS is RSASSA-PSS with SHA-256, MGF1 with SHA-256, a salt of 32
-	// bytes, and 2048 bits.
-	RSAPSS
-)
-
-// NewKey makes a key for a.
-func (a Algorithm) NewKey(random io.Reader) (*Key, error) {
-	switch a {
-	case ECDSABrainpoolP384:
-		return NewECKey(random, "brainpoolP384r1", true)
-	case ECDSAP256:
-		return NewECKey(random, "P-256", false)
-	case RSAPKCS1, RSAPSS:
-		return NewRSAKey(random, 2048)
-	default:
-		return nil, fmt.Errorf("%w: unknown algorithm", ErrKey)
-	}
-}
-
-// hash is the hash of the signature, and of the signed content.
-func (a Algorithm) hash() crypto.Hash {
-	if a == ECDSABrainpoolP384 {
-		return crypto.SHA384
-	}
-	return crypto.SHA256
-}
-
-var (
-	oidSHA256          = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
-	oidSHA384          = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2}
-	oidECDSAWithSHA256 = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 2}
-	oidECDSAWithSHA384 = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 3}
-	oidSHA256WithRSA   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}
-	oidPSS             = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
-	oidMGF1            = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}
-)
-
-// addIdentifier adds the AlgorithmIdentifier of the signature.
-func (a Algorithm) addIdentifier(b *cryptobyte.Builder) {
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		switch a {
-		case ECDSABrainpoolP384:
-			b.AddASN1ObjectIdentifier(oidECDSAWithSHA384)
-		case ECDSAP256:
-			b.AddASN1ObjectIdentifier(oidECDSAWithSHA256)
-		case RSAPKCS1:
-			b.AddASN1ObjectIdentifier(oidSHA256WithRSA)
-			b.AddASN1NULL()
-		case RSAPSS: // RFC 4055, 3.1
-			b.AddASN1ObjectIdentifier(oidPSS)
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1(cbasn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
-					addDigestIdentifier(b, crypto.SHA256)
-				})
-				b.AddASN1(cbasn1.Tag(1).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
-					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-						b.AddASN1ObjectIdentifier(oidMGF1)
-						addDigestIdentifier(b, crypto.SHA256)
-					})
-				})
-				b.AddASN1(cbasn1.Tag(2).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
-					b.AddASN1Int64(int64(crypto.SHA256.Size()))
-				})
-			})
-		}
-	})
-}
-
-// addDigestIdentifier adds the AlgorithmIdentifier of SHA-256 or SHA-384. Its
-// parameters are absent (Doc 9303-10, 4.6.2.3, note 2).
-func addDigestIdentifier(b *cryptobyte.Builder, h crypto.Hash) {
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		if h == crypto.SHA384 {
-			b.AddASN1ObjectIdentifier(oidSHA384)
-		} else {
-			b.AddASN1ObjectIdentifier(oidSHA256)
-		}
-	})
-}
-
-// sign signs message with k.
-func (a Algorithm) sign(random io.Reader, k *Key, message []byte) ([]byte, error) {
-	h := a.hash().New()
-	h.Write(message)
-	digest := h.Sum(nil)
-	switch a {
-	case ECDSABrainpoolP384, ECDSAP256:
-		r, s, err := k.EC.Sign(random, digest)
-		if err != nil {
-			return nil, err
-		}
-		var b cryptobyte.Builder
-		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1BigInt(new(big.Int).SetBytes(r))
-			b.AddASN1BigInt(new(big.Int).SetBytes(s))
-		})
-		return b.Bytes()
-	case RSAPKCS1:
-		return rsa.SignPKCS1v15(nil, k.RSA, a.hash(), digest)
-	case RSAPSS:
-		return rsa.SignPSS(random, k.RSA, a.hash(), digest, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
-	default:
-		return nil, fmt.Errorf("%w: unknown algorithm", ErrKey)
-	}
-}
 
 // Subject describes the holder of a certificate.
 type Subject struct {
@@ -147,9 +23,16 @@ type Subject struct {
 
 // Params are the parameters of a certificate.
 type Params struct {
-	Subject             Subject
-	Algorithm           Algorithm // of the holder's own key
+	Subject Subject
+	// Algorithm is the one that the holder signs with.
+	Algorithm           Algorithm
 	NotBefore, NotAfter time.Time
+	// Key is the holder's key, of the algorithm's kind; nil: a new one.
+	Key *Key
+	// NoKeyIdentifiers leaves the identifiers of the issuer's and the holder's key
+	// out, as certificates of some states do, so that only the names lead from
+	// one to the other.
+	NoKeyIdentifiers bool
 	// DocumentTypes that a document signer may sign: "ID", "P".
 	DocumentTypes []string
 	// Rand makes the key, the serial number and the issuer's signature; nil is
@@ -172,17 +55,29 @@ type Authority struct {
 type Signer struct {
 	Certificate []byte // DER
 
-	issuer    []byte // issuer's name, DER
-	serial    *big.Int
-	algorithm Algorithm
-	key       *Key
+	issuer     []byte // issuer's name, DER
+	serial     *big.Int
+	identifier []byte // subject key identifier
+	algorithm  Algorithm
+	key        *Key
+}
+
+// key is the holder's key.
+func (p Params) key() (*Key, error) {
+	if p.Key == nil {
+		return p.Algorithm.NewKey(p.Rand)
+	}
+	if err := p.Algorithm.fits(p.Key); err != nil {
+		return nil, err
+	}
+	return p.Key, nil
 }
 
 // NewCSCA makes an authority and its self-signed certificate, after the profile
 // of Doc 9303-12, 7.1.
 func NewCSCA(p Params) (*Authority, error) {
 	p.Rand = reader(p.Rand)
-	key, err := p.Algorithm.NewKey(p.Rand)
+	key, err := p.key()
 	if err != nil {
 		return nil, err
 	}
@@ -196,17 +91,37 @@ func NewCSCA(p Params) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Certificate, err = a.issue(p, key, serial, true)
+	a.Certificate, err = a.issue(p, key, serial, roleCSCA)
 	if err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-// NewDS makes a document signer and its certificate.
-func (a *Authority) NewDS(p Params) (*Signer, error) {
+// Link makes a link certificate: the key and name of next, signed by a, which
+// next replaces (Doc 9303-12, 7.1). Of p, the subject, the algorithm and the key
+// do not matter.
+func (a *Authority) Link(next *Authority, p Params) ([]byte, error) {
 	p.Rand = reader(p.Rand)
-	key, err := p.Algorithm.NewKey(p.Rand)
+	serial, err := newSerial(p.Rand)
+	if err != nil {
+		return nil, err
+	}
+	p.Subject = next.subject
+	return a.issue(p, next.key, serial, roleLink)
+}
+
+// NewDS makes a document signer and its certificate.
+func (a *Authority) NewDS(p Params) (*Signer, error) { return a.newSigner(p, roleDS) }
+
+// NewMasterListSigner makes a signer of master lists (Doc 9303-12, 7.1, table 7).
+func (a *Authority) NewMasterListSigner(p Params) (*Signer, error) {
+	return a.newSigner(p, roleMasterListSigner)
+}
+
+func (a *Authority) newSigner(p Params, r role) (*Signer, error) {
+	p.Rand = reader(p.Rand)
+	key, err := p.key()
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +129,7 @@ func (a *Authority) NewDS(p Params) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	der, err := a.issue(p, key, serial, false)
+	der, err := a.issue(p, key, serial, r)
 	if err != nil {
 		return nil, err
 	}
@@ -226,10 +141,28 @@ func (a *Authority) NewDS(p Params) (*Signer, error) {
 		Certificate: der,
 		issuer:      name,
 		serial:      serial,
+		identifier:  keyIdentifier(key),
 		algorithm:   p.Algorithm,
 		key:         key,
 	}, nil
 }
+
+// SerialNumber is the serial number of the certificate, as a revocation list
+// names it.
+func (s *Signer) SerialNumber() *big.Int { return new(big.Int).Set(s.serial) }
+
+// role is what a certificate is for.
+type role uint8
+
+const (
+	roleCSCA role = iota
+	roleLink
+	roleDS
+	roleMasterListSigner
+)
+
+// authority reports whether the holder issues certificates.
+func (r role) authority() bool { return r == roleCSCA || r == roleLink }
 
 // newSerial draws a positive serial number of at most 16 bytes.
 func newSerial(random io.Reader) (*big.Int, error) {
@@ -277,9 +210,8 @@ func addAttribute(b *cryptobyte.Builder, oid asn1.ObjectIdentifier, tag cbasn1.T
 	})
 }
 
-// issue builds and signs a certificate for key: of the authority itself, or of
-// a document signer.
-func (a *Authority) issue(p Params, key *Key, serial *big.Int, self bool) ([]byte, error) {
+// issue builds and signs a certificate for key.
+func (a *Authority) issue(p Params, key *Key, serial *big.Int, r role) ([]byte, error) {
 	issuerName, err := a.subject.name()
 	if err != nil {
 		return nil, err
@@ -292,7 +224,7 @@ func (a *Authority) issue(p Params, key *Key, serial *big.Int, self bool) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	extensions, err := a.extensions(p, key, self)
+	extensions, err := a.extensions(p, key, r)
 	if err != nil {
 		return nil, err
 	}
@@ -315,21 +247,7 @@ func (a *Authority) issue(p Params, key *Key, serial *big.Int, self bool) ([]byt
 			b.AddBytes(extensions)
 		})
 	})
-	raw, err := tbs.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	signature, err := a.algorithm.sign(p.Rand, a.key, raw)
-	if err != nil {
-		return nil, err
-	}
-	var b cryptobyte.Builder
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		b.AddBytes(raw)
-		a.algorithm.addIdentifier(b)
-		b.AddASN1BitString(signature)
-	})
-	return b.Bytes()
+	return a.seal(&tbs, p.Rand)
 }
 
 // addTime adds a Time: UTCTime through 2049, else GeneralizedTime (RFC 5280,
@@ -351,6 +269,9 @@ var (
 	oidIssuerAltName          = asn1.ObjectIdentifier{2, 5, 29, 18}
 	oidBasicConstraints       = asn1.ObjectIdentifier{2, 5, 29, 19}
 	oidCRLDistributionPoints  = asn1.ObjectIdentifier{2, 5, 29, 31}
+	oidExtendedKeyUsage       = asn1.ObjectIdentifier{2, 5, 29, 37}
+	oidCRLNumber              = asn1.ObjectIdentifier{2, 5, 29, 20}
+	oidMasterListSigningKey   = asn1.ObjectIdentifier{2, 23, 136, 1, 1, 3}
 	oidAuthorityKeyIdentifier = asn1.ObjectIdentifier{2, 5, 29, 35}
 	oidDocumentTypeList       = asn1.ObjectIdentifier{2, 23, 136, 1, 1, 6, 2}
 )
@@ -363,21 +284,19 @@ const (
 
 // extensions builds the Extensions field after the profile of Doc 9303-12,
 // 7.1.1.
-func (a *Authority) extensions(p Params, key *Key, self bool) ([]byte, error) {
+func (a *Authority) extensions(p Params, key *Key, r role) ([]byte, error) {
 	contextual := func(n uint8) cbasn1.Tag { return cbasn1.Tag(n).ContextSpecific() }
 
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		addExtension(b, oidAuthorityKeyIdentifier, false, func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1(contextual(0), func(b *cryptobyte.Builder) { b.AddBytes(a.identifier) })
+		if !p.NoKeyIdentifiers {
+			a.addKeyIdentifier(b)
+			addExtension(b, oidSubjectKeyIdentifier, false, func(b *cryptobyte.Builder) {
+				b.AddASN1OctetString(keyIdentifier(key))
 			})
-		})
-		addExtension(b, oidSubjectKeyIdentifier, false, func(b *cryptobyte.Builder) {
-			b.AddASN1OctetString(keyIdentifier(key))
-		})
+		}
 		addExtension(b, oidKeyUsage, true, func(b *cryptobyte.Builder) {
-			if self {
+			if r.authority() {
 				b.AddBytes([]byte{byte(cbasn1.BIT_STRING), 2, 1, 0x06}) // keyCertSign, cRLSign
 			} else {
 				b.AddBytes([]byte{byte(cbasn1.BIT_STRING), 2, 7, 0x80}) // digitalSignature
@@ -394,7 +313,7 @@ func (a *Authority) extensions(p Params, key *Key, self bool) ([]byte, error) {
 		})
 		addExtension(b, oidSubjectAltName, false, func(b *cryptobyte.Builder) { addAltName(b, p.Subject) })
 		addExtension(b, oidIssuerAltName, false, func(b *cryptobyte.Builder) { addAltName(b, a.subject) })
-		if self {
+		if r.authority() {
 			addExtension(b, oidBasicConstraints, true, func(b *cryptobyte.Builder) {
 				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 					b.AddASN1Boolean(true)
@@ -413,7 +332,12 @@ func (a *Authority) extensions(p Params, key *Key, self bool) ([]byte, error) {
 				})
 			})
 		})
-		if !self {
+		if r == roleMasterListSigner {
+			addExtension(b, oidExtendedKeyUsage, true, func(b *cryptobyte.Builder) {
+				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oidMasterListSigningKey) })
+			})
+		}
+		if r == roleDS {
 			addExtension(b, oidDocumentTypeList, false, func(b *cryptobyte.Builder) {
 				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 					b.AddASN1Int64(0)
@@ -427,6 +351,15 @@ func (a *Authority) extensions(p Params, key *Key, self bool) ([]byte, error) {
 		}
 	})
 	return b.Bytes()
+}
+
+// addKeyIdentifier adds the identifier of the authority's key.
+func (a *Authority) addKeyIdentifier(b *cryptobyte.Builder) {
+	addExtension(b, oidAuthorityKeyIdentifier, false, func(b *cryptobyte.Builder) {
+		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1(cbasn1.Tag(0).ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(a.identifier) })
+		})
+	})
 }
 
 func addExtension(b *cryptobyte.Builder, oid asn1.ObjectIdentifier, critical bool, value func(*cryptobyte.Builder)) {

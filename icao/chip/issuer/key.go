@@ -1,14 +1,14 @@
 // Package issuer is the issuing office of the software chip: a country signing
-// authority, document signers, security objects (Doc 9303-12 and 9303-10, 8th
-// edition; RFC 5652), and the data groups of a document, all built from
-// parameters. It writes DER itself, so that it can produce what Vietnam's and
+// authority, document signers, revocation lists, master lists, security objects
+// (Doc 9303-12 and 9303-10, 8th edition; RFC 5652 and 5280), and the data groups of
+// a document, all built from parameters. It writes DER itself, so that it can produce what Vietnam's and
 // other states' certificates contain and crypto/x509 does not: explicit elliptic
 // curve parameters and brainpool curves.
 //
 // Nothing here is meant for real documents: keys live in memory, and with a
 // seeded reader everything is reproducible.
 //
-// Left out: link certificates, CRLs, master lists, EF.CardSecurity.
+// Left out: DSA, CV certificates, defect lists.
 package issuer
 
 import (

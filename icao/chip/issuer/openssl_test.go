@@ -114,7 +114,7 @@ func TestOpenSSLVerifies(t *testing.T) {
 			cscaFile := write(t, dir, "csca.pem", certPEM(csca.Certificate))
 			dsFile := write(t, dir, "ds.pem", certPEM(ds.Certificate))
 
-			for _, opt := range []issuer.SODOptions{{}, {LDSVersion: "0108", UnicodeVersion: "040000"}, {Tamper: true}} {
+			for _, opt := range []issuer.SODOptions{{}, {LDSVersion: "0108", UnicodeVersion: "040000"}, {CMSOptions: issuer.CMSOptions{Tamper: true}}} {
 				sod, err := ds.SignSOD(groups, opt)
 				if err != nil {
 					t.Fatal(err)
@@ -194,7 +194,7 @@ func TestDeterministic(t *testing.T) {
 			t.Parallel()
 			build := func(seed string) []byte {
 				csca, ds := newPKI(t, tt.algorithm, seed)
-				sod, err := ds.SignSOD(groups, issuer.SODOptions{Rand: seeded(seed)})
+				sod, err := ds.SignSOD(groups, issuer.SODOptions{CMSOptions: issuer.CMSOptions{Rand: seeded(seed)}})
 				if err != nil {
 					t.Fatal(err)
 				}
