@@ -207,7 +207,7 @@ func dhKeyInfo(tb testing.TB, kind string, p, g, y *big.Int, more ...[]byte) []b
 	return element(0x30, algorithm, element(0x03, []byte{0}, integer(y)))
 }
 
-// group is a safe prime group for tests, p = 2q+1 of RFC 3526 (section 3: 2048
+// A group is Diffie-Hellman parameters; this one is a safe prime group for tests, p = 2q+1 of RFC 3526 (section 3: 2048
 // bits), with the generator 4 of the subgroup of order q.
 type group struct{ p, g, q *big.Int }
 

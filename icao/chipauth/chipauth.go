@@ -65,7 +65,8 @@ const (
 	DevKeyID = "chip_authentication_key_id_one_sided"
 	// An entry that was passed over because of its key or its protocol.
 	DevUnusable = "chip_authentication_entry_unusable"
-	// The public key is encoded as of X9.42, not PKCS #3 (8.5, note 2).
+	// The public key is encoded as of X9.42 (8.5, note 2, and 9.6 want PKCS #3;
+	// 9.5.2 names X9.42).
 	DevX942 = "chip_authentication_key_x942"
 	// The chip refused one variant that it offers and performed another.
 	DevVariantRefused = "chip_authentication_variant_refused"

@@ -81,7 +81,9 @@ func TestAuthenticateDH(t *testing.T) {
 		{"X9.42", dhStatic(t, g, x942, integer(g.q)), sm.AES192, 0, false, []string{chipauth.DevX942}, 0},
 		{
 			"X9.42 with cofactor and seed", dhStatic(t, g, x942, integer(g.q), integer(big.NewInt(2)), element(0x30, element(0x03, []byte{0, 1}), integer(big.NewInt(9)))),
-			sm.AES128, 0, false, []string{chipauth.DevX942}, 0,
+			sm.AES128, 0, false,
+			[]string{chipauth.DevX942},
+			0,
 		},
 		{"chip without extended length, 3DES", dhStatic(t, g, pkcs3), sm.TripleDES, 0, true, []string{chipauth.DevChained}, 1},
 		{"chip without extended length, AES", dhStatic(t, g, pkcs3), sm.AES128, 0, true, []string{chipauth.DevChained}, 1},
@@ -367,22 +369,24 @@ func TestAuthenticateCopy(t *testing.T) {
 // A chip that goes on under the old keys after it agreed on new ones.
 func TestAuthenticateOldKeys(t *testing.T) {
 	s := curveStatic(t, "P-256")
-	card, d, ch := newCard(t, one(s))
+	card, _, _ := newCard(t, one(s))
 	old := card.sm
-	wrapped := apdutest.Func(func(ctx context.Context, cmd []byte) ([]byte, error) {
+	d := apdu.NewSession(apdutest.Func(func(ctx context.Context, cmd []byte) ([]byte, error) {
 		if card.sm != old { // agreed: the next one is the proof
 			old.step()
 			return old.seal(apdu.Response{SW: apdu.OK}), nil
 		}
 		return card.Transmit(ctx, cmd)
-	})
-	_ = d
-	ch, err := sm.New(apdu.NewSession(wrapped), sm.AES128, bytes.Repeat([]byte{0x11}, 16), bytes.Repeat([]byte{0x22}, 16), make([]byte, 16))
+	}))
+	ch, err := sm.New(d, sm.AES128, bytes.Repeat([]byte{0x11}, 16), bytes.Repeat([]byte{0x22}, 16), make([]byte, 16))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := chipauth.Authenticate(t.Context(), apdu.NewSession(wrapped), ch, s.offers(sm.AES128), nil); !errors.Is(err, chipauth.ErrCardAuthentication) {
+	if _, _, err := chipauth.Authenticate(t.Context(), d, ch, s.offers(sm.AES128), nil); !errors.Is(err, chipauth.ErrCardAuthentication) {
 		t.Errorf("error %v", err)
+	}
+	if card.exchanges != 2 {
+		t.Errorf("%d exchanges before the proof", card.exchanges)
 	}
 }
 
@@ -590,8 +594,10 @@ func TestOffers(t *testing.T) {
 		{"nothing", secinfo.SecurityInfos{}, nil, chipauth.ErrNotOffered},
 		{"info without key", secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, no)}}, nil, chipauth.ErrKey},
 		{
-			"3DES twice: KAT, then AT", secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.TripleDES, 1, no)}, ChipAuthenticationKeys: keys{bp.keyInfo(no)}},
-			[]string{"CA ECDH 3DES brainpoolP256r1, KAT", "CA ECDH 3DES brainpoolP256r1"}, nil,
+			"3DES twice: KAT, then AT",
+			secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.TripleDES, 1, no)}, ChipAuthenticationKeys: keys{bp.keyInfo(no)}},
+			[]string{"CA ECDH 3DES brainpoolP256r1, KAT", "CA ECDH 3DES brainpoolP256r1"},
+			nil,
 		},
 		{
 			"AES first, the longer first",
@@ -602,7 +608,8 @@ func TestOffers(t *testing.T) {
 			[]string{
 				"CA ECDH AES-256 brainpoolP256r1", "CA ECDH AES-192 brainpoolP256r1", "CA ECDH AES-128 brainpoolP256r1",
 				"CA ECDH 3DES brainpoolP256r1, KAT", "CA ECDH 3DES brainpoolP256r1",
-			}, nil,
+			},
+			nil,
 		},
 		{
 			"ECDH before DH",
@@ -610,7 +617,8 @@ func TestOffers(t *testing.T) {
 				ChipAuthentication:     []info{other(protocol(false, sm.AES128)), ecdh(sm.AES128, 1, no)},
 				ChipAuthenticationKeys: keys{dh.keyInfo(no), bp.keyInfo(no)},
 			},
-			[]string{"CA ECDH AES-128 brainpoolP256r1", "CA DH AES-128 MODP-2048"}, nil,
+			[]string{"CA ECDH AES-128 brainpoolP256r1", "CA DH AES-128 MODP-2048"},
+			nil,
 		},
 		{
 			"keys by number, whatever their order",
@@ -618,61 +626,79 @@ func TestOffers(t *testing.T) {
 				ChipAuthentication:     []info{ecdh(sm.AES128, 1, 1), ecdh(sm.AES128, 1, 300)},
 				ChipAuthenticationKeys: keys{p256.keyInfo(300), bp.keyInfo(1)},
 			},
-			[]string{"CA ECDH AES-128 brainpoolP256r1, reference 1", "CA ECDH AES-128 P-256, reference 300"}, nil,
+			[]string{"CA ECDH AES-128 brainpoolP256r1, reference 1", "CA ECDH AES-128 P-256, reference 300"},
+			nil,
 		},
 		{
-			"number that no key has", secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, 1)}, ChipAuthenticationKeys: keys{bp.keyInfo(2)}},
+			"number that no key has",
+			secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, 1)}, ChipAuthenticationKeys: keys{bp.keyInfo(2)}},
 			nil, chipauth.ErrKey,
 		},
 		{
-			"key of the other kind", secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, no)}, ChipAuthenticationKeys: keys{dh.keyInfo(no)}},
+			"key of the other kind",
+			secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, no)}, ChipAuthenticationKeys: keys{dh.keyInfo(no)}},
 			nil, chipauth.ErrKey,
 		},
 		{
-			"number in the info only", secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, 5)}, ChipAuthenticationKeys: keys{bp.keyInfo(no)}},
-			[]string{"CA ECDH AES-128 brainpoolP256r1, reference 5 [" + chipauth.DevKeyID + "]"}, nil,
+			"number in the info only",
+			secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, 5)}, ChipAuthenticationKeys: keys{bp.keyInfo(no)}},
+			[]string{"CA ECDH AES-128 brainpoolP256r1, reference 5 [" + chipauth.DevKeyID + "]"},
+			nil,
 		},
 		{
-			"number in the key only", secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, no)}, ChipAuthenticationKeys: keys{bp.keyInfo(5)}},
-			[]string{"CA ECDH AES-128 brainpoolP256r1 [" + chipauth.DevKeyID + "]"}, nil,
+			"number in the key only",
+			secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, no)}, ChipAuthenticationKeys: keys{bp.keyInfo(5)}},
+			[]string{"CA ECDH AES-128 brainpoolP256r1 [" + chipauth.DevKeyID + "]"},
+			nil,
 		},
 		{
-			"numbers in two keys only", secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, no)}, ChipAuthenticationKeys: keys{bp.keyInfo(5), p256.keyInfo(6)}},
+			"numbers in two keys only",
+			secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, no)}, ChipAuthenticationKeys: keys{bp.keyInfo(5), p256.keyInfo(6)}},
 			[]string{
 				"CA ECDH AES-128 brainpoolP256r1, reference 5 [" + chipauth.DevKeyID + "]",
 				"CA ECDH AES-128 P-256, reference 6 [" + chipauth.DevKeyID + "]",
-			}, nil,
+			},
+			nil,
 		},
 		{
-			"no info", secinfo.SecurityInfos{ChipAuthenticationKeys: keys{p256.keyInfo(no)}},
-			[]string{"CA ECDH 3DES P-256, KAT [" + chipauth.DevNoInfo + "]", "CA ECDH 3DES P-256 [" + chipauth.DevNoInfo + "]"}, nil,
+			"no info",
+			secinfo.SecurityInfos{ChipAuthenticationKeys: keys{p256.keyInfo(no)}},
+			[]string{"CA ECDH 3DES P-256, KAT [" + chipauth.DevNoInfo + "]", "CA ECDH 3DES P-256 [" + chipauth.DevNoInfo + "]"},
+			nil,
 		},
 		{
-			"no info, DH", secinfo.SecurityInfos{ChipAuthenticationKeys: keys{dh.keyInfo(9)}},
-			[]string{"CA DH 3DES MODP-2048, KAT, reference 9 [" + chipauth.DevNoInfo + "]", "CA DH 3DES MODP-2048, reference 9 [" + chipauth.DevNoInfo + "]"}, nil,
+			"no info, DH",
+			secinfo.SecurityInfos{ChipAuthenticationKeys: keys{dh.keyInfo(9)}},
+			[]string{"CA DH 3DES MODP-2048, KAT, reference 9 [" + chipauth.DevNoInfo + "]", "CA DH 3DES MODP-2048, reference 9 [" + chipauth.DevNoInfo + "]"},
+			nil,
 		},
 		{"the key of PACE with chip authentication mapping is no offer", secinfo.SecurityInfos{PACE: cam, ChipAuthenticationKeys: keys{bp.keyInfo(13)}}, nil, chipauth.ErrNotOffered},
 		{
 			"one key for both",
 			secinfo.SecurityInfos{PACE: cam, ChipAuthentication: []info{ecdh(sm.AES128, 1, 13)}, ChipAuthenticationKeys: keys{bp.keyInfo(13)}},
-			[]string{"CA ECDH AES-128 brainpoolP256r1, reference 13"}, nil,
+			[]string{"CA ECDH AES-128 brainpoolP256r1, reference 13"},
+			nil,
 		},
 		{
 			"version 1 before others, whatever their cipher",
 			secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES256, 2, no), ecdh(sm.AES128, 1, no)}, ChipAuthenticationKeys: keys{bp.keyInfo(no)}},
-			[]string{"CA ECDH AES-128 brainpoolP256r1", "CA ECDH AES-256 brainpoolP256r1 [" + chipauth.DevVersion + "]"}, nil,
+			[]string{"CA ECDH AES-128 brainpoolP256r1", "CA ECDH AES-256 brainpoolP256r1 [" + chipauth.DevVersion + "]"},
+			nil,
 		},
 		{
 			"the same twice",
 			secinfo.SecurityInfos{ChipAuthentication: []info{ecdh(sm.AES128, 1, no), ecdh(sm.AES128, 2, no)}, ChipAuthenticationKeys: keys{bp.keyInfo(no), bp.keyInfo(no)}},
-			[]string{"CA ECDH AES-128 brainpoolP256r1"}, nil,
+			[]string{"CA ECDH AES-128 brainpoolP256r1"},
+			nil,
 		},
 		{
-			"unknown cipher", secinfo.SecurityInfos{ChipAuthentication: []info{other("0.4.0.127.0.7.2.2.3.2.5")}, ChipAuthenticationKeys: keys{bp.keyInfo(no)}},
+			"unknown cipher",
+			secinfo.SecurityInfos{ChipAuthentication: []info{other("0.4.0.127.0.7.2.2.3.2.5")}, ChipAuthenticationKeys: keys{bp.keyInfo(no)}},
 			nil, chipauth.ErrUnsupported,
 		},
 		{
-			"unknown agreement", secinfo.SecurityInfos{ChipAuthentication: []info{other("0.4.0.127.0.7.2.2.3.4.2")}, ChipAuthenticationKeys: keys{bp.keyInfo(no)}},
+			"unknown agreement",
+			secinfo.SecurityInfos{ChipAuthentication: []info{other("0.4.0.127.0.7.2.2.3.4.2")}, ChipAuthenticationKeys: keys{bp.keyInfo(no)}},
 			nil, chipauth.ErrUnsupported,
 		},
 		{
@@ -683,7 +709,8 @@ func TestOffers(t *testing.T) {
 		{
 			"unknown cipher beside a known one",
 			secinfo.SecurityInfos{ChipAuthentication: []info{other("0.4.0.127.0.7.2.2.3.2.5"), ecdh(sm.AES128, 1, no)}, ChipAuthenticationKeys: keys{bp.keyInfo(no)}},
-			[]string{"CA ECDH AES-128 brainpoolP256r1 [" + chipauth.DevUnusable + "]"}, nil,
+			[]string{"CA ECDH AES-128 brainpoolP256r1 [" + chipauth.DevUnusable + "]"},
+			nil,
 		},
 		{
 			"bad key beside a good one",
@@ -693,7 +720,8 @@ func TestOffers(t *testing.T) {
 					{Protocol: "0.4.0.127.0.7.2.2.1.2", PublicKey: off, KeyID: 1}, p256.keyInfo(2),
 				},
 			},
-			[]string{"CA ECDH AES-128 P-256, reference 2 [" + chipauth.DevUnusable + "]"}, nil,
+			[]string{"CA ECDH AES-128 P-256, reference 2 [" + chipauth.DevUnusable + "]"},
+			nil,
 		},
 	}
 	for _, tt := range tests {

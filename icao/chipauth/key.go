@@ -31,8 +31,9 @@ const (
 
 // Object identifiers of DH keys, as encoded.
 const (
-	oidPKCS3 = "\x2A\x86\x48\x86\xF7\x0D\x01\x03\x01" // dhKeyAgreement, 1.2.840.113549.1.3.1
-	oidX942  = "\x2A\x86\x48\xCE\x3E\x02\x01"         // dhpublicnumber, 1.2.840.10046.2.1
+	oidStandardized = "\x04\x00\x7F\x00\x07\x01\x02"         // standardizedDomainParameters, 0.4.0.127.0.7.1.2
+	oidPKCS3        = "\x2A\x86\x48\x86\xF7\x0D\x01\x03\x01" // dhKeyAgreement, 1.2.840.113549.1.3.1
+	oidX942         = "\x2A\x86\x48\xCE\x3E\x02\x01"         // dhpublicnumber, 1.2.840.10046.2.1
 )
 
 // parseKey reads and checks a key (Doc 9303-11, 9.2.6). The error is [ErrKey]
@@ -104,69 +105,120 @@ const (
 	minOrderBits = 160
 )
 
-// dhKey is a key for DH in a group that the document brings. All numbers are
-// public; those that are not live in agree only.
+// dhKey is a key for DH. All its numbers are public; those that are not live in
+// agree only.
 //
 // The arithmetic is math/big: its exponentiation has fixed windows, but its
 // time is not promised to be independent of the values. A private key is used
 // for one agreement.
 type dhKey struct {
+	group   string // name of a standardized group; empty for another
 	p, g, y *big.Int
 	q       *big.Int // order of g; nil if unknown
 	bits    int      // of private keys, if q is unknown
 	x942    bool
 }
 
-// parseDHKey reads a key of PKCS #3 or X9.42 (Doc 9303-11, 9.6 and 8.5, note 2)
-// and checks what can be checked. A document's own group is as trustworthy as
-// the key itself, since one signature covers both; the checks keep mistakes and
-// small subgroups out.
+// parseDHKey reads a key in a standardized group or in one of its own, which is
+// in the form of PKCS #3 or X9.42 (Doc 9303-11, 9.5, 9.6, and 8.5, note 2), and
+// checks what can be checked. A group of the document's own is as trustworthy
+// as the key itself, since one signature covers both; the checks keep mistakes
+// and small subgroups out.
 func parseDHKey(spki []byte) (chipKey, error) {
-	var algorithm, bits, oid, params tlv.String
+	var algorithm, bits, oid tlv.String
 	if !readKeyInfo(spki, &algorithm, &bits) || !algorithm.ReadTag(&oid, tagOID) {
 		return nil, ErrKey
 	}
 	k := new(dhKey)
+	var err error
 	switch string(oid) {
+	case oidStandardized:
+		err = k.readStandardized(&algorithm)
 	case oidPKCS3:
+		err = k.readPKCS3(&algorithm)
 	case oidX942:
-		k.x942 = true
+		err = k.readX942(&algorithm)
 	default:
-		return nil, ErrUnsupported
+		err = ErrUnsupported
 	}
-	ok := algorithm.ReadTag(&params, tagSequence) && algorithm.Empty() &&
-		readNumber(&params, &k.p) && readNumber(&params, &k.g) &&
-		readNumber(&bits, &k.y) && bits.Empty()
-	switch {
-	case !ok:
-		return nil, ErrKey
-	case k.x942: // RFC 3279, 2.3.3
-		// The cofactor and how the group was made may follow.
-		if !readNumber(&params, &k.q) || !params.ReadOptional(nil, nil, tagInteger) || !params.ReadOptional(nil, nil, tagSequence) {
-			return nil, ErrKey
-		}
-	case !params.Empty(): // PKCS #3, 9: the length of private keys
-		var l *big.Int
-		if !readNumber(&params, &l) {
-			return nil, ErrKey
-		}
-		if l.BitLen() <= 16 {
-			k.bits = int(l.Int64())
-		}
+	if err != nil {
+		return nil, err
 	}
-	if !params.Empty() {
+	if !algorithm.Empty() || !readNumber(&bits, &k.y) || !bits.Empty() {
 		return nil, ErrKey
 	}
 	if k.p.BitLen() < minDHBits || k.p.BitLen() > maxDHBits {
 		return nil, ErrUnsupported
 	}
-	if !k.valid() {
+	if !k.recognize() || !k.valid() {
 		return nil, ErrKey
 	}
 	if k.bits < minOrderBits || k.bits >= k.p.BitLen() {
 		k.bits = k.p.BitLen() - 1
 	}
 	return k, nil
+}
+
+// readStandardized reads the number of a group (Doc 9303-11, 9.5.1).
+func (k *dhKey) readStandardized(algorithm *tlv.String) error {
+	var id *big.Int
+	if !readNumber(algorithm, &id) {
+		return ErrKey
+	}
+	groups := modpGroups()
+	if id.Cmp(big.NewInt(int64(len(groups)))) >= 0 {
+		return ErrUnsupported
+	}
+	g := groups[id.Int64()]
+	k.p, k.g = g.p, g.g
+	return nil
+}
+
+// readPKCS3 reads DHParameter (PKCS #3, 9).
+func (k *dhKey) readPKCS3(algorithm *tlv.String) error {
+	var params tlv.String
+	if !algorithm.ReadTag(&params, tagSequence) || !readNumber(&params, &k.p) || !readNumber(&params, &k.g) {
+		return ErrKey
+	}
+	if params.Empty() {
+		return nil
+	}
+	var l *big.Int // the length of private keys
+	if !readNumber(&params, &l) || !params.Empty() {
+		return ErrKey
+	}
+	if l.BitLen() <= 16 {
+		k.bits = int(l.Int64())
+	}
+	return nil
+}
+
+// readX942 reads DomainParameters (RFC 3279, 2.3.3). The cofactor and how the
+// group was made may follow.
+func (k *dhKey) readX942(algorithm *tlv.String) error {
+	var params tlv.String
+	if !algorithm.ReadTag(&params, tagSequence) ||
+		!readNumber(&params, &k.p) || !readNumber(&params, &k.g) || !readNumber(&params, &k.q) ||
+		!params.ReadOptional(nil, nil, tagInteger) || !params.ReadOptional(nil, nil, tagSequence) || !params.Empty() {
+		return ErrKey
+	}
+	k.x942 = true
+	return nil
+}
+
+// recognize finds out whether the group is a standardized one, whose order is
+// known. It reports false if the key says another order.
+func (k *dhKey) recognize() bool {
+	for _, g := range modpGroups() {
+		if k.p.Cmp(g.p) != 0 || k.g.Cmp(g.g) != 0 {
+			continue
+		}
+		if k.q != nil && k.q.Cmp(g.q) != 0 {
+			return false
+		}
+		k.group, k.q = g.name, g.q
+	}
+	return true
 }
 
 // readNumber reads a non-negative INTEGER that is no longer than any group
@@ -194,7 +246,7 @@ var one = big.NewInt(1)
 func (k *dhKey) valid() bool {
 	last := new(big.Int).Sub(k.p, one)
 	element := func(x *big.Int) bool { return x.Cmp(one) > 0 && x.Cmp(last) < 0 }
-	if !element(k.g) || !element(k.y) || !k.p.ProbablyPrime(0) {
+	if !element(k.g) || !element(k.y) || k.group == "" && !k.p.ProbablyPrime(0) {
 		return false
 	}
 	if k.q == nil {
@@ -205,7 +257,12 @@ func (k *dhKey) valid() bool {
 		power(k.g).Cmp(one) == 0 && power(k.y).Cmp(one) == 0
 }
 
-func (k *dhKey) name() string { return fmt.Sprintf("MODP-%d", k.p.BitLen()) }
+func (k *dhKey) name() string {
+	if k.group != "" {
+		return k.group
+	}
+	return fmt.Sprintf("MODP-%d", k.p.BitLen())
+}
 
 func (k *dhKey) agree(random io.Reader) (public, secret []byte, err error) {
 	size := (k.p.BitLen() + 7) / 8

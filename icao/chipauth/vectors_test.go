@@ -79,8 +79,8 @@ var examples = map[string]struct {
 	"bsi-ecdh-3des-general-authenticate": {"CA ECDH 3DES brainpoolP224r1", secinfo.NoID, false, []string{chipauth.DevNoKAT}},
 	"synthetic-ecdh-aes192":              {"CA ECDH AES-192 brainpoolP384r1", 7, false, nil},
 	"synthetic-ecdh-aes256":              {"CA ECDH AES-256 brainpoolP384r1", 8, false, nil},
-	"synthetic-dh-3des":                  {"CA DH 3DES MODP-1024", secinfo.NoID, true, nil},
-	"synthetic-dh-aes128":                {"CA DH AES-128 MODP-1024", secinfo.NoID, false, nil},
+	"synthetic-dh-3des":                  {"CA DH 3DES MODP-1024-160", secinfo.NoID, true, nil},
+	"synthetic-dh-aes128":                {"CA DH AES-128 MODP-1024-160", secinfo.NoID, false, nil},
 }
 
 func loadExamples(tb testing.TB) []example {
