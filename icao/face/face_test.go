@@ -151,6 +151,14 @@ func TestImagePrintsNoPicture(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	t.Parallel()
+	got := fmt.Sprint(face.ISO19794, ", ", face.ISO39794, ", ", face.Standard(9), ", ", face.JPEG2000, ", ", face.Format(9))
+	if want := "ISO/IEC 19794-5, ISO/IEC 39794-5, face.Standard(9), JPEG 2000, face.Format(9)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestDecodeJPEG(t *testing.T) {
 	t.Parallel()
 	good := portrait(t, 413, 531)

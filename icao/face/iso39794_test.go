@@ -81,6 +81,7 @@ func TestParse39794(t *testing.T) {
 		{name: "bytes behind", record: append(record39794(good), 0), formats: []face.Format{face.JPEG}, size: real, devs: []string{face.DevTrailingData}},
 		{name: "long form of a short length", record: object(0xA1, slices.Concat([]byte{0x65, 0x82, 0, byte(len(version39794) + len(object(0xA1, good)))}, version39794, object(0xA1, good))), formats: []face.Format{face.JPEG}, size: real, devs: []string{face.DevLength}},
 
+		{name: "field once as a value and once as a template", record: block39794(version39794, object(0x80, []byte{0}), object(0xA1, good)), formats: []face.Format{face.JPEG}, size: real},
 		{name: "no representation", record: record39794(), err: face.ErrEmpty},
 		{name: "no list of representations", record: block39794(version39794), err: face.ErrEmpty},
 		{name: "no image in the representation", record: record39794(object(0x30, number(0x80, 0))), err: face.ErrEmpty},

@@ -222,6 +222,10 @@ func TestParseDG12(t *testing.T) {
 			want: with(func(d *lds.DG12) { d.DateOfIssue, d.Personalised = at.Date, at }, lds.DevBCD)},
 		{name: "hour 24", file: listed(0x6C, authority, obj(0x5F55, "20240701240000")), want: with(rest(0x5F55, "20240701240000"), lds.DevValue)},
 		{name: "minute 60", file: listed(0x6C, authority, obj(0x5F55, "20240701236000")), want: with(rest(0x5F55, "20240701236000"), lds.DevValue)},
+		{name: "leap second", file: listed(0x6C, authority, obj(0x5F55, "20240701235960")), want: with(func(d *lds.DG12) {
+			d.Personalised = at
+			d.Personalised.Second = 60
+		})},
 		{name: "second 61", file: listed(0x6C, authority, obj(0x5F55, "20240701235961")), want: with(rest(0x5F55, "20240701235961"), lds.DevValue)},
 		{name: "date without time", file: listed(0x6C, authority, obj(0x5F55, "20240701")), want: with(rest(0x5F55, "20240701"), lds.DevValue)},
 		{name: "time of a month that is not", file: listed(0x6C, authority, obj(0x5F55, "20241301000000")), want: with(rest(0x5F55, "20241301000000"), lds.DevValue)},
@@ -356,6 +360,9 @@ func TestParseDIR(t *testing.T) {
 		{name: "template without identifier", file: slices.Concat(app, obj(0x61, obj(0x50, "x"))), aids: [][]byte{aid}, devs: []string{lds.DevNoAID}},
 		{name: "identifier without template", file: slices.Concat(app, obj(0x4F, visa)), aids: [][]byte{aid, visa}, devs: []string{lds.DevAIDShape}},
 		{name: "short identifier", file: slices.Concat(app, obj(0x61, obj(0x4F, "1234"))), aids: [][]byte{aid, []byte("1234")}, devs: []string{lds.DevAIDShape}},
+		{name: "shortest and longest identifier", file: slices.Concat(app, obj(0x61, obj(0x4F, "12345")), obj(0x61, obj(0x4F, "1234567890123456"))), aids: [][]byte{aid, []byte("12345"), []byte("1234567890123456")}},
+		{name: "long identifier", file: slices.Concat(app, obj(0x61, obj(0x4F, "12345678901234567"))), aids: [][]byte{aid, []byte("12345678901234567")}, devs: []string{lds.DevAIDShape}},
+		{name: "as many as are read", file: bytes.Repeat(app, 32), aids: slices.Repeat([][]byte{aid}, 32)},
 		{name: "something else", file: slices.Concat(obj(0x73, "x"), app), aids: [][]byte{aid}, devs: []string{lds.DevUnknown}},
 		{name: "empty", devs: []string{lds.DevNoEMRTD}},
 		{name: "two identifiers in a template", file: obj(0x61, obj(0x4F, aid), obj(0x4F, visa)), err: lds.ErrDIR},
@@ -434,6 +441,9 @@ func TestCheckCOM(t *testing.T) {
 		{name: "LDS_A_09 no list", file: obj(0x60, version, unicode), err: lds.ErrCOM},
 		{name: "LDS_A_10 LDS version 1.8", file: obj(0x60, obj(0x5F01, "0108"), unicode, list)},
 		{name: "group twice", file: obj(0x60, version, unicode, obj(0x5C, "\x61\x75\x61")), devs: []string{lds.DevCOMList}},
+		{name: "64 tags", file: obj(0x60, version, unicode, obj(0x5C, strings.Repeat("\x61\x75", 32))), devs: []string{lds.DevCOMList}},
+		{name: "65 tags", file: obj(0x60, version, unicode, obj(0x5C, strings.Repeat("\x61\x75", 32), "\x61")), err: lds.ErrCOM},
+		{name: "list ends in a tag", file: obj(0x60, version, unicode, obj(0x5C, "\x61\x75\x5F")), err: lds.ErrCOM},
 		{name: "tag of no group", file: obj(0x60, version, unicode, obj(0x5C, "\x61\x75\x77")), devs: []string{lds.DevCOMList}},
 	}
 	for _, tt := range tests {
