@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/vn"
@@ -123,12 +124,12 @@ func TestPerson(t *testing.T) {
 			if diff := cmp.Diff(tt.want, checkin.PersonOf(r)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if checkin.EncodePerson(r).Verified {
+			if checkin.EncodePerson(r, policy.Decision{Outcome: policy.Accept}).Verified {
 				t.Error("a report without checks verifies a person")
 			}
 		})
 	}
-	if checkin.EncodePerson(&inspect.Report{}) != nil {
+	if checkin.EncodePerson(&inspect.Report{}, policy.Decision{Outcome: policy.Accept}) != nil {
 		t.Error("there is a person without DG1")
 	}
 }

@@ -259,13 +259,8 @@ func (d *demo) checkIn(ctx context.Context, pool *trust.Pool) error {
 	if err != nil {
 		f := fault.Classify(err)
 		o.Fault = encodeFault(f)
-		switch {
-		case errors.Is(err, checkin.ErrNotRecorded):
+		if o.Verdict = verdictOf(f); errors.Is(err, checkin.ErrNotRecorded) {
 			o.Verdict = wire.VerdictError
-		case out.Decision.Err() != nil && errors.Is(err, out.Decision.Err()) || isCheck(err):
-			o.Verdict = verdictOf(f)
-		default:
-			o.Verdict = wire.VerdictNotRead
 		}
 		d.timings["total"] = millis(time.Since(tap))
 		return errors.Join(d.finish(o), f)
@@ -278,11 +273,6 @@ func (d *demo) checkIn(ctx context.Context, pool *trust.Pool) error {
 	item, werr := d.agent.Settled(settle, out.Visit.ID)
 	d.timings["total"] = millis(time.Since(tap))
 	return d.settled(ctx, o, item, werr)
-}
-
-func isCheck(err error) bool {
-	_, ok := errors.AsType[*inspect.CheckError](err)
-	return ok
 }
 
 // settled turns the state of the visit into the outcome.
@@ -338,15 +328,16 @@ func (d *demo) finish(o *wire.Outcome) error { return printOutcome(d.env, o, d.j
 
 // stepWords tell a person what a step of the check-in is.
 var stepWords = map[inspect.Step]string{
-	inspect.StepAccess:       "chip opened",
-	inspect.StepSOD:          "EF.SOD read: the issuer's signature over the chip's data",
-	inspect.StepAuthenticity: "active authentication: the chip signed this visit's challenge",
-	inspect.StepDG1:          "DG1 read: the machine readable lines",
-	inspect.StepDG13:         "DG13 read: the Vietnamese data",
-	inspect.StepVerify:       "passive authentication: signatures and hashes checked",
-	inspect.StepPhoto:        "DG2 read: the photo",
-	checkin.StepEntitlement:  "entitlement looked up (asked while the photo was read)",
-	checkin.StepRecord:       "visit signed and recorded on disk",
+	inspect.StepAccess:             "chip opened",
+	inspect.StepSOD:                "EF.SOD read: the issuer's signature over the chip's data",
+	inspect.StepChipAuthentication: "chip authentication: the chip proved its key, new session keys",
+	inspect.StepAuthenticity:       "active authentication: the chip signed this visit's challenge",
+	inspect.StepDG1:                "DG1 read: the machine readable lines",
+	inspect.StepDG13:               "DG13 read: the Vietnamese data",
+	inspect.StepVerify:             "passive authentication: signatures and hashes checked",
+	inspect.StepPhoto:              "DG2 read: the photo",
+	checkin.StepEntitlement:        "entitlement looked up (asked while the photo was read)",
+	checkin.StepRecord:             "visit signed and recorded on disk",
 }
 
 // progress keeps the time of each step and shows it.
@@ -360,7 +351,7 @@ func (d *demo) progress(ev inspect.Event, tap time.Time) {
 		d.timings["verified_text"] = millis(time.Since(tap))
 		name := ""
 		if r.DG13 != nil {
-			name = ": " + r.DG13.Name + ", " + r.DG13.Residence
+			name = ": " + printable(r.DG13.Name) + ", " + printable(r.DG13.Residence)
 		}
 		d.say("            verified text on the desk after %.0f ms%s", d.timings["verified_text"], name)
 	}

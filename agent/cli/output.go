@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/chamthe/chamthe/agent/wire"
 )
@@ -37,8 +38,11 @@ var words = map[string]string{
 	"dg15_integrity":         "chip's public key (DG15) as signed",
 	"dg2_integrity":          "photo (DG2) as signed",
 	"passive_authentication": "DATA GENUINE (passive authentication)",
+	"chip_authentication":    "chip proved its key (DG14)",
 	"active_authentication":  "chip signed our challenge",
 	"chip_authenticity":      "CHIP IS NO COPY",
+	"key_binding":            "data is of the scanned document",
+	"card_access":            "offer of PACE as signed",
 	"data_consistency":       "DG1 and DG13 agree",
 	"document_validity":      "document not expired",
 }
@@ -92,10 +96,10 @@ func printChecks(b *strings.Builder, r *wire.Report) {
 	})
 	fmt.Fprintf(b, "  files: %s\n", strings.Join(groups, ", "))
 	if s := r.Signer; s != nil {
-		fmt.Fprintf(b, "  signer: %s, valid %s to %s\n", s.Country, s.NotBefore[:10], s.NotAfter[:10])
+		fmt.Fprintf(b, "  signer: %s, valid %s to %s\n", printable(s.Country), s.NotBefore[:10], s.NotAfter[:10])
 	}
 	for _, d := range r.Deviations {
-		fmt.Fprintf(b, "  deviation: %s\n", d)
+		fmt.Fprintf(b, "  deviation: %s\n", printable(d))
 	}
 	fmt.Fprintf(b, "  policy: %s\n", r.Decision)
 	for _, reason := range r.Reasons {
@@ -103,10 +107,24 @@ func printChecks(b *strings.Builder, r *wire.Report) {
 	}
 }
 
+// printable drops what a hostile card could steer a terminal with, or make a
+// text read as another one: control characters, and marks of direction.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
 func printPerson(b *strings.Builder, p *wire.Person) {
 	head := "NOT VERIFIED: do not rely on this"
-	if p.Verified {
-		head = "signed by the issuer"
+	switch {
+	case p.Verified:
+		head = "verified"
+	case p.SignedByIssuer:
+		head = "NOT VERIFIED: the issuer signed this, and this card must not be accepted"
 	}
 	fmt.Fprintf(b, "\nperson   (%s)\n", head)
 	for _, f := range [][2]string{
@@ -122,7 +140,7 @@ func printPerson(b *strings.Builder, p *wire.Person) {
 		{"photo", p.Photo},
 	} {
 		if f[1] != "" {
-			fmt.Fprintf(b, "  %-12s %s\n", f[0], f[1])
+			fmt.Fprintf(b, "  %-12s %s\n", f[0], printable(f[1]))
 		}
 	}
 }

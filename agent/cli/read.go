@@ -167,7 +167,6 @@ func readOutcome(r *inspect.Report, err error, timings map[string]float64) (*wir
 	out := checkin.EncodeOutcome(r, d, timings)
 	switch {
 	case err != nil:
-		out.Verdict = wire.VerdictNotRead
 	case d.Outcome == policy.Refuse:
 		err = d.Err()
 	default:
@@ -175,21 +174,23 @@ func readOutcome(r *inspect.Report, err error, timings map[string]float64) (*wir
 	}
 	if err != nil {
 		f := fault.Classify(err)
-		if out.Verdict == "" {
-			out.Verdict = verdictOf(f)
-		}
+		out.Verdict = verdictOf(f)
 		out.Fault = encodeFault(f)
 		return out, f
 	}
 	return out, nil
 }
 
-// verdictOf says what a refusal by policy is called.
+// verdictOf says what a fault makes of an inspection.
 func verdictOf(f *fault.Fault) string {
-	if f.Kind == fault.Unsure {
+	switch f.Kind {
+	case fault.Refuse:
+		return wire.VerdictRefused
+	case fault.Unsure:
 		return wire.VerdictUndetermined
+	default:
+		return wire.VerdictNotRead
 	}
-	return wire.VerdictRefused
 }
 
 func encodeFault(f *fault.Fault) *wire.Fault {

@@ -54,6 +54,7 @@ var sentinels = []struct {
 	{context.DeadlineExceeded, ReaderHung}, // only reading a card has a time limit that ends it
 	{inspect.ErrWrongKey, WrongKey},
 	{inspect.ErrAccess, AccessRefused},
+	{inspect.ErrCopy, ChipCopied},
 	{inspect.ErrNoSecurityObject, NoSecurityObject},
 	{inspect.ErrNoData, CardUnreadable},
 	{inspect.ErrInterrupted, CardUnreadable},
@@ -65,20 +66,24 @@ var sentinels = []struct {
 // checks maps a required check that was not successful to the code that names
 // the cause. A value that is not listed is [NotVerified].
 var checks = map[inspect.ID]map[result.Value]Code{
-	inspect.AccessControl:    {result.Failed: WrongKey},
-	inspect.SODSignature:     {result.Failed: SecurityObjectInvalid},
-	inspect.SignerValidity:   {result.Failed: SignerExpired},
-	inspect.TrustChain:       {result.Failed: IssuerInvalid, result.Undetermined: IssuerUnknown},
-	inspect.Revocation:       {result.Failed: SignerRevoked},
-	inspect.IssuingState:     {result.Failed: IssuerInvalid},
-	inspect.DG1Integrity:     {result.Failed: DG1Altered},
-	inspect.DG13Integrity:    {result.Failed: DG13Altered},
-	inspect.DG14Integrity:    {result.Failed: ChipCopied},
-	inspect.DG15Integrity:    {result.Failed: ChipCopied},
-	inspect.DG2Integrity:     {result.Failed: PhotoAltered},
-	inspect.ChipAuthenticity: {result.Failed: ChipCopied},
-	inspect.DataConsistency:  {result.Failed: DataMismatch},
-	inspect.DocumentValidity: {result.Failed: DocumentExpired},
+	inspect.AccessControl:        {result.Failed: WrongKey},
+	inspect.SODSignature:         {result.Failed: SecurityObjectInvalid},
+	inspect.SignerValidity:       {result.Failed: SignerExpired},
+	inspect.TrustChain:           {result.Failed: IssuerInvalid, result.Undetermined: IssuerUnknown},
+	inspect.Revocation:           {result.Failed: SignerRevoked},
+	inspect.IssuingState:         {result.Failed: IssuerInvalid},
+	inspect.DG1Integrity:         {result.Failed: DG1Altered},
+	inspect.DG13Integrity:        {result.Failed: DG13Altered},
+	inspect.DG14Integrity:        {result.Failed: ChipCopied},
+	inspect.DG15Integrity:        {result.Failed: ChipCopied},
+	inspect.DG2Integrity:         {result.Failed: PhotoAltered},
+	inspect.ChipAuthentication:   {result.Failed: ChipCopied},
+	inspect.ActiveAuthentication: {result.Failed: ChipCopied},
+	inspect.ChipAuthenticity:     {result.Failed: ChipCopied},
+	inspect.KeyBinding:           {result.Failed: OtherDocument},
+	inspect.CardAccess:           {result.Failed: OfferAltered},
+	inspect.DataConsistency:      {result.Failed: DataMismatch},
+	inspect.DocumentValidity:     {result.Failed: DocumentExpired},
 }
 
 // Classify turns any error into a [Fault]; nil stays nil. An error that is one
@@ -91,6 +96,9 @@ func Classify(err error) *Fault {
 		return f
 	}
 	if c, ok := errors.AsType[*inspect.CheckError](err); ok {
+		if c.ID == inspect.DG2Integrity && c.Check.Reason == inspect.ReasonWithheld {
+			return New(PhotoWithheld, err)
+		}
 		code, known := checks[c.ID][c.Check.Value]
 		if !known {
 			code = NotVerified

@@ -32,6 +32,9 @@ const (
 	DocumentExpired       Code = "document_expired"
 	DataMismatch          Code = "data_mismatch"
 	IssuerInvalid         Code = "issuer_invalid"
+	OtherDocument         Code = "other_document"
+	PhotoWithheld         Code = "photo_withheld"
+	OfferAltered          Code = "offer_altered"
 	SignerRevoked         Code = "signer_revoked"
 	NotVerified           Code = "not_verified"
 
@@ -108,6 +111,9 @@ var infos = []Info{
 	{DataMismatch, 20, Refuse, "Two signed parts of the chip (DG1 and DG13) hold different numbers.", "Do not accept this card as verified; check in without a chip and tell IT."},
 	{IssuerInvalid, 21, Refuse, "The signer's certificate names a trusted issuer, and that issuer did not sign it.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
 	{SignerRevoked, 22, Refuse, "The certificate that signed this card's data has been revoked.", "Do not accept this card as verified; check in without a chip."},
+	{OtherDocument, 27, Refuse, "The chip holds the data of another document than the one whose code was scanned.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
+	{PhotoWithheld, 28, Refuse, "The chip keeps back the photo that its issuer signed.", "Put the card on the reader again; if it stays so, do not accept this card as verified."},
+	{OfferAltered, 29, Refuse, "What the chip said in the clear about its protection is not what its issuer signed.", "Put the card on another reader; if it stays so, do not accept this card as verified."},
 	{NotVerified, 23, Unsure, "A check that this site requires was not made.", "Read the card again; if it stays so, check in without a chip."},
 
 	{WrongKey, 16, Input, "The code that was scanned or typed does not belong to this card.", "Check that it is the patient's card; scan again, or type the machine readable lines or the expiry date."},

@@ -109,7 +109,25 @@ func (p Policy) outcome(id inspect.ID, v result.Value, r *inspect.Report) Outcom
 		return Accept
 	}
 	switch id {
-	case inspect.DG13Integrity, inspect.DG14Integrity, inspect.DG15Integrity:
+	case inspect.KeyBinding:
+		if v == result.NotSupported {
+			return Accept // opened by the card access number, which says nothing of the MRZ
+		}
+	case inspect.CardAccess:
+		switch v {
+		case result.NotSupported, result.NotPerformed:
+			return Accept // nothing was offered, in the clear or signed
+		case result.Undetermined:
+			return Warn
+		}
+	case inspect.DG13Integrity:
+		switch {
+		case v == result.NotSupported && r.Check(id).Reason == inspect.ReasonNotCovered:
+			return Accept // the document has none
+		case v == result.NotSupported:
+			return Warn // the chip keeps back what its issuer signed
+		}
+	case inspect.DG14Integrity, inspect.DG15Integrity:
 		// Not every document has them. One that the issuer signed and that does
 		// not match has Failed, and is refused below.
 		if v == result.NotSupported || (v == result.NotPerformed && id == inspect.DG15Integrity) {
@@ -122,8 +140,12 @@ func (p Policy) outcome(id inspect.ID, v result.Value, r *inspect.Report) Outcom
 		case v == result.NotSupported:
 			return Warn // a card without a photo (a child's): the receptionist cannot compare
 		}
-	case inspect.ActiveAuthentication:
-		return Accept // judged through ChipAuthenticity
+	case inspect.ActiveAuthentication, inspect.ChipAuthentication:
+		// What they are worth is judged through ChipAuthenticity; but a proof that
+		// failed is never overlooked, whatever key it was for.
+		if v == result.NotPerformed || v == result.NotSupported || v == result.Undetermined {
+			return Accept
+		}
 	case inspect.ChipAuthenticity:
 		if v == result.NotSupported && !p.RequireChipAuthenticity {
 			return Warn

@@ -80,8 +80,13 @@ type Signer struct {
 
 // A Person is what the chip says about its holder.
 type Person struct {
-	Verified       bool   `json:"verified"` // a trusted issuer signed exactly this
-	Name           string `json:"name"`     // with tone marks when the chip has them
+	// Verified: the site's policy accepts this card as this person's. Nothing
+	// else here may be used to fill in a form as verified.
+	Verified bool `json:"verified"`
+	// SignedByIssuer: a trusted issuer signed exactly this text. It is true for
+	// the data on a copied chip, too.
+	SignedByIssuer bool   `json:"signed_by_issuer"`
+	Name           string `json:"name"` // with tone marks when the chip has them
 	NameMRZ        string `json:"name_mrz"`
 	Number         string `json:"number,omitempty"`
 	DocumentNumber string `json:"document_number"`

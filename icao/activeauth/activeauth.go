@@ -132,6 +132,7 @@ func Authenticate(ctx context.Context, d apdu.Doer, spki []byte, rndIFD [8]byte,
 	var res Result
 	var cause error = ErrSignature
 	asked := make(map[int]bool)
+	corrected := false
 	for queue := lengths(d, size, opt.MaxNe); len(queue) > 0; {
 		ne := queue[0]
 		queue = queue[1:]
@@ -150,7 +151,8 @@ func Authenticate(ctx context.Context, d apdu.Doer, spki []byte, rndIFD [8]byte,
 			if len(res.Signature) == 0 {
 				cause = fmt.Errorf("%w: %w", ErrRefused, resp.SW)
 			}
-			if exact := int(resp.SW.SW2()); resp.SW.SW1() == sw1WrongLe && exact > 0 {
+			if exact := int(resp.SW.SW2()); resp.SW.SW1() == sw1WrongLe && exact > 0 && !corrected {
+				corrected = true // once: a card that always wants another length wants no end
 				queue = append([]int{exact}, queue...)
 			} else if !lengthRefused(resp.SW) {
 				return res, cause

@@ -53,8 +53,8 @@ func verifyRSA(key *rsa.PublicKey, rndIFD [8]byte, signature []byte) (string, er
 		// F would not begin at a byte; no such key has been seen.
 		return "", fmt.Errorf("%w: RSA key of %d bits", ErrUnsupported, bits)
 	}
-	// The signature has the length of the modulus and is below it, so that no
-	// two byte strings are the same signature.
+	// The signature has the length of the modulus and is below it. (N - s is as
+	// good a signature as s: nothing may use one as an identifier.)
 	if len(signature) != bits/8 {
 		return "", ErrSignature
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/jpeg"
 )
 
@@ -18,7 +19,7 @@ var (
 
 // Limits of a picture that is decoded. A portrait of a travel document has
 // about 413 by 531 pixels; the limits leave room for four times the resolution
-// and keep a hostile picture below 64 MiB of memory.
+// and keep a hostile picture below 100 MiB of memory.
 const (
 	MaxSide   = 4096
 	MaxPixels = 4 << 20
@@ -42,6 +43,9 @@ func DecodeJPEG(img Image) (image.Image, error) {
 	}
 	if cfg.Width < 1 || cfg.Height < 1 {
 		return nil, ErrPicture
+	}
+	if cfg.ColorModel == color.CMYKModel {
+		return nil, fmt.Errorf("%w: four colour components", ErrPicture) // for printing presses
 	}
 	if cfg.Width > MaxSide || cfg.Height > MaxSide || cfg.Width*cfg.Height > MaxPixels {
 		return nil, ErrTooLarge

@@ -71,6 +71,10 @@ func (i Image) String() string { return fmt.Sprintf("%v picture of %d bytes", i.
 // GoString is String.
 func (i Image) GoString() string { return i.String() }
 
+// MarshalText gives what String returns, so that no encoder writes a picture by
+// itself.
+func (i Image) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+
 // Standard is the standard that lays a record's layout down.
 type Standard uint8
 

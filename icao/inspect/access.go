@@ -33,7 +33,8 @@ func (in *inspection) open(ctx context.Context) error {
 		in.r.set(AccessControl, result.Fail(ReasonWrongKey))
 		return ErrNoAccess
 	}
-	d := apdu.NewSession(&in.meter)
+	in.plain = apdu.NewSession(&in.meter)
+	d := in.plain
 	info, offered, err := in.offer(ctx, d)
 	if err != nil {
 		return in.accessFailed(err)
@@ -62,7 +63,7 @@ func (in *inspection) open(ctx context.Context) error {
 		in.meter.err = err
 		return in.accessFailed(fmt.Errorf("reset: %w", err))
 	}
-	return in.openBAC(ctx, apdu.NewSession(&in.meter))
+	return in.openBAC(ctx, in.plain)
 }
 
 // offer reads EF.CardAccess and says which PACE the chip offers. A chip
@@ -81,6 +82,7 @@ func (in *inspection) offer(ctx context.Context, d apdu.Doer) (info secinfo.PACE
 		return secinfo.PACEInfo{}, false, nil
 	}
 	in.r.Deviations = append(in.r.Deviations, infos.Deviations...)
+	in.offered = infos.PACE
 	info, offered = pace.Choose(infos.PACE)
 	if !offered && len(infos.PACE) > 0 {
 		in.r.Deviations = append(in.r.Deviations, devPACEUnsupported)

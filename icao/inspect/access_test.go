@@ -255,7 +255,7 @@ func TestCANWithoutPACE(t *testing.T) {
 func TestPACEFails(t *testing.T) {
 	faults := map[string]func(cmd, resp []byte) []byte{
 		"protocol refused": func(cmd, resp []byte) []byte {
-			if cmd[1] == insMSE {
+			if cmd[1] == insMSE && cmd[2] == 0xC1 { // of PACE, not of chip authentication
 				return []byte{0x6A, 0x80}
 			}
 			return resp

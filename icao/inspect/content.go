@@ -1,29 +1,91 @@
 package inspect
 
 import (
+	"crypto/subtle"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/result"
+	"github.com/chamthe/chamthe/icao/secinfo"
 	"github.com/chamthe/chamthe/icao/vn"
 )
 
-// consistency compares the person's number in DG1 and DG13. Both are signed, so
-// a difference means an issuing mistake or two documents mixed into one chip;
-// neither may be used then.
-func consistency(m *mrz.MRZ, d *vn.DG13) result.Check {
-	if m == nil || d.Number == "" {
-		return result.Unknown(ReasonAbsent)
+// keyBinding compares the key that opened the chip with the MRZ that the chip
+// hands out. On a document of its issuer they are the same; a chip that somebody
+// else filled may open with what is printed on a forged card and hand out the
+// signed data of another person.
+func (in *inspection) keyBinding(m mrz.MRZ) result.Check {
+	if in.r.Key < 0 || in.r.Key >= len(in.access.Keys) {
+		return result.Check{Value: result.NotSupported, Reason: ReasonByCAN}
 	}
-	number := strings.Trim(m.OptionalData, "<")
-	if len(number) > 12 {
-		number = number[:12]
+	key, err := m.Key()
+	if err != nil {
+		return result.Fail(ReasonOtherDocument)
 	}
-	if number != string(d.Number) || d.Number.DocumentNumber() != strings.Trim(m.DocumentNumber, "<") {
-		return result.Fail(ReasonNumberMismatch)
+	want, got := in.access.Keys[in.r.Key].Hash(), key.Hash()
+	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+		return result.Fail(ReasonOtherDocument)
 	}
 	return result.Pass("")
+}
+
+// cardAccess compares what the chip offered in the clear with what its issuer
+// signed (Doc 9303-11, 4.2, step 3). An offer that was changed on the way is
+// somebody's doing. One that was not to be had may be an old chip's habit, or
+// somebody who wants to see BAC: it costs the protection against listening, not
+// the truth of the data.
+func (in *inspection) cardAccess() result.Check {
+	signed := in.infos.PACE
+	switch {
+	case len(in.offered) == 0 && len(signed) == 0:
+		return result.Check{Value: result.NotSupported, Reason: ReasonAbsent}
+	case len(in.offered) == 0:
+		return result.Unknown(ReasonOfferHidden)
+	case in.r.Check(DG14Integrity).Value != result.Successful || len(signed) == 0:
+		return result.Unknown(ReasonOfferUnsigned)
+	}
+	if !slices.EqualFunc(in.offered, signed, samePACE) {
+		return result.Fail(ReasonOfferAltered)
+	}
+	return result.Pass("")
+}
+
+func samePACE(a, b secinfo.PACEInfo) bool {
+	return a.Protocol == b.Protocol && a.Version == b.Version && a.ParameterID == b.ParameterID
+}
+
+// consistency compares the person in DG1 and DG13 of a Vietnamese citizen card.
+// Both are signed, so a difference means an issuing mistake or two documents
+// mixed into one chip; neither may be used then.
+func consistency(m mrz.MRZ, d *vn.DG13) result.Check {
+	number, _, _ := strings.Cut(m.OptionalData, "<")
+	switch {
+	case d.Number == "" || d.Name == "" || d.DateOfBirth.IsZero():
+		return result.Unknown(ReasonAbsent)
+	case number != string(d.Number) || d.Number.DocumentNumber() != strings.Trim(m.DocumentNumber, "<"):
+		return result.Fail(ReasonNumberMismatch)
+	case !m.NameMatches(d.Name) || !sameBirth(m.DateOfBirth, d.DateOfBirth):
+		return result.Fail(ReasonPersonMismatch)
+	}
+	return result.Pass("")
+}
+
+// sameBirth compares the parts of a birth date that both sides know; the
+// century is not in the zone.
+func sameBirth(yymmdd string, d vn.Date) bool {
+	for i, n := range []int{d.Year % 100, d.Month, d.Day} {
+		part := yymmdd[2*i : 2*i+2]
+		if part == "<<" || part == "00" && i > 0 || i > 0 && n == 0 {
+			continue
+		}
+		if part != fmt.Sprintf("%02d", n) {
+			return false
+		}
+	}
+	return true
 }
 
 // documentValidity judges the expiry date of the MRZ at the time of inspection.

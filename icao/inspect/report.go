@@ -30,8 +30,11 @@ const (
 	// PassiveAuthentication is the checks above from SODSignature on, as one
 	// (Doc 9303-11, 5.1): signature, chain, and the hash of every group read.
 	PassiveAuthentication ID = "passive_authentication"
+	ChipAuthentication    ID = "chip_authentication"   // the chip holds the private key that belongs to DG14
 	ActiveAuthentication  ID = "active_authentication" // the chip holds the private key that belongs to DG15
 	ChipAuthenticity      ID = "chip_authenticity"     // any covered protocol proved that the chip is no copy (TR-03135-1, 5.6.4.1)
+	KeyBinding            ID = "key_binding"           // DG1 is of the document whose code opened the chip
+	CardAccess            ID = "card_access"           // the offer of PACE is the one that was signed (Doc 9303-11, 4.2)
 	DataConsistency       ID = "data_consistency"      // DG1 and DG13 speak of the same person
 	DocumentValidity      ID = "document_validity"     // the document had not expired at the time of inspection
 )
@@ -41,7 +44,7 @@ func IDs() []ID {
 	return []ID{
 		AccessControl, SODSignature, SignerValidity, TrustChain, Revocation, IssuingState,
 		DG1Integrity, DG13Integrity, DG14Integrity, DG15Integrity, DG2Integrity, PassiveAuthentication,
-		ActiveAuthentication, ChipAuthenticity, DataConsistency, DocumentValidity,
+		ChipAuthentication, ActiveAuthentication, ChipAuthenticity, KeyBinding, CardAccess, DataConsistency, DocumentValidity,
 	}
 }
 
@@ -54,10 +57,20 @@ const (
 	ReasonDenied         result.Reason = "file_denied"       // the chip refuses to hand out the file
 	ReasonUnreadable     result.Reason = "file_unreadable"   // the chip answered, but not with the file
 	ReasonMalformed      result.Reason = "file_malformed"    // the file is there and cannot be understood
+	ReasonWithheld       result.Reason = "withheld"          // the chip keeps back what its issuer signed
 	ReasonFormat         result.Reason = "picture_format"    // the photo is in a record format that is not read
 	ReasonNotCovered     result.Reason = "not_covered"       // the security object has no hash of this file
 	ReasonKeyNotCovered  result.Reason = "key_not_covered"   // the chip proved possession of a key that nobody signed
 	ReasonKeyAltered     result.Reason = "key_altered"       // the public key is not the one that was signed
+	ReasonNoPrivateKey   result.Reason = "no_private_key"    // the chip agreed on keys that it then did not have
+	ReasonCARefused      result.Reason = "refused_by_chip"   // the chip refused what it announces
+	ReasonUnsupported    result.Reason = "unsupported"       // the chip's algorithm is not known here
+	ReasonOtherDocument  result.Reason = "other_document"    // the chip holds the data of another document than its key
+	ReasonByCAN          result.Reason = "opened_by_can"     // the chip was not opened with a key from the MRZ
+	ReasonOfferAltered   result.Reason = "offer_altered"     // EF.CardAccess offers something else than DG14
+	ReasonOfferHidden    result.Reason = "offer_hidden"      // DG14 offers PACE and EF.CardAccess was not to be had
+	ReasonOfferUnsigned  result.Reason = "offer_unsigned"    // EF.CardAccess offers PACE and nothing signed confirms it
+	ReasonPersonMismatch result.Reason = "person_mismatch"   // DG1 and DG13 hold different names or birth dates
 	ReasonNumberMismatch result.Reason = "number_mismatch"   // DG1 and DG13 hold different document or person numbers
 	ReasonExpired        result.Reason = "document_expired"  // the expiry date is past
 	ReasonNoExpiry       result.Reason = "expiry_unreadable" // the expiry date cannot be understood
@@ -137,6 +150,20 @@ type Report struct {
 
 	checks map[ID]*Check
 }
+
+const redacted = "[redacted]"
+
+// Format prints "[redacted]" for every verb: a report is personal data.
+func (r *Report) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalText gives "[redacted]", so that no encoder writes a report by itself.
+func (r *Report) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Format prints "[redacted]" for every verb.
+func (Evidence) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalText gives "[redacted]".
+func (Evidence) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Checks returns a copy of every check in the order of [IDs], each once,
 // performed or not.

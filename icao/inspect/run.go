@@ -8,7 +8,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/chamthe/chamthe/icao/activeauth"
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/face"
 	"github.com/chamthe/chamthe/icao/lds"
@@ -36,6 +35,10 @@ var (
 	// ErrInterrupted means that the chip or the secure channel was lost in the
 	// middle; the cause is wrapped beside it.
 	ErrInterrupted = errors.New("inspect: reading was interrupted")
+	// ErrCopy means that the chip answered chip authentication without the private
+	// key: it is a copy, or damaged. The channel is gone with it, and nothing of
+	// its personal data was read.
+	ErrCopy = errors.New("inspect: the chip did not prove that it is no copy")
 	// ErrNoData means that DG1 could not be read or understood.
 	ErrNoData = errors.New("inspect: the chip did not hand out its data")
 )
@@ -45,13 +48,14 @@ type Step string
 
 // The steps in their order.
 const (
-	StepAccess       Step = "access"
-	StepSOD          Step = "ef_sod"
-	StepAuthenticity Step = "active_authentication"
-	StepDG1          Step = "dg1"
-	StepDG13         Step = "dg13"
-	StepVerify       Step = "passive_authentication"
-	StepPhoto        Step = "dg2"
+	StepAccess             Step = "access"
+	StepSOD                Step = "ef_sod"
+	StepChipAuthentication Step = "chip_authentication"
+	StepAuthenticity       Step = "active_authentication"
+	StepDG1                Step = "dg1"
+	StepDG13               Step = "dg13"
+	StepVerify             Step = "passive_authentication"
+	StepPhoto              Step = "dg2"
 )
 
 // A StepError says in which step an inspection ended early.
@@ -157,13 +161,16 @@ type inspection struct {
 	r        *Report
 
 	began   time.Time
+	plain   *apdu.Session // the session below ch
 	ch      *sm.Channel
 	read    lds.ReadOptions
 	learned lds.Learned
 
-	sod   *lds.SOD
-	infos secinfo.SecurityInfos // of DG14, once its hash was found to be the signed one
-	files map[int][]byte        // data groups as read, by number
+	sod           *lds.SOD
+	offered       []secinfo.PACEInfo // by EF.CardAccess, in the clear
+	dg14Malformed bool
+	infos         secinfo.SecurityInfos // of DG14, once its hash was found to be the signed one
+	files         map[int][]byte        // data groups as read, by number
 }
 
 func (in *inspection) run(ctx context.Context) error {
@@ -177,7 +184,8 @@ func (in *inspection) run(ctx context.Context) error {
 	}{
 		{StepAccess, in.open, []ID{AccessControl}},
 		{StepSOD, in.securityObject, []ID{SODSignature, SignerValidity, TrustChain, Revocation}},
-		{StepAuthenticity, in.authenticity, []ID{ActiveAuthentication, ChipAuthenticity}},
+		{StepChipAuthentication, in.chipAuthentication, []ID{ChipAuthentication, ChipAuthenticity}},
+		{StepAuthenticity, in.activeAuthentication, []ID{ActiveAuthentication, ChipAuthenticity}},
 		{StepDG1, in.dg1, []ID{DG1Integrity}},
 		{StepDG13, in.dg13, []ID{DG13Integrity}},
 		{StepVerify, in.verify, []ID{PassiveAuthentication}},
@@ -185,6 +193,11 @@ func (in *inspection) run(ctx context.Context) error {
 	}
 	for _, s := range steps {
 		if s.step == StepPhoto && !in.cfg.Photo {
+			continue
+		}
+		if s.step == StepChipAuthentication && !in.covers(14) {
+			in.r.set(DG14Integrity, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
+			in.r.set(ChipAuthentication, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
 			continue
 		}
 		if s.step == StepDG13 && !in.covers(13) {
@@ -260,121 +273,6 @@ func (in *inspection) securityObject(ctx context.Context) error {
 	return nil
 }
 
-// authenticity reads DG15 and lets the chip sign a challenge (Doc 9303-11, 6.1).
-// The signature proves something only if the key is the one that was signed:
-// a DG15 that the security object does not cover may belong to anybody.
-func (in *inspection) authenticity(ctx context.Context) error {
-	if err := in.dg14(ctx); err != nil {
-		return err
-	}
-	covered := in.covers(15)
-	if !covered && !in.cfg.ProbeUncovered {
-		in.r.set(ActiveAuthentication, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
-		in.r.set(ChipAuthenticity, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
-		return nil
-	}
-	b, state, err := in.group(ctx, 15)
-	if err != nil {
-		return err
-	}
-	if state != Read {
-		c := result.Check{Value: result.NotSupported, Reason: ReasonAbsent}
-		if covered {
-			// The issuer signed a key that this chip does not show: a copy that
-			// wants to be taken for a document without active authentication.
-			c = result.Fail(stateReason(state))
-			in.r.set(DG15Integrity, result.Fail(stateReason(state)))
-		}
-		in.r.set(ActiveAuthentication, c)
-		in.r.set(ChipAuthenticity, c)
-		return nil
-	}
-	in.r.Evidence.DG15 = b
-
-	var rndIFD [8]byte
-	if in.cfg.Challenge != nil {
-		rndIFD = *in.cfg.Challenge
-	} else if _, err := io.ReadFull(in.cfg.Rand, rndIFD[:]); err != nil {
-		return fmt.Errorf("inspect: draw RND.IFD: %w", err)
-	}
-	auth, err := in.activeAuthentication(ctx, b, rndIFD)
-	if err != nil {
-		return err
-	}
-	if !covered {
-		// The chip may well hold this key; nobody says that the document does.
-		if auth.Value == result.Successful {
-			auth = result.Check{Value: result.Undetermined, Reason: ReasonKeyNotCovered, Algorithm: auth.Algorithm}
-		}
-		in.r.set(DG15Integrity, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
-		in.r.set(ActiveAuthentication, auth)
-		in.r.set(ChipAuthenticity, result.Check{Value: result.NotSupported, Reason: ReasonKeyNotCovered})
-		return nil
-	}
-	integrity := passiveauth.CheckGroup(in.sod, 15, b)
-	in.r.set(DG15Integrity, integrity)
-	in.r.set(ActiveAuthentication, auth)
-	if auth.Value == result.Successful && integrity.Value != result.Successful {
-		auth = result.Fail(ReasonKeyAltered)
-	}
-	in.r.set(ChipAuthenticity, auth)
-	return nil
-}
-
-// dg14 reads the security infos: what the chip's keys are to be used with.
-func (in *inspection) dg14(ctx context.Context) error {
-	if !in.covers(14) {
-		in.r.set(DG14Integrity, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
-		return nil
-	}
-	b, state, err := in.group(ctx, 14)
-	if err != nil {
-		return err
-	}
-	if state != Read {
-		in.r.set(DG14Integrity, result.Fail(stateReason(state)))
-		return nil
-	}
-	in.r.Evidence.DG14 = b
-	c := passiveauth.CheckGroup(in.sod, 14, b)
-	in.r.set(DG14Integrity, c)
-	if c.Value != result.Successful {
-		return nil // what nobody signed decides nothing
-	}
-	content, err := lds.ParseDG14(b)
-	if err == nil {
-		in.infos, err = secinfo.Parse(content)
-	}
-	if err != nil {
-		in.r.set(DG14Integrity, result.Fail(ReasonMalformed))
-		return nil
-	}
-	in.r.Deviations = append(in.r.Deviations, in.infos.Deviations...)
-	return nil
-}
-
-// activeAuthentication returns what the chip's answer is worth for the key in
-// dg15, whoever signed that key. The error is set only if the chip was lost.
-func (in *inspection) activeAuthentication(ctx context.Context, dg15 []byte, rndIFD [8]byte) (result.Check, error) {
-	key, err := lds.ParseDG15(dg15)
-	if err != nil {
-		return result.Fail(ReasonMalformed), nil
-	}
-	opt := &activeauth.Options{MaxNe: in.cfg.MaxNe}
-	if len(in.infos.ActiveAuthentication) > 0 {
-		opt.SignatureAlgorithm = in.infos.ActiveAuthentication[0].SignatureAlgorithm
-	}
-	res, err := activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)
-	if len(res.Signature) > 0 {
-		in.r.Evidence.Challenge = rndIFD[:]
-		in.r.Evidence.Signature = res.Signature
-	}
-	if err != nil && in.lost(err) {
-		return result.Check{}, fmt.Errorf("%w: %w", ErrInterrupted, err)
-	}
-	return activeauth.Check(res.Algorithm, err), nil
-}
-
 func (in *inspection) dg1(ctx context.Context) error {
 	b, state, err := in.group(ctx, 1)
 	if err != nil {
@@ -395,6 +293,8 @@ func (in *inspection) dg1(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrNoData, err)
 	}
 	in.r.MRZ = &m
+	in.r.set(KeyBinding, in.keyBinding(m))
+	in.r.set(CardAccess, in.cardAccess())
 	in.r.set(DocumentValidity, documentValidity(m, in.cfg.At))
 	return nil
 }
@@ -411,8 +311,8 @@ func (in *inspection) dg13(ctx context.Context) error {
 		return nil
 	}
 	in.r.set(DG13Integrity, passiveauth.CheckGroup(in.sod, 13, b))
-	if in.r.MRZ.IssuingState != vn.State {
-		return nil // DG13 belongs to its issuer: another state's means something else
+	if in.r.MRZ.IssuingState != vn.State || in.r.MRZ.Format != mrz.TD1 {
+		return nil // DG13 belongs to its issuer: on another document it means something else
 	}
 	d, err := vn.ParseDG13(b)
 	if err != nil {
@@ -421,7 +321,7 @@ func (in *inspection) dg13(ctx context.Context) error {
 		return nil
 	}
 	in.r.DG13 = &d
-	in.r.set(DataConsistency, consistency(in.r.MRZ, &d))
+	in.r.set(DataConsistency, consistency(*in.r.MRZ, &d))
 	return nil
 }
 
@@ -481,7 +381,14 @@ func (in *inspection) photo(ctx context.Context) error {
 	}
 	if state != Read {
 		in.r.PhotoNote = stateReason(state)
-		in.r.set(DG2Integrity, result.Check{Value: result.NotSupported, Reason: stateReason(state)})
+		c := result.Check{Value: result.NotSupported, Reason: stateReason(state)}
+		if in.covers(2) && state != Unreadable {
+			// The issuer signed a photo and this chip says that there is none: a
+			// copy in the hands of somebody with another face would do that.
+			c = result.Fail(ReasonWithheld)
+		}
+		in.r.set(DG2Integrity, c)
+		in.aggregate()
 		return nil
 	}
 	c := passiveauth.CheckGroup(in.sod, 2, b)
@@ -558,6 +465,12 @@ func stateReason(s GroupState) result.Reason {
 	}
 }
 
+// maxExchanges bounds one inspection. The largest document that is read, a
+// photo of a mebibyte in pieces of 223 bytes, takes fewer.
+const maxExchanges = 5000
+
+var errEndless = errors.New("inspect: the chip does not come to an end")
+
 // meter counts what goes over the wire and remembers that the wire broke.
 type meter struct {
 	t              apdu.Transceiver
@@ -568,6 +481,10 @@ type meter struct {
 
 // Transmit implements [apdu.Transceiver].
 func (m *meter) Transmit(ctx context.Context, cmd []byte) ([]byte, error) {
+	if m.exchanges == maxExchanges {
+		m.err = errEndless
+		return nil, m.err
+	}
 	m.exchanges++
 	m.sent += len(cmd)
 	resp, err := m.t.Transmit(ctx, cmd)

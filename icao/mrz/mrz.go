@@ -120,6 +120,13 @@ type MRZ struct {
 // names nobody.
 func (m MRZ) String() string { return "MRZ " + m.Format.String() }
 
+// GoString is String.
+func (m MRZ) GoString() string { return m.String() }
+
+// MarshalText gives what String returns, so that no encoder writes a zone by
+// itself.
+func (m MRZ) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
 // NameMayBeTruncated reports whether the name fills its field to the last
 // character, so that the document's name may be longer (Doc 9303-3, 4.6).
 func (m MRZ) NameMayBeTruncated() bool {

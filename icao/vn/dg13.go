@@ -1,6 +1,7 @@
 package vn
 
 import (
+	"fmt"
 	"github.com/chamthe/chamthe/icao/tlv"
 )
 
@@ -25,10 +26,13 @@ type DG13 struct {
 }
 
 // String returns "[redacted]".
-func (d DG13) String() string { return redacted }
+func (DG13) String() string { return redacted }
 
-// GoString returns "[redacted]".
-func (d DG13) GoString() string { return redacted }
+// Format prints "[redacted]" for every verb.
+func (DG13) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalText gives "[redacted]", so that no encoder writes a person by itself.
+func (DG13) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Limits of DG13. Those that are known have sixteen fields and less than 700
 // bytes.

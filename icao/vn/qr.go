@@ -1,6 +1,7 @@
 package vn
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,10 +25,13 @@ type CCCDQR struct {
 }
 
 // String returns "[redacted]".
-func (q CCCDQR) String() string { return redacted }
+func (CCCDQR) String() string { return redacted }
 
-// GoString returns "[redacted]".
-func (q CCCDQR) GoString() string { return redacted }
+// Format prints "[redacted]" for every verb.
+func (CCCDQR) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalText gives "[redacted]", so that no encoder writes a person by itself.
+func (CCCDQR) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 const redacted = "[redacted]"
 
@@ -135,7 +139,12 @@ func (q CCCDQR) Keys() ([]mrz.Key, error) {
 	return keys, nil
 }
 
-// text reports whether s is UTF-8 without control characters.
+// text reports whether s is UTF-8 of characters that can be seen.
 func text(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, invisible)
 }
+
+// invisible are characters that have no place in a name or an address and make
+// one read as another: controls, marks of direction and joining, separators of
+// lines and paragraphs.
+func invisible(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }

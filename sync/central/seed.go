@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"slices"
 	"time"
 
+	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/sync/contract"
 )
 
@@ -136,5 +137,5 @@ func (p Person) keys() []string {
 // sameName compares names as two registers write them: without tone marks,
 // case and spacing.
 func sameName(a, b string) bool {
-	return strings.Join(words(a), " ") == strings.Join(words(b), " ")
+	return slices.Equal(mrz.Words(a), mrz.Words(b))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/secinfo"
 	"github.com/chamthe/chamthe/icao/trust"
+	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/sync/contract"
 )
 
@@ -77,7 +78,7 @@ func (f *Verifier) Assess(v *contract.Visit, own *contract.Nonce, arrived time.T
 	// evidence.
 	for _, c := range v.Checks {
 		switch c.ID {
-		case contract.CheckActiveAuthentication, contract.CheckChipAuthentication:
+		case contract.CheckActiveAuthentication, contract.CheckChipAuthentication, contract.CheckChipAuthenticity:
 			if c.Result == contract.Failed {
 				return reject(contract.ReasonChipSignature)
 			}
@@ -184,7 +185,7 @@ func active(v *contract.Visit) contract.Reason {
 // in DG1. What DG1 does not hold cannot be proven and may not be claimed; tone
 // marks of the name are the exception, which a machine readable zone has not.
 func isPerson(p *contract.Person, m mrz.MRZ) bool {
-	if p.Name != "" && !nameMatches(p.Name, m.PrimaryIdentifier+" "+m.SecondaryIdentifier, m.NameMayBeTruncated()) {
+	if p.Name != "" && !m.NameMatches(p.Name) {
 		return false
 	}
 	if p.DocumentNumber != "" && p.DocumentNumber != m.DocumentNumber {
@@ -204,17 +205,16 @@ func isPerson(p *contract.Person, m mrz.MRZ) bool {
 
 var sexes = map[string]contract.Sex{"M": contract.SexMale, "F": contract.SexFemale, "<": contract.SexUnspecified}
 
-// isNumber looks for the personal number: Vietnam's cards have all twelve
-// digits in the optional data of the first line (a check digit follows after
-// fillers), and their last nine as the document number; other documents may
-// have the number in either place.
+// isNumber looks for the personal number, which only Vietnam's cards are known to
+// have: all twelve digits in the optional data of the first line (a check digit
+// follows after fillers). What another state writes into its optional data is
+// no proof of a Vietnamese number, whoever trusts that state's certificates.
 func isNumber(number string, m mrz.MRZ) bool {
-	for _, field := range []string{m.OptionalData, m.OptionalData2} {
-		if first, _, _ := strings.Cut(field, "<"); first == number {
-			return true
-		}
+	if m.IssuingState != vn.State || m.Format != mrz.TD1 {
+		return false
 	}
-	return number == m.DocumentNumber
+	first, _, _ := strings.Cut(m.OptionalData, "<")
+	return first == number
 }
 
 // isDate compares a date with YYMMDD in the parts that both know; the century

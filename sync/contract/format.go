@@ -61,7 +61,7 @@ var formats = map[string]*format{
 	"text64":          {pattern: `^` + text + `{1,64}$`},
 	"text128":         {pattern: `^` + text + `{1,128}$`},
 	"number":          {pattern: `^[0-9A-Z]{1,20}$`, about: "personal identification number"},
-	"document":        {pattern: `^[0-9A-Z]{1,22}$`, about: "document number"},
+	"document":        {pattern: `^[0-9A-Z]([0-9A-Z<]{0,20}[0-9A-Z])?$`, about: "document number; a filler stands for a character that an MRZ cannot have"},
 	"country":         {pattern: `^[A-Z]{1,3}$`, about: "code as in an MRZ"},
 	"insuranceNumber": {pattern: `^([A-Z]{2}[0-9]{13}|[0-9]{10})$`, about: "health insurance card number"},
 	"resultCode":      {pattern: `^[0-9]{3}$`, about: "result code of the insurer"},

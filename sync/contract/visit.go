@@ -101,6 +101,7 @@ const (
 	CheckPassiveAuthentication = "passive_authentication" // EF.SOD signature, chain and hashes of every group read, as one
 	CheckActiveAuthentication  = "active_authentication"
 	CheckChipAuthentication    = "chip_authentication"
+	CheckChipAuthenticity      = "chip_authenticity" // any of the protocols against copies, as one
 )
 
 // Result is the value of a [Check]: the vocabulary of BSI TR-03135-1, 5.2, and

@@ -1,4 +1,4 @@
-package central
+package mrz
 
 import (
 	"slices"
@@ -18,8 +18,10 @@ var letters = strings.NewReplacer(
 // others would drop the mark.
 var umlauts = strings.NewReplacer("Ä", "AE", "Ö", "OE", "Ü", "UE", "Å", "AA")
 
-// words returns the words of a name in capital Latin letters without marks.
-func words(name string) []string { return fold(name, false) }
+// Words returns the words of a name as a register without tone marks has them:
+// in capital letters, without diacritics, apostrophes and punctuation. Two
+// spellings of one name have equal words.
+func Words(name string) []string { return fold(name, false) }
 
 func fold(name string, long bool) []string {
 	name = norm.NFC.String(strings.ToUpper(name))
@@ -40,11 +42,15 @@ func fold(name string, long bool) []string {
 	return strings.Fields(b.String())
 }
 
-// nameMatches reports whether a name can be the one in a machine readable
-// zone: the same words in any order (states differ in what comes first), or,
-// where the zone was cut off, words that begin so.
+// NameMatches reports whether a name, written with all its marks, can be the one
+// in the zone: the same words in any order (states differ in what comes first),
+// or, where the zone was cut off, words that begin so (Doc 9303-3, 4.6 and 6).
+func (m MRZ) NameMatches(name string) bool {
+	return nameMatches(name, m.PrimaryIdentifier+" "+m.SecondaryIdentifier, m.NameMayBeTruncated())
+}
+
 func nameMatches(name, zone string, truncated bool) bool {
-	want := words(zone)
+	want := Words(zone)
 	for _, long := range []bool{false, true} {
 		got := fold(name, long)
 		if !truncated {

@@ -1,0 +1,204 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/chamthe/chamthe/icao/activeauth"
+	"github.com/chamthe/chamthe/icao/chipauth"
+	"github.com/chamthe/chamthe/icao/lds"
+	"github.com/chamthe/chamthe/icao/passiveauth"
+	"github.com/chamthe/chamthe/icao/result"
+	"github.com/chamthe/chamthe/icao/secinfo"
+)
+
+// chipAuthentication reads DG14 and lets the chip prove the key in it
+// (Doc 9303-11, 6.2). Everything after it travels under the new keys.
+func (in *inspection) chipAuthentication(ctx context.Context) error {
+	if err := in.dg14(ctx); err != nil {
+		return err
+	}
+	if in.dg14Malformed {
+		in.r.set(ChipAuthentication, result.Unknown(ReasonMalformed))
+		return nil
+	}
+	if len(in.infos.ChipAuthenticationKeys) == 0 && len(in.infos.ChipAuthentication) == 0 {
+		why := ReasonAbsent
+		if in.r.Check(DG14Integrity).Value != result.Successful {
+			why = ReasonKeyAltered // whatever it announces, nobody signed it
+		}
+		in.r.set(ChipAuthentication, result.Check{Value: result.NotSupported, Reason: why})
+		return nil
+	}
+	ch, res, err := chipauth.Authenticate(ctx, in.plain, in.ch, in.infos, &chipauth.Config{Rand: in.cfg.Rand})
+	in.r.Deviations = append(in.r.Deviations, res.Deviations...)
+	switch {
+	case err == nil:
+		in.ch = ch
+		in.r.set(ChipAuthentication, result.Pass(res.Algorithm))
+		return nil
+	case errors.Is(err, chipauth.ErrUnsupported):
+		in.r.set(ChipAuthentication, result.Unknown(ReasonUnsupported))
+		return nil
+	case errors.Is(err, chipauth.ErrKey):
+		in.r.set(ChipAuthentication, result.Fail(ReasonMalformed))
+		return nil
+	case errors.Is(err, chipauth.ErrCardAuthentication) && in.meter.err == nil:
+		in.r.set(ChipAuthentication, result.Fail(ReasonNoPrivateKey))
+		in.chipAuthenticity()
+		return fmt.Errorf("%w: %w", ErrCopy, err)
+	case errors.Is(err, chipauth.ErrRefused) && in.meter.err == nil:
+		// The issuer announced it, and this chip does not do it. The channel may
+		// have survived; then the rest can still be read, for the record.
+		in.r.set(ChipAuthentication, result.Fail(ReasonCARefused))
+		if in.lost(err) {
+			in.chipAuthenticity()
+			return fmt.Errorf("%w: %w", ErrCopy, err)
+		}
+		return nil
+	default:
+		return fmt.Errorf("%w: %w", ErrInterrupted, err)
+	}
+}
+
+// dg14 reads the security infos: which keys the chip has, and how they are to
+// be used. They count only if the issuer signed them.
+func (in *inspection) dg14(ctx context.Context) error {
+	b, state, err := in.group(ctx, 14)
+	if err != nil {
+		return err
+	}
+	if state != Read {
+		in.r.set(DG14Integrity, result.Fail(stateReason(state)))
+		return nil
+	}
+	in.r.Evidence.DG14 = b
+	c := passiveauth.CheckGroup(in.sod, 14, b)
+	in.r.set(DG14Integrity, c)
+	if c.Value != result.Successful {
+		return nil
+	}
+	content, err := lds.ParseDG14(b)
+	var infos secinfo.SecurityInfos
+	if err == nil {
+		infos, err = secinfo.Parse(content)
+	}
+	if err != nil {
+		// As the issuer signed it, and not to be understood: no fault of the chip.
+		in.r.Deviations = append(in.r.Deviations, "DG14 is malformed")
+		in.dg14Malformed = true
+		return nil
+	}
+	in.infos = infos
+	in.r.Deviations = append(in.r.Deviations, infos.Deviations...)
+	return nil
+}
+
+// activeAuthentication reads DG15 and lets the chip sign a challenge
+// (Doc 9303-11, 6.1). The signature proves something only if the key is the one
+// that was signed: a DG15 that the security object does not cover may belong to
+// anybody. It is performed beside chip authentication, because the signature is
+// evidence that somebody else can verify later; the other proof convinces only
+// who was there.
+func (in *inspection) activeAuthentication(ctx context.Context) error {
+	covered := in.covers(15)
+	if !covered && !in.cfg.ProbeUncovered {
+		in.r.set(ActiveAuthentication, result.Check{Value: result.NotSupported, Reason: ReasonNotCovered})
+		in.chipAuthenticity()
+		return nil
+	}
+	b, state, err := in.group(ctx, 15)
+	if err != nil {
+		return err
+	}
+	if state != Read {
+		c := result.Check{Value: result.NotSupported, Reason: ReasonAbsent}
+		if covered {
+			// The issuer signed a key that this chip does not show: a copy that
+			// wants to be taken for a document without active authentication.
+			c = result.Fail(stateReason(state))
+			in.r.set(DG15Integrity, c)
+		}
+		in.r.set(ActiveAuthentication, c)
+		in.chipAuthenticity()
+		return nil
+	}
+	in.r.Evidence.DG15 = b
+	auth, err := in.sign(ctx, b)
+	if err != nil {
+		return err
+	}
+	integrity := result.Check{Value: result.NotSupported, Reason: ReasonNotCovered}
+	if covered {
+		integrity = passiveauth.CheckGroup(in.sod, 15, b)
+	}
+	in.r.set(DG15Integrity, integrity)
+	if auth.Value == result.Successful {
+		switch {
+		case !covered:
+			// The chip may well hold this key; nobody says that the document does.
+			auth = result.Check{Value: result.Undetermined, Reason: ReasonKeyNotCovered, Algorithm: auth.Algorithm}
+		case integrity.Value != result.Successful:
+			auth = result.Fail(ReasonKeyAltered)
+		}
+	}
+	in.r.set(ActiveAuthentication, auth)
+	in.chipAuthenticity()
+	return nil
+}
+
+// sign returns what the chip's answer to the challenge is worth for the key in
+// dg15, whoever signed that key. The error is set only if the chip was lost.
+func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, error) {
+	key, err := lds.ParseDG15(dg15)
+	if err != nil {
+		return result.Fail(ReasonMalformed), nil
+	}
+	var rndIFD [8]byte
+	if in.cfg.Challenge != nil {
+		rndIFD = *in.cfg.Challenge
+	} else if _, err := io.ReadFull(in.cfg.Rand, rndIFD[:]); err != nil {
+		return result.Check{}, fmt.Errorf("inspect: draw RND.IFD: %w", err)
+	}
+	opt := &activeauth.Options{MaxNe: in.cfg.MaxNe}
+	if len(in.infos.ActiveAuthentication) > 0 {
+		opt.SignatureAlgorithm = in.infos.ActiveAuthentication[0].SignatureAlgorithm
+	}
+	res, err := activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)
+	if len(res.Signature) > 0 {
+		in.r.Evidence.Challenge = rndIFD[:]
+		in.r.Evidence.Signature = res.Signature
+	}
+	if err != nil && in.lost(err) {
+		return result.Check{}, fmt.Errorf("%w: %w", ErrInterrupted, err)
+	}
+	return activeauth.Check(res.Algorithm, err), nil
+}
+
+// chipAuthenticity puts the proofs together (BSI TR-03135-1, 5.6.4.1): one that
+// holds is enough, and one that failed is too much. A chip that proves one of
+// its keys and not the other is not the chip that the issuer made. A proof that
+// nobody's signature covers counts for nothing.
+func (in *inspection) chipAuthenticity() {
+	proofs := []result.Check{in.r.Check(ChipAuthentication), in.r.Check(ActiveAuthentication)}
+	best := result.Check{Value: result.NotSupported, Reason: ReasonNotCovered}
+	for _, c := range proofs {
+		if c.Reason == ReasonKeyNotCovered {
+			c = result.Check{Value: result.NotSupported, Reason: ReasonKeyNotCovered}
+		}
+		switch {
+		case c.Value == result.Failed:
+			in.r.set(ChipAuthenticity, c)
+			return
+		case c.Value == result.Successful && best.Value != result.Successful:
+			best = c
+		case c.Value == result.Undetermined && best.Value == result.NotSupported:
+			best = c
+		case c.Reason == ReasonKeyNotCovered && best.Reason == ReasonNotCovered:
+			best = c
+		}
+	}
+	in.r.set(ChipAuthenticity, best)
+}
