@@ -104,7 +104,6 @@ const testHelpers = "*test"
 var toCome = []string{
 	"./agent/client",
 	"./firmware-notes",
-	"./icao/chipauth",
 	"./reader/serial",
 	"./ui",
 	"./ui/cmd",
