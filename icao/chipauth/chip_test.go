@@ -347,3 +347,18 @@ func TestChipCAM(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A number that is not below the order is no private key: the next one is.
+func TestPrivateKeyBelowOrder(t *testing.T) {
+	key, err := issuer.NewDHKey(nil, 1, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := chip.ChipAuthentication{Protocol: protocol(false, sm.AES128), Key: key}
+	d, ch := made(t, nil, ca)
+	q := issuer.GroupByID(1).Q()
+	random := bytes.NewReader(slices.Concat(q, bytes.Repeat([]byte{0xFF}, len(q)), bytes.Repeat([]byte{0x11}, len(q))))
+	if _, _, err := chipauth.Authenticate(t.Context(), d, ch, announced(t, ca), &chipauth.Config{Rand: random}); err != nil || random.Len() != 0 {
+		t.Errorf("%d bytes left, %v", random.Len(), err)
+	}
+}
