@@ -1,6 +1,7 @@
 package checkin_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -8,11 +9,23 @@ import (
 
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/policy"
+	"github.com/chamthe/chamthe/icao/chip"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/sync/contract"
 )
+
+// consistent returns the report of a good citizen card.
+func consistent(t *testing.T) *inspect.Report {
+	t.Helper()
+	p := document(t, chip.ProfileCCCDNoAA, chip.TamperNone)
+	r, err := inspect.Run(t.Context(), p.card(t), p.access, &inspect.Config{At: at, Trust: p.pool})
+	if err != nil || !r.TextVerified() {
+		t.Fatalf("text verified %v, %v", r.TextVerified(), err)
+	}
+	return r
+}
 
 func TestBirthDate(t *testing.T) {
 	at := time.Date(2026, time.November, 22, 9, 0, 0, 0, time.FixedZone("ICT", 7*3600))
@@ -102,6 +115,8 @@ func TestPerson(t *testing.T) {
 		{"DG13 knows the tone marks", nil, &vn.DG13{Name: "Nguyễn Văn Thử"}, want(func(p *contract.Person) { p.Name = "Nguyễn Văn Thử" })},
 		{"DG13 knows the century", func(m *mrz.MRZ) { m.DateOfBirth = "200301" }, &vn.DG13{DateOfBirth: vn.Date{Year: 1920, Month: 3, Day: 1}}, want(func(p *contract.Person) { p.BirthDate = "1920-03-01" })},
 		{"DG13 knows the number", func(m *mrz.MRZ) { m.OptionalData = "" }, &vn.DG13{Number: "001099000001"}, want(nil)},
+		{"DG13 with an endless name", nil, &vn.DG13{Name: strings.Repeat("ễ", 129)}, want(nil)},
+		{"DG13 with a long name", nil, &vn.DG13{Name: strings.Repeat("ễ", 128)}, want(func(p *contract.Person) { p.Name = strings.Repeat("ễ", 128) })},
 		{"an empty DG13 takes nothing away", nil, &vn.DG13{}, want(nil)},
 		{"no expiry", func(m *mrz.MRZ) { m.DateOfExpiry = "991231" }, nil, want(func(p *contract.Person) { p.Expiry = "" })},
 		{"woman", func(m *mrz.MRZ) { m.Sex = "F" }, nil, want(func(p *contract.Person) { p.Sex = contract.SexFemale })},
@@ -120,14 +135,30 @@ func TestPerson(t *testing.T) {
 			if tt.mrz != nil {
 				tt.mrz(m)
 			}
-			r := &inspect.Report{At: at, MRZ: m, DG13: tt.dg13}
+			r := &inspect.Report{At: at, MRZ: m}
+			if tt.dg13 != nil {
+				r = consistent(t) // its DG13 is known to speak of the same person
+				r.At, r.MRZ, r.DG13 = at, m, tt.dg13
+			}
 			if diff := cmp.Diff(tt.want, checkin.PersonOf(r)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if checkin.EncodePerson(r, policy.Decision{Outcome: policy.Accept}).Verified {
+			if tt.dg13 == nil && checkin.EncodePerson(r, policy.Decision{Outcome: policy.Accept}).Verified {
 				t.Error("a report without checks verifies a person")
 			}
 		})
+	}
+	// A DG13 that may be somebody else's is not used.
+	r := &inspect.Report{At: at, MRZ: citizen(), DG13: &vn.DG13{Name: "Trần Thị Mẫu", Number: "079150000002", DateOfBirth: vn.Date{Year: 1950, Month: 3, Day: 1}}}
+	if diff := cmp.Diff(want(nil), checkin.PersonOf(r)); diff != "" {
+		t.Errorf("DG13 of somebody else (-want +got):\n%s", diff)
+	}
+	// Nobody is verified on a card that is refused.
+	good := consistent(t)
+	for outcome, verified := range map[policy.Outcome]bool{policy.Accept: true, policy.Warn: true, policy.Refuse: false} {
+		if p := checkin.EncodePerson(good, policy.Decision{Outcome: outcome}); p.Verified != verified || !p.SignedByIssuer {
+			t.Errorf("%v: verified %v, signed %v", outcome, p.Verified, p.SignedByIssuer)
+		}
 	}
 	if checkin.EncodePerson(&inspect.Report{}, policy.Decision{Outcome: policy.Accept}) != nil {
 		t.Error("there is a person without DG1")

@@ -107,7 +107,7 @@ func TestReadTold(t *testing.T) {
 	d := document(t, chip.ProfileCCCD, chip.TamperNone)
 	got := on(t, lay(t, d), "", "read", "--qr", d.QR, "--trust", anchor(t, d))
 	got.succeeded(t)
-	for _, s := range []string{"reader   " + slot, "[+] CHIP IS NO COPY", "(signed by the issuer)", d.Person.Name, "born         1999-01-31", "verdict  VERIFIED"} {
+	for _, s := range []string{"reader   " + slot, "[+] CHIP IS NO COPY", "person   (verified)", d.Person.Name, "born         1999-01-31", "verdict  VERIFIED"} {
 		if !strings.Contains(got.stdout, s) {
 			t.Errorf("no %q in:\n%s", s, got.stdout)
 		}
@@ -115,10 +115,16 @@ func TestReadTold(t *testing.T) {
 	forged := document(t, chip.ProfileCCCD, chip.TamperDG1)
 	got = on(t, lay(t, forged), "", "read", "--qr", forged.QR, "--trust", anchor(t, forged))
 	got.failed(t, fault.DG1Altered)
-	for _, s := range []string{"[X] name, date, number (DG1) as signed", "NOT VERIFIED: do not rely on this", "verdict  REFUSED"} {
+	for _, s := range []string{"[X] name, date, number (DG1) as signed", "person   (NOT VERIFIED: do not rely on this)", "verdict  REFUSED"} {
 		if !strings.Contains(got.stdout, s) {
 			t.Errorf("no %q in:\n%s", s, got.stdout)
 		}
+	}
+	copied := document(t, chip.ProfileCCCD, chip.TamperClone)
+	got = on(t, lay(t, copied), "", "read", "--qr", copied.QR, "--trust", anchor(t, copied))
+	got.failed(t, fault.ChipCopied)
+	if s := "(NOT VERIFIED: the issuer signed this, and this card must not be accepted)"; !strings.Contains(got.stdout, s) {
+		t.Errorf("no %q in:\n%s", s, got.stdout)
 	}
 }
 

@@ -1,0 +1,4 @@
+package policy
+
+// OutcomeOf exports the judgement of one check.
+var OutcomeOf = Policy.outcome
