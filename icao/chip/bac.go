@@ -24,6 +24,9 @@ func (c *Chip) getChallenge(in command) response {
 	if len(in.data) != 0 || in.ne < nonceLen {
 		return status(apdu.WrongLength)
 	}
+	if c.state.locked {
+		return status(apdu.ConditionsNotSatisfied)
+	}
 	rndIC, err := c.drawBytes(DrawRndIC, nonceLen)
 	if err != nil {
 		return status(apdu.NoPreciseDiagnosis)
@@ -67,6 +70,9 @@ func (c *Chip) externalAuthenticate(in command) response {
 	good := subtle.ConstantTimeCompare(tripleDES.mac8(kMac[:], eIFD, true), mIFD)
 	good &= subtle.ConstantTimeCompare(s[nonceLen:2*nonceLen], rndIC)
 	if good != 1 {
+		if sw := c.p.Quirks.WrongKey; sw != 0 {
+			return status(sw)
+		}
 		return status(apdu.AuthenticationFailed)
 	}
 

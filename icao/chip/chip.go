@@ -49,6 +49,7 @@ type state struct {
 	pace        *paceRun   // PACE begun
 	ca          *caVariant // chip authentication key selected by MSE:Set AT
 	rest        []byte     // what GET RESPONSE will deliver
+	locked      bool       // Quirks.FailedPACELocks has happened
 }
 
 // New makes a chip. Its error wraps [ErrPersonalisation].
@@ -246,6 +247,7 @@ func (c *Chip) processProtected(in command) []byte {
 	if s == nil {
 		return status(apdu.SMObjectsIncorrect).bytes() // no keys to verify it with
 	}
+	before := append([]byte(nil), s.ssc...)
 	plain, sw := s.unprotect(in)
 	if sw != apdu.OK {
 		// Doc 9303-11, 9.8.5: in clear, and the keys are deleted.
@@ -269,6 +271,9 @@ func (c *Chip) processProtected(in command) []byte {
 	if s.protectedLen(in.ins, len(r.data)) > ne && !c.p.Limits.GetResponse {
 		r = status(apdu.WrongLength)
 	}
+	if c.p.Quirks.Naked != NakedNo && r.failed() {
+		return c.naked(s, before, r)
+	}
 	body, ok := s.protect(in.ins, r)
 	if !ok {
 		c.abort()
@@ -278,6 +283,20 @@ func (c *Chip) processProtected(in command) []byte {
 		r.commit()
 	}
 	return c.deliver(body, ne, r.sw)
+}
+
+// naked is an error status in clear, as Quirks.Naked asks. before is the counter
+// before the command.
+func (c *Chip) naked(s *session, before []byte, r response) []byte {
+	switch c.p.Quirks.Naked {
+	case NakedCounted:
+		s.count() // used up, it fails at the next command
+	case NakedIgnored:
+		s.ssc = before
+	default:
+		c.abort()
+	}
+	return status(r.sw).bytes()
 }
 
 // execute dispatches a command whose transport has been dealt with. room bounds
@@ -312,7 +331,7 @@ func (c *Chip) execute(in command, room room) response {
 // abort ends secure messaging and every protocol that was begun, deletes the
 // keys, and takes back the access rights (Doc 9303-11, 9.8.3).
 func (c *Chip) abort() {
-	c.state = state{application: c.state.application}
+	c.state = state{application: c.state.application, locked: c.state.locked}
 }
 
 // deliver sends body and sw, or as much of body as the terminal asked for with

@@ -112,6 +112,11 @@ func status(sw apdu.Status) response { return response{sw: sw} }
 
 func success(data []byte) response { return response{data: data, sw: apdu.OK} }
 
+// failed reports whether the status is an error, and not 9000 or a warning.
+func (r response) failed() bool {
+	return r.sw != apdu.OK && r.sw.SW1() != 0x62 && r.sw.SW1() != 0x63
+}
+
 // bytes is the response APDU in clear.
 func (r response) bytes() []byte {
 	return append(append(make([]byte, 0, len(r.data)+2), r.data...), r.sw.SW1(), r.sw.SW2())

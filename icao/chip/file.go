@@ -50,8 +50,14 @@ func (c *Chip) selectFile(in command) response {
 		if len(in.data) != 0 && (!data.ReadUint16(&id) || !data.Empty() || id != masterFileID) {
 			return status(apdu.FileNotFound)
 		}
-		if sw := c.p.SelectMF; sw != 0 && sw != apdu.OK {
-			return status(sw)
+		form := c.p.Quirks.SelectMFByID
+		if len(in.data) == 0 {
+			form = c.p.Quirks.SelectMFBare
+		}
+		for _, sw := range []apdu.Status{c.p.SelectMF, form} {
+			if sw != 0 && sw != apdu.OK {
+				return status(sw)
+			}
 		}
 		c.state.application, c.state.current = false, nil
 		return controlInformation(in, tlv.Append(nil, tagFileID, []byte{masterFileID >> 8, masterFileID & 0xFF}))
@@ -63,6 +69,9 @@ func (c *Chip) selectFile(in command) response {
 		c.state.application, c.state.current = true, nil
 		return controlInformation(in, tlv.Append(nil, tagDFName, []byte(applicationID)))
 	case selectEF:
+		if sw := c.p.Quirks.NoSelectEF; sw != 0 {
+			return status(sw)
+		}
 		var id uint16
 		data := tlv.String(in.data)
 		if !data.ReadUint16(&id) || !data.Empty() {
@@ -150,21 +159,29 @@ func (c *Chip) protectedRoom(in command, ne int) room {
 
 // readBinary is READ BINARY (Doc 9303-10, 3.6.3 and 3.6.6).
 func (c *Chip) readBinary(in command, room room) response {
-	if in.ne == 0 {
+	if in.ne == 0 || c.p.Quirks.RefuseLe00 && c.state.session != nil && (in.ne == maxShort || in.ne == maxExtended) {
 		return status(apdu.WrongLength)
 	}
-	if room.refused && c.p.Limits.OverLimit != 0 {
-		return status(c.p.Limits.OverLimit)
+	if over := c.p.Limits.OverLimit; room.refused && over != 0 {
+		if over.SW1() == 0x6C && over.SW2() == 0 {
+			over |= apdu.Status(room.bytes & 0xFF)
+		}
+		return status(over)
 	}
 	odd := in.ins == insReadBinaryOdd
 	f, offset, sw := c.readTarget(in, odd)
 	if sw != apdu.OK {
 		return status(sw)
 	}
-	if offset >= len(f.Content) {
+	left := tlv.String(f.Content)
+	if c.p.Quirks.PadPastEnd {
+		if missing := offset + in.ne - len(left); missing > 0 {
+			left = append(append(make([]byte, 0, len(left)+missing), left...), make([]byte, missing)...)
+		}
+	}
+	if offset >= len(left) {
 		return status(apdu.WrongP1P2)
 	}
-	left := tlv.String(f.Content)
 	left.Skip(offset)
 
 	n := room.bytes
@@ -180,13 +197,19 @@ func (c *Chip) readBinary(in command, room room) response {
 	if odd {
 		data = tlv.Append(nil, tagData, data)
 	}
-	end := apdu.OK
-	if len(left) == 0 && len(data) < in.ne && in.ne != maxShort && in.ne != maxExtended {
-		if end = c.p.Limits.ShortEnd; end == 0 {
-			end = apdu.EndOfFile
-		}
+	if len(left) != 0 || len(data) >= in.ne || in.ne == maxShort || in.ne == maxExtended {
+		return success(data)
 	}
-	return response{data: data, sw: end}
+	switch end := c.p.Limits.ShortEnd; {
+	case end == 0:
+		return response{data: data, sw: apdu.EndOfFile}
+	case end.SW1() == 0x6C && end.SW2() == 0:
+		return status(end | apdu.Status(len(data)&0xFF)) // 256 and more cannot be said exactly
+	case end == apdu.OK || end.SW1() == 0x62:
+		return response{data: data, sw: end}
+	default:
+		return status(end)
+	}
 }
 
 // readTarget finds the file and the offset that a READ BINARY means, and makes
@@ -224,6 +247,9 @@ func (c *Chip) readTarget(in command, odd bool) (f *File, offset int, sw apdu.St
 	}
 
 	if sfi != 0 {
+		if sw := c.p.Quirks.NoShortID; sw != 0 {
+			return nil, 0, sw
+		}
 		f, sw = c.find(func(f *File) bool { return f.SFI == sfi })
 		if sw == apdu.OK {
 			c.state.current = f

@@ -174,6 +174,9 @@ type paceRun struct {
 // manageSecurityEnvironment is MANAGE SECURITY ENVIRONMENT, for PACE and chip
 // authentication.
 func (c *Chip) manageSecurityEnvironment(in command) response {
+	if c.p.Quirks.RefuseLe && in.ne != 0 {
+		return status(apdu.WrongLength)
+	}
 	var mechanism, password, reference, ephemeral []byte
 	data := tlv.String(in.data)
 	for !data.Empty() {
@@ -235,7 +238,7 @@ func (c *Chip) selectPACE(mechanism, parameter []byte) (*paceVariant, apdu.Statu
 
 // beginPACE is MSE:Set AT for PACE (Doc 9303-11, 4.4.4.1).
 func (c *Chip) beginPACE(mechanism, password, parameter []byte) response {
-	if c.state.session != nil {
+	if c.state.session != nil || c.state.locked {
 		return status(apdu.ConditionsNotSatisfied)
 	}
 	if !slices.ContainsFunc(c.pace, func(v *paceVariant) bool { return bytes.Equal(mechanism, v.oid) }) || len(password) != 1 {
@@ -438,6 +441,7 @@ func (c *Chip) paceAgree(run *paceRun, publicKey []byte) response {
 // chip has its static key.
 func (c *Chip) paceToken(run *paceRun, tIFD []byte) response {
 	if subtle.ConstantTimeCompare(run.token(run.pkIC), tIFD) != 1 {
+		c.state.locked = c.p.Quirks.FailedPACELocks
 		return status(c.wrongPassword(run))
 	}
 	body := tlv.Append(nil, doTokenIC, run.token(run.pkIFD))

@@ -87,14 +87,17 @@ type Limits struct {
 	// much as the command's length field allows.
 	Plain, Protected int
 	// OverLimit is the status for a READ BINARY that asks for more than the
-	// limit. 0: the chip returns as much as fits, with 9000.
+	// limit. 0: the chip returns as much as fits, with 9000. 6C00: 6Cxx with the
+	// number of bytes that would fit.
 	OverLimit apdu.Status
 	// GetResponse makes the chip answer 61xx when a response does not fit into
 	// the expected length, and deliver the rest by GET RESPONSE; without it
 	// such a command answers 6700.
 	GetResponse bool
 	// ShortEnd is the status when fewer bytes are left in the file than a
-	// length that was asked for explicitly. 0: 6282.
+	// length that was asked for explicitly. 0: 6282. A warning (62xx) and 9000
+	// come with the bytes, an error such as 6B00 or 6700 without, and 6C00 stands
+	// for 6Cxx with their number.
 	ShortEnd apdu.Status
 }
 

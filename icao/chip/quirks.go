@@ -26,4 +26,45 @@ type Quirks struct {
 	// AAEmptyExtended answers INTERNAL AUTHENTICATE with extended length fields by
 	// 9000 and no signature, as Chinese chips were seen to do.
 	AAEmptyExtended bool
+
+	// WrongKey is the answer to EXTERNAL AUTHENTICATE with a wrong key; 0: 6300.
+	// Chips answer 6982, 6985, 6988 and 63Cx too.
+	WrongKey apdu.Status
+	// FailedPACELocks has the chip answer 6985 to GET CHALLENGE and to PACE after
+	// a failed PACE, until it is reset.
+	FailedPACELocks bool
+
+	// SelectMFByID and SelectMFBare, if set, are the answers to SELECT of the
+	// master file with its identifier 3F00 and without data. Where
+	// Personalisation.SelectMF is set too, it comes first.
+	SelectMFByID, SelectMFBare apdu.Status
+	// NoShortID and NoSelectEF, if set, are the answers to READ BINARY with a
+	// short identifier and to SELECT of an elementary file. Chips in the field
+	// lack one or the other; without both nothing can be read.
+	NoShortID, NoSelectEF apdu.Status
+
+	// RefuseLe answers 6700 to MANAGE SECURITY ENVIRONMENT with an Le field, which
+	// has no response data (ISO/IEC 7816-4:2020, 5.2, case 3).
+	RefuseLe bool
+	// RefuseLe00 answers 6700 to a protected READ BINARY with an Le of zero, that
+	// is, as much as there is.
+	RefuseLe00 bool
+	// PadPastEnd reads zero bytes past the end of a file, as many as were asked
+	// for, with 9000. Polish chips were seen to do so.
+	PadPastEnd bool
+
+	// Naked sends error statuses in clear under secure messaging.
+	Naked Naked
 }
+
+// Naked says what becomes of secure messaging when a chip sends an error status
+// in clear, where Doc 9303-11, 9.8.3, wants all answers protected.
+type Naked uint8
+
+// What becomes of the session.
+const (
+	NakedNo      Naked = iota // error statuses are protected
+	NakedEnds                 // the keys are deleted
+	NakedCounted              // the session goes on, its counter as after a protected answer
+	NakedIgnored              // the session goes on, its counter as before the command
+)
