@@ -58,7 +58,7 @@ func ParseCardSecurity(file []byte) (*CardSecurity, error) {
 
 // VerifyCardSecurity performs passive authentication of EF.CardSecurity, by the
 // rules of [Verify] for the signer, its chain and its revocation (Doc 9303-11,
-// 4.4.3.3.3 and J.2). Hashes, Groups and IssuingState are not performed and are
+// 6 and J.2). Hashes, Groups and IssuingState are not performed and are
 // no part of Overall: the caller knows which state the document claims, and
 // compares it with that of Result.Anchor. nil gives the zero Result.
 func VerifyCardSecurity(cs *CardSecurity, pool *trust.Pool, at time.Time) Result {

@@ -215,7 +215,7 @@ func (s *state) verify(t testing.TB) passiveauth.Result {
 }
 
 // TestAlgorithms verifies a whole document for the algorithms that TR-03105-5.1
-// lists for EF.SOD (LDS_H_01 to 16, 70 to 83 and 94 to 96) and for CSCA keys of
+// lists for EF.SOD (LDS_H_01 to 16, 70 to 83 and 94 to 98) and for CSCA keys of
 // every kind.
 func TestAlgorithms(t *testing.T) {
 	rsaCSCA, rsaDS := cmstest.RSA(t, "csca", 3072), cmstest.RSA(t, "ds", 2048)
@@ -236,6 +236,10 @@ func TestAlgorithms(t *testing.T) {
 			signing{"ECDSA plain " + h.String(), cmstest.EC(t, "brainpoolP224r1", true), cmstest.ECDSAPlain(t, h), "ECDSA " + h.String() + " brainpoolP224r1", h},
 		)
 	}
+	// LDS_H_08, 97 and 98, and what they leave out.
+	for _, h := range []crypto.Hash{crypto.SHA1, crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+		signers = append(signers, signing{"DSA " + h.String(), cmstest.DSA(t), cmstest.DSASignature(t, h), "DSA " + h.String() + " DSA-1024", h})
+	}
 	// LDS_H_74: the hash of the data groups need not be that of the signature.
 	signers = append(signers, signing{"other hash of groups", rsaDS, cmstest.PKCS1(t, crypto.SHA256), "RSASSA-PKCS1-v1_5 SHA-256 RSA-2048", crypto.SHA512})
 	cscas := []signing{
@@ -244,6 +248,7 @@ func TestAlgorithms(t *testing.T) {
 		{"P-256 named", cmstest.EC(t, "P-256", false), cmstest.ECDSA(t, crypto.SHA256), "ECDSA SHA-256 P-256", 0},
 		{"brainpoolP384r1 named", cmstest.EC(t, "brainpoolP384r1", false), cmstest.ECDSA(t, crypto.SHA384), "ECDSA SHA-384 brainpoolP384r1", 0},
 		{"brainpoolP384r1 explicit", cmstest.EC(t, "brainpoolP384r1", true), cmstest.ECDSA(t, crypto.SHA384), "ECDSA SHA-384 brainpoolP384r1", 0},
+		{"DSA", cmstest.DSA(t), cmstest.DSASignature(t, crypto.SHA256), "DSA SHA-256 DSA-1024", 0},
 		{"P-521 explicit", cmstest.EC(t, "P-521", true), cmstest.ECDSA(t, crypto.SHA512), "ECDSA SHA-512 P-521", 0},
 	}
 	for i, signer := range signers {

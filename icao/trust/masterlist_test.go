@@ -367,6 +367,44 @@ func BenchmarkLoadMasterList(b *testing.B) {
 	}
 }
 
+// BenchmarkVerifyMasterList reads the list and checks its signature, without those
+// of its certificates.
+func BenchmarkVerifyMasterList(b *testing.B) {
+	der, root := germanList(b)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(der)))
+	for b.Loop() {
+		ml, err := trust.ParseMasterList(der)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := ml.Verify(root, listTime); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkFindIssuers looks up the issuer of a link certificate among all.
+func BenchmarkFindIssuers(b *testing.B) {
+	der, root := germanList(b)
+	ml, err := trust.ParseMasterList(der)
+	if err != nil {
+		b.Fatal(err)
+	}
+	pool := trust.NewPool()
+	if _, err := pool.AddMasterList(ml, root, listTime, "bench"); err != nil {
+		b.Fatal(err)
+	}
+	anchors := pool.Anchors()
+	c := anchors[len(anchors)-1]
+	b.ReportAllocs()
+	for b.Loop() {
+		if len(pool.FindIssuers(c.Certificate)) == 0 || pool.RevocationList(c) != nil || pool.Defects(c.Certificate) != nil {
+			b.Fatal("found something else")
+		}
+	}
+}
+
 func BenchmarkParseMasterList(b *testing.B) {
 	der, _ := germanList(b)
 	b.ReportAllocs()
