@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -34,33 +33,22 @@ func (in *inspection) chipAuthentication(ctx context.Context) error {
 	}
 	ch, res, err := chipauth.Authenticate(ctx, in.plain, in.ch, in.infos, &chipauth.Config{Rand: in.cfg.Rand})
 	in.r.Deviations = append(in.r.Deviations, res.Deviations...)
+	check := chipauth.Check(res.Algorithm, err)
+	if in.meter.err != nil || ctx.Err() != nil {
+		check = result.Check{Value: result.Aborted, Reason: ReasonInterrupted}
+	}
+	in.r.set(ChipAuthentication, check)
 	switch {
+	case check.Value == result.Aborted:
+		return fmt.Errorf("%w: %w", ErrInterrupted, err)
 	case err == nil:
 		in.ch = ch
-		in.r.set(ChipAuthentication, result.Pass(res.Algorithm))
-		return nil
-	case errors.Is(err, chipauth.ErrUnsupported):
-		in.r.set(ChipAuthentication, result.Unknown(ReasonUnsupported))
-		return nil
-	case errors.Is(err, chipauth.ErrKey):
-		in.r.set(ChipAuthentication, result.Fail(ReasonMalformed))
-		return nil
-	case errors.Is(err, chipauth.ErrCardAuthentication) && in.meter.err == nil:
-		in.r.set(ChipAuthentication, result.Fail(ReasonNoPrivateKey))
+	case check.Value == result.Failed && in.lost(err):
+		// A copy; and the channel is gone with the answer.
 		in.chipAuthenticity()
 		return fmt.Errorf("%w: %w", ErrCopy, err)
-	case errors.Is(err, chipauth.ErrRefused) && in.meter.err == nil:
-		// The issuer announced it, and this chip does not do it. The channel may
-		// have survived; then the rest can still be read, for the record.
-		in.r.set(ChipAuthentication, result.Fail(ReasonCARefused))
-		if in.lost(err) {
-			in.chipAuthenticity()
-			return fmt.Errorf("%w: %w", ErrCopy, err)
-		}
-		return nil
-	default:
-		return fmt.Errorf("%w: %w", ErrInterrupted, err)
 	}
+	return nil
 }
 
 // dg14 reads the security infos: which keys the chip has, and how they are to
@@ -199,6 +187,11 @@ func (in *inspection) chipAuthenticity() {
 		case c.Reason == ReasonKeyNotCovered && best.Reason == ReasonNotCovered:
 			best = c
 		}
+	}
+	if best.Value == result.NotSupported && (len(in.infos.ChipAuthenticationKeys) > 0 || len(in.infos.ChipAuthentication) > 0) {
+		// The document can prove itself, by chip authentication or by PACE with
+		// its mapping, and has not: that is not the same as having no means.
+		best = result.Unknown(ReasonNotTried)
 	}
 	in.r.set(ChipAuthenticity, best)
 }

@@ -50,30 +50,28 @@ func IDs() []ID {
 
 // Reasons that this package gives; passiveauth and activeauth add theirs.
 const (
-	ReasonWrongKey       result.Reason = "wrong_key"         // the chip refused every key candidate
-	ReasonRefused        result.Reason = "access_refused"    // the chip refused the access protocol itself
-	ReasonInterrupted    result.Reason = "interrupted"       // the chip went away or broke off during this check
-	ReasonAbsent         result.Reason = "file_absent"       // the chip does not have the file
-	ReasonDenied         result.Reason = "file_denied"       // the chip refuses to hand out the file
-	ReasonUnreadable     result.Reason = "file_unreadable"   // the chip answered, but not with the file
-	ReasonMalformed      result.Reason = "file_malformed"    // the file is there and cannot be understood
-	ReasonWithheld       result.Reason = "withheld"          // the chip keeps back what its issuer signed
-	ReasonFormat         result.Reason = "picture_format"    // the photo is in a record format that is not read
-	ReasonNotCovered     result.Reason = "not_covered"       // the security object has no hash of this file
-	ReasonKeyNotCovered  result.Reason = "key_not_covered"   // the chip proved possession of a key that nobody signed
-	ReasonKeyAltered     result.Reason = "key_altered"       // the public key is not the one that was signed
-	ReasonNoPrivateKey   result.Reason = "no_private_key"    // the chip agreed on keys that it then did not have
-	ReasonCARefused      result.Reason = "refused_by_chip"   // the chip refused what it announces
-	ReasonUnsupported    result.Reason = "unsupported"       // the chip's algorithm is not known here
-	ReasonOtherDocument  result.Reason = "other_document"    // the chip holds the data of another document than its key
-	ReasonByCAN          result.Reason = "opened_by_can"     // the chip was not opened with a key from the MRZ
-	ReasonOfferAltered   result.Reason = "offer_altered"     // EF.CardAccess offers something else than DG14
-	ReasonOfferHidden    result.Reason = "offer_hidden"      // DG14 offers PACE and EF.CardAccess was not to be had
-	ReasonOfferUnsigned  result.Reason = "offer_unsigned"    // EF.CardAccess offers PACE and nothing signed confirms it
-	ReasonPersonMismatch result.Reason = "person_mismatch"   // DG1 and DG13 hold different names or birth dates
-	ReasonNumberMismatch result.Reason = "number_mismatch"   // DG1 and DG13 hold different document or person numbers
-	ReasonExpired        result.Reason = "document_expired"  // the expiry date is past
-	ReasonNoExpiry       result.Reason = "expiry_unreadable" // the expiry date cannot be understood
+	ReasonWrongKey       result.Reason = "wrong_key"           // the chip refused every key candidate
+	ReasonRefused        result.Reason = "access_refused"      // the chip refused the access protocol itself
+	ReasonInterrupted    result.Reason = "interrupted"         // the chip went away or broke off during this check
+	ReasonAbsent         result.Reason = "file_absent"         // the chip does not have the file
+	ReasonDenied         result.Reason = "file_denied"         // the chip refuses to hand out the file
+	ReasonUnreadable     result.Reason = "file_unreadable"     // the chip answered, but not with the file
+	ReasonMalformed      result.Reason = "file_malformed"      // the file is there and cannot be understood
+	ReasonWithheld       result.Reason = "withheld"            // the chip keeps back what its issuer signed
+	ReasonFormat         result.Reason = "picture_format"      // the photo is in a record format that is not read
+	ReasonNotCovered     result.Reason = "not_covered"         // the security object has no hash of this file
+	ReasonKeyNotCovered  result.Reason = "key_not_covered"     // the chip proved possession of a key that nobody signed
+	ReasonKeyAltered     result.Reason = "key_altered"         // the public key is not the one that was signed
+	ReasonNotTried       result.Reason = "proof_not_performed" // the document has a key whose proof was not asked for
+	ReasonOtherDocument  result.Reason = "other_document"      // the chip holds the data of another document than its key
+	ReasonByCAN          result.Reason = "opened_by_can"       // the chip was not opened with a key from the MRZ
+	ReasonOfferAltered   result.Reason = "offer_altered"       // EF.CardAccess offers something else than DG14
+	ReasonOfferHidden    result.Reason = "offer_hidden"        // DG14 offers PACE and EF.CardAccess was not to be had
+	ReasonOfferUnsigned  result.Reason = "offer_unsigned"      // EF.CardAccess offers PACE and nothing signed confirms it
+	ReasonPersonMismatch result.Reason = "person_mismatch"     // DG1 and DG13 hold different names or birth dates
+	ReasonNumberMismatch result.Reason = "number_mismatch"     // DG1 and DG13 hold different document or person numbers
+	ReasonExpired        result.Reason = "document_expired"    // the expiry date is past
+	ReasonNoExpiry       result.Reason = "expiry_unreadable"   // the expiry date cannot be understood
 )
 
 // Check is one line of a report.
@@ -132,7 +130,7 @@ type Report struct {
 	Groups map[int]GroupState
 
 	MRZ   *mrz.MRZ    // DG1 as read; nil when it was not. See [Report.TextVerified].
-	DG13  *vn.DG13    // DG13 as read, if the document has a Vietnamese one
+	DG13  *vn.DG13    // DG13 as read, if it is a Vietnamese citizen card's and speaks of the person in DG1
 	Photo *face.Image // the first face of DG2, not decoded
 	// PhotoNote says why there is no photo, empty when there is one or it was not wanted.
 	PhotoNote result.Reason

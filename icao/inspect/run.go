@@ -320,8 +320,11 @@ func (in *inspection) dg13(ctx context.Context) error {
 		in.r.set(DataConsistency, result.Unknown(ReasonMalformed))
 		return nil
 	}
-	in.r.DG13 = &d
-	in.r.set(DataConsistency, consistency(*in.r.MRZ, &d))
+	c := consistency(*in.r.MRZ, &d)
+	in.r.set(DataConsistency, c)
+	if c.Value == result.Successful {
+		in.r.DG13 = &d
+	}
 	return nil
 }
 
