@@ -17,6 +17,7 @@ import (
 )
 
 func TestOpen(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	if used, err := agent.Used(dir); used || err != nil {
 		t.Errorf("an empty directory is used: %v, %v", used, err)
@@ -60,6 +61,7 @@ func TestOpen(t *testing.T) {
 
 // TestOpenRefuses: whatever is refused leaves the directory free for the next.
 func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for name, tt := range map[string]struct {
 		change func(*agent.Config)
@@ -81,6 +83,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
+	t.Parallel()
 	a := open(t, t.TempDir())
 	if err := a.Wait(t.Context(), func() (bool, error) { return true, nil }); err != nil {
 		t.Errorf("done at once: %v", err)
@@ -111,6 +114,7 @@ func TestWait(t *testing.T) {
 // TestDay is a day at a desk: nobody there, then a link, then none again, with
 // every log line that there is. The log and the files name no person.
 func TestDay(t *testing.T) {
+	t.Parallel()
 	dir, doc := t.TempDir(), document(t)
 	key, err := agent.Identity(dir)
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 const identityFile = "agent.nk"
 
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new", "desk")
 	key, err := agent.Identity(dir)
 	if err != nil {
@@ -80,6 +81,7 @@ func TestIdentity(t *testing.T) {
 // TestIdentityFile: a file that is not what we wrote is refused, and stays as
 // it is.
 func TestIdentityFile(t *testing.T) {
+	t.Parallel()
 	user, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
@@ -192,6 +194,7 @@ func TestIdentityFile(t *testing.T) {
 // TestIdentityRace starts several processes in one new directory: they agree
 // on one key.
 func TestIdentityRace(t *testing.T) {
+	t.Parallel()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
