@@ -32,12 +32,11 @@ const (
 	SignerNotAllowed   Reason = "signer_not_allowed"  // the signer may not sign such a list
 	SignerNotTrusted   Reason = "signer_not_trusted"  // not issued by a pinned root
 	SignerNotValid     Reason = "signer_not_valid"    // expired, or not yet valid
-	SignerRevoked      Reason = "signer_revoked"      //
+	SignerRevoked      Reason = "signer_revoked"      // by a revocation list of the pool
 	Older              Reason = "older"               // the pool has a newer one
 	DeltaCRL           Reason = "crl_delta"           // a list of changes
 	IndirectCRL        Reason = "crl_indirect"        // a list with certificates of other issuers
 	PartialCRL         Reason = "crl_partial"         // a list for a part of the certificates
-	DocumentSigner     Reason = "document_signer"     // not asked for; documents bring their own
 	ChangeRecord       Reason = "ldif_change"         // an LDIF record that takes something away or changes it
 	ReferenceElsewhere Reason = "reference_elsewhere" // an LDIF value that lies at a URL
 )
@@ -50,7 +49,7 @@ func ReasonOf(err error) Reason {
 		reason Reason
 	}{
 		{nil, ""},
-		{errNotVouched, NotVouched}, {errDocumentSigner, DocumentSigner},
+		{errNotVouched, NotVouched},
 		{ErrNoIssuer, NoIssuer}, {ErrNotSelfSigned, NoIssuer},
 		{ErrNotCA, NotCA}, {ErrLinkCountry, OtherState}, {ErrCRLCountry, OtherState},
 		{ErrListPurpose, SignerNotAllowed}, {ErrCRLSigner, SignerNotAllowed},
@@ -68,10 +67,7 @@ func ReasonOf(err error) Reason {
 	return Unreadable
 }
 
-var (
-	errNotVouched     = errors.New("trust: nobody vouches for the certificate")
-	errDocumentSigner = errors.New("trust: document signers are not kept")
-)
+var errNotVouched = errors.New("trust: nobody vouches for the certificate")
 
 // Candidate is one piece that was offered to a [Pool], and what became of it.
 type Candidate struct {
