@@ -1,0 +1,7 @@
+package inspect
+
+// Comparisons of contents, for their tables.
+var (
+	DocumentValidityOf = documentValidity
+	SameBirth          = sameBirth
+)
