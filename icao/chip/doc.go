@@ -10,6 +10,9 @@
 //
 // [Build] makes a complete document from a profile ([Profiles]), a synthetic
 // person and, if wanted, a way in which it was tampered with ([Tampers]).
+// [BuildVariant] makes any other combination of access, authenticity, data,
+// signatures, limits and quirks; with shared keys ([Options].Keys) it takes
+// milliseconds, so that tests can go through a matrix of them.
 // [LoadBSI] personalises a chip with the published BSI reference data set.
 //
 // The card side is written separately from the terminal side and shares only

@@ -25,17 +25,16 @@ const (
 )
 
 const (
-	tagFCP       = 0x62
-	tagFCI       = 0x6F
-	tagFileSize  = 0x80
-	tagFileID    = 0x83
-	tagDFName    = 0x84
-	tagShortID   = 0x88
-	tagOffset    = 0x54 // READ BINARY with odd INS
-	tagData      = 0x53
-	sfiInP1      = 0x80
-	sfiMask      = 0x1F
-	oddDataExtra = 4 // most that the header of DO'53' takes here: 53 82 xx xx
+	tagFCP      = 0x62
+	tagFCI      = 0x6F
+	tagFileSize = 0x80
+	tagFileID   = 0x83
+	tagDFName   = 0x84
+	tagShortID  = 0x88
+	tagOffset   = 0x54 // READ BINARY with odd INS
+	tagData     = 0x53
+	sfiInP1     = 0x80
+	sfiMask     = 0x1F
 )
 
 // selectFile is SELECT (Doc 9303-10, 3.6.1 and 3.6.2).
@@ -187,8 +186,10 @@ func (c *Chip) readBinary(in command, room room) response {
 	n := room.bytes
 	if odd {
 		// DO'53' around the data takes its part of the room.
-		n = max(n-oddDataExtra, 0)
-		if room.bytes < oddDataExtra+1 {
+		for n > 0 && headerLen(n)+n > room.bytes {
+			n--
+		}
+		if n == 0 {
 			return status(apdu.WrongLength)
 		}
 	}

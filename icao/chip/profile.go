@@ -1,10 +1,10 @@
 package chip
 
 import (
+	"crypto"
 	"encoding/asn1"
 	"errors"
 	"io"
-	"maps"
 	"slices"
 	"time"
 
@@ -19,6 +19,15 @@ const (
 	ProfileCCCDNoAA    = "cccd-no-aa"
 	ProfileCCCDPACE    = "cccd-pace"
 	ProfilePassportBAC = "passport-bac"
+
+	ProfilePassportPACECAM  = "passport-pace-cam"
+	ProfilePassportPACEIM   = "passport-pace-im"
+	ProfilePassportPACEDH   = "passport-pace-dh"
+	ProfilePassportCAAES    = "passport-ca-aes"
+	ProfilePassportEAC      = "passport-eac"
+	ProfilePassportOld      = "passport-old"
+	ProfilePassportFull     = "passport-full"
+	ProfilePassportStubborn = "passport-stubborn"
 )
 
 // ProfileInfo describes a profile to a person who chooses one.
@@ -29,21 +38,10 @@ type ProfileInfo struct {
 	Person string
 }
 
-// profile is what a document is made of.
+// profile is a named variant.
 type profile struct {
-	info       ProfileInfo
-	kind       specimen.Kind
-	algorithm  issuer.Algorithm
-	aa         func(io.Reader) (*issuer.Key, error) // nil: no active authentication
-	listed     []int                                // tag list of EF.COM, in its order
-	hidden     []int                                // data groups that no terminal here may read
-	pace       *PACE
-	ca         string // protocol of chip authentication, empty for none
-	ldsVersion string // of EF.COM
-	sod        issuer.SODOptions
-	limits     Limits
-	selectMF   apdu.Status
-	atrInfo    bool // EF.ATR/INFO with the buffer sizes
+	info    ProfileInfo
+	variant Variant
 }
 
 const (
@@ -55,6 +53,9 @@ const (
 	// in bytes.
 	chipBuffer = 4096
 
+	// travelCAN is the card access number printed on our passports that have one.
+	travelCAN = "271828"
+
 	// oidPACEGMAES128 is id-PACE-ECDH-GM-AES-CBC-CMAC-128; parameter 13 is
 	// brainpoolP256r1 (Doc 9303-11, 9.2.3 and 9.5.1).
 	oidPACEGMAES128      = "0.4.0.127.0.7.2.2.4.2.2"
@@ -64,13 +65,10 @@ const (
 	oidCAAES128 = "0.4.0.127.0.7.2.2.3.2.2"
 )
 
-func newAARSA(random io.Reader) (*issuer.Key, error) { return issuer.NewRSAKey(random, 2048) }
-
-func newAAP256(random io.Reader) (*issuer.Key, error) { return issuer.NewECKey(random, "P-256", false) }
-
 func profiles() []profile {
 	// The buffer holds a whole response APDU, with its status word.
 	buffered := Limits{Extended: true, GetResponse: true, Plain: chipBuffer - 2, Protected: chipBuffer - 2}
+	rsa2048 := KeyKind{Bits: 2048}
 	cccd := profile{
 		info: ProfileInfo{
 			Name: ProfileCCCD,
@@ -79,30 +77,32 @@ func profiles() []profile {
 				"signed with ECDSA brainpoolP384r1 (explicit parameters)",
 			Person: standardCitizen,
 		},
-		kind:       specimen.CitizenCard,
-		algorithm:  issuer.ECDSABrainpoolP384,
-		aa:         newAARSA,
-		listed:     []int{1, 2, 3, 13, 15, 14},
-		hidden:     []int{3},
-		ldsVersion: "0107",
-		limits:     buffered,
-		selectMF:   apdu.InstructionNotSupported, // as the open readers' users report
+		variant: Variant{
+			Kind:       specimen.CitizenCard,
+			AA:         &AAKey{Kind: rsa2048},
+			Signer:     issuer.ECDSABrainpoolP384,
+			Listed:     []int{1, 2, 3, 13, 15, 14},
+			Hidden:     []int{3},
+			LDSVersion: "0107",
+			Limits:     buffered,
+			SelectMF:   apdu.InstructionNotSupported, // as the open readers' users report
+		},
 	}
 
 	noAA := cccd
 	noAA.info.Name = ProfileCCCDNoAA
 	noAA.info.Description = "Vietnamese citizen card without active authentication: as cccd, but without DG15; such a chip cannot prove that it is no copy"
-	noAA.aa = nil
-	noAA.listed = []int{1, 2, 3, 13, 14}
+	noAA.variant.AA = nil
+	noAA.variant.Listed = []int{1, 2, 3, 13, 14}
 
 	pace := cccd
 	pace.info.Name = ProfileCCCDPACE
 	pace.info.Description = "citizen card with PACE: as cccd, but with EF.CardAccess (PACE ECDH generic mapping, AES-128, brainpoolP256r1; " +
 		"passwords MRZ and CAN) beside basic access control, DG14 with chip authentication (ECDH, AES-128), and EF.ATR/INFO"
-	pace.pace = &PACE{Protocol: oidPACEGMAES128, Version: 2, ParameterID: paramBrainpoolP256r1}
-	pace.ca = oidCAAES128
-	pace.selectMF = apdu.OK
-	pace.atrInfo = true
+	pace.variant.PACE = []PACE{{Protocol: oidPACEGMAES128, Version: 2, ParameterID: paramBrainpoolP256r1}}
+	pace.variant.CA = []CAKey{{Protocol: oidCAAES128, Kind: KeyKind{Curve: "brainpoolP256r1", Explicit: true}}}
+	pace.variant.SelectMF = apdu.OK
+	pace.variant.ATRInfo = true
 
 	passport := profile{
 		info: ProfileInfo{
@@ -111,14 +111,93 @@ func profiles() []profile {
 				"DG1, DG2, DG14, DG15; signed with RSASSA-PSS; short APDUs only",
 			Person: standardTraveller,
 		},
-		kind:       specimen.Passport,
-		algorithm:  issuer.RSAPSS,
-		aa:         newAAP256,
-		listed:     []int{1, 2, 14, 15},
-		ldsVersion: "0108",
-		sod:        issuer.SODOptions{LDSVersion: "0108", UnicodeVersion: "040000"},
+		variant: Variant{
+			Kind:       specimen.Passport,
+			AA:         &AAKey{Kind: KeyKind{Curve: "P-256"}},
+			Signer:     issuer.RSAPSS,
+			LDSVersion: "0108",
+			SOD:        issuer.SODOptions{LDSVersion: "0108", UnicodeVersion: "040000"},
+		},
 	}
-	return []profile{cccd, noAA, pace, passport}
+	// travel makes a passport out of that one.
+	travel := func(name, description string, change func(*Variant)) profile {
+		p := passport
+		p.info.Name, p.info.Description = name, description
+		p.variant.AA = nil
+		p.variant.Limits = buffered
+		p.variant.ATRInfo = true
+		change(&p.variant)
+		return p
+	}
+	explicitP256 := KeyKind{Curve: "brainpoolP256r1", Explicit: true}
+
+	return []profile{
+		cccd, noAA, pace, passport,
+		travel(ProfilePassportPACECAM, "passport with chip authentication mapping: PACE ECDH generic and chip authentication mapping, AES-256, "+
+			"brainpoolP384r1, passwords MRZ and CAN; EF.CardSecurity with its own signer; basic access control too; signed with ECDSA brainpoolP256r1", func(v *Variant) {
+			v.PACE = []PACE{
+				{Protocol: "0.4.0.127.0.7.2.2.4.2.4", Version: 2, ParameterID: 16},
+				{Protocol: "0.4.0.127.0.7.2.2.4.6.4", Version: 2, ParameterID: 16},
+			}
+			v.CAN = travelCAN
+			v.Signer = issuer.Algorithm{Scheme: issuer.ECDSA, Hash: crypto.SHA256, Curve: "brainpoolP256r1", Explicit: true}
+		}),
+		travel(ProfilePassportPACEIM, "passport with integrated mapping only: PACE ECDH integrated mapping, AES-128, P-256, password MRZ; "+
+			"no basic access control; active authentication RSA-2048", func(v *Variant) {
+			v.PACE = []PACE{{Protocol: "0.4.0.127.0.7.2.2.4.4.2", Version: 2, ParameterID: 12}}
+			v.NoCAN, v.NoBAC = true, true
+			v.AA = &AAKey{Kind: rsa2048}
+		}),
+		travel(ProfilePassportPACEDH, "passport with PACE modulo a prime: DH generic mapping, AES-128, 2048 bits, passwords MRZ and CAN, "+
+			"three tries for the CAN; active authentication ECDSA brainpoolP256r1", func(v *Variant) {
+			v.PACE = []PACE{{Protocol: "0.4.0.127.0.7.2.2.4.1.2", Version: 2, ParameterID: 2}}
+			v.CAN, v.CANTries = travelCAN, 3
+			v.AA = &AAKey{Kind: KeyKind{Curve: "brainpoolP256r1"}}
+		}),
+		travel(ProfilePassportCAAES, "passport with chip authentication: basic access control, ECDH AES-256 on brainpoolP256r1; signed with RSA PKCS#1", func(v *Variant) {
+			v.CA = []CAKey{{Protocol: "0.4.0.127.0.7.2.2.3.2.4", Kind: explicitP256, KeyID: 1}}
+			v.Signer = issuer.RSAPKCS1
+		}),
+		travel(ProfilePassportEAC, "passport with fingerprints: basic access control, chip authentication DH with 3DES (2048 bits, MSE:Set KAT), "+
+			"terminal authentication announced, DG3 cannot be read", func(v *Variant) {
+			v.CA = []CAKey{{Protocol: "0.4.0.127.0.7.2.2.3.1.1", Kind: KeyKind{Group: 2}, PKCS3: true}}
+			v.TerminalAuthentication = true
+			v.Hidden = []int{3}
+		}),
+		travel(ProfilePassportOld, "passport of the first years: basic access control, active authentication RSA-1024 with SHA-1, packed dates in DG11 and DG12, "+
+			"signed with RSA PKCS#1 SHA-1, no LDS version in EF.SOD; short APDUs only", func(v *Variant) {
+			v.AA = &AAKey{Kind: KeyKind{Bits: 1024}, Form: AAForm{Hash: crypto.SHA1}}
+			v.Signer = issuer.Algorithm{Scheme: issuer.PKCS1, Hash: crypto.SHA1}
+			v.SOD = issuer.SODOptions{Hash: crypto.SHA1}
+			v.LDSVersion = "0107"
+			v.Optional, v.BCD = []int{11, 12}, true
+			v.Limits, v.ATRInfo = Limits{GetResponse: true}, false
+		}),
+		travel(ProfilePassportFull, "passport with everything: PACE and basic access control, chip authentication, active authentication, "+
+			"DG7, DG11, DG12, DG16, EF.DIR, a portrait of 40 KB as ISO/IEC 39794-5", func(v *Variant) {
+			v.PACE = []PACE{{Protocol: oidPACEGMAES128, Version: 2, ParameterID: paramBrainpoolP256r1}}
+			v.CAN = travelCAN
+			v.AA = &AAKey{Kind: KeyKind{Curve: "P-384"}}
+			v.CA = []CAKey{{Protocol: oidCAAES128, Kind: explicitP256}}
+			v.Optional = []int{7, 11, 12, 16}
+			v.DIR = true
+			v.Portrait = Portrait{ISO39794: true, Size: 40_000}
+		}),
+		travel(ProfilePassportStubborn, "passport that is hard to read: short APDUs and at most 192 bytes at a time, else 6700; no selection of the master file, "+
+			"no Le of zero, zero bytes past the end of files, error statuses in clear", func(v *Variant) {
+			v.AA = &AAKey{Kind: KeyKind{Curve: "P-256"}}
+			v.Limits, v.ATRInfo = Limits{Plain: 192, Protected: 192, OverLimit: apdu.WrongLength}, false
+			v.SelectMF = apdu.ConditionsNotSatisfied
+			v.Quirks = Quirks{RefuseLe: true, RefuseLe00: true, PadPastEnd: true, Naked: NakedEnds}
+		}),
+	}
+}
+
+// ProfileVariant is what the named profile is made of, to change and to give to
+// [BuildVariant]. The caller owns it.
+func ProfileVariant(name string) (Variant, bool) {
+	p, ok := findProfile(name)
+	return p.variant, ok
 }
 
 // Profiles lists what [Build] can make.
@@ -143,6 +222,7 @@ const (
 	TamperUnknownCSCA  Tamper = "unknown-csca"  // signed below another authority than the returned trust anchor
 	TamperClone        Tamper = "clone"         // all data copied to a chip with another private key
 	TamperWrongKey     Tamper = "wrong-key"     // the printed MRZ and QR belong to another person's card
+	TamperCardSecurity Tamper = "card-security" // a bit of the signature of EF.CardSecurity flipped
 	TamperTorn         Tamper = "torn"          // the card leaves the field while it is read
 )
 
@@ -162,6 +242,7 @@ func Tampers() []TamperInfo {
 		{TamperUnknownCSCA, "signed below an authority that is not the trust anchor"},
 		{TamperClone, "all data was copied to a chip that has another private key"},
 		{TamperWrongKey, "the printed MRZ and QR code belong to another card"},
+		{TamperCardSecurity, "a bit of the signature of EF.CardSecurity was flipped"},
 		{TamperTorn, "the card leaves the field while it is read"},
 	}
 }
@@ -175,12 +256,6 @@ var (
 	ErrTamperNotApplicable = errors.New("chip: tampering does not apply to this profile")
 )
 
-// PKI is an issuing state: its authority and a document signer below it.
-type PKI struct {
-	CSCA *issuer.Authority
-	DS   *issuer.Signer
-}
-
 // NewPKI makes the authority and document signer of a profile, valid around
 // at. One PKI may sign many documents of its profile. A nil random is
 // crypto/rand.Reader.
@@ -189,7 +264,7 @@ func NewPKI(profile string, at time.Time, random io.Reader) (*PKI, error) {
 	if !ok {
 		return nil, ErrUnknownProfile
 	}
-	return p.newPKI(at, random, "CSCA", at.AddDate(10, 0, 0))
+	return NewVariantPKI(p.variant, at, random, nil)
 }
 
 func findProfile(name string) (profile, bool) {
@@ -201,61 +276,18 @@ func findProfile(name string) (profile, bool) {
 	return all[i], true
 }
 
-// newPKI makes an authority with the given name, and a document signer that
-// expires at the given time.
-func (p profile) newPKI(at time.Time, random io.Reader, name string, dsExpiry time.Time) (*PKI, error) {
-	csca, err := issuer.NewCSCA(issuer.Params{
-		Subject:   p.subject(name),
-		Algorithm: p.algorithm,
-		NotBefore: at.AddDate(-8, 0, 0),
-		NotAfter:  at.AddDate(15, 0, 0),
-		Rand:      random,
-	})
-	if err != nil {
-		return nil, err
-	}
-	ds, err := p.newDS(csca, at, random, dsExpiry)
-	if err != nil {
-		return nil, err
-	}
-	return &PKI{CSCA: csca, DS: ds}, nil
-}
-
-// newDS makes a document signer below csca.
-func (p profile) newDS(csca *issuer.Authority, at time.Time, random io.Reader, expiry time.Time) (*issuer.Signer, error) {
-	documentType := "ID"
-	if p.kind == specimen.Passport {
-		documentType = "P"
-	}
-	return csca.NewDS(issuer.Params{
-		Subject:       p.subject("DS"),
-		Algorithm:     p.algorithm,
-		NotBefore:     at.AddDate(-6, 0, 0),
-		NotAfter:      expiry,
-		DocumentTypes: []string{documentType},
-		Rand:          random,
-	})
-}
-
-// subject names a certificate of the issuing state. UT is nobody's country
-// code; its state UTO is the Utopia of Doc 9303.
-func (p profile) subject(role string) issuer.Subject {
-	s := issuer.Subject{Country: "VN", State: "VNM", Organization: "chamthe specimen"}
-	if p.kind == specimen.Passport {
-		s.Country, s.State = "UT", "UTO"
-	}
-	s.CommonName = role + " Specimen " + s.Country
-	return s
-}
-
 // Options choose what [Build] makes of a profile. The zero value is the
 // untampered document of the profile's standard person.
 type Options struct {
-	Person string // ID of a synthetic person; empty: the profile's own
+	Person string // ID of a synthetic person; empty: the profile's own, or the standard one
 	Tamper Tamper
 	// PKI signs the document; nil: a new one, valid around At. It must be of the
 	// same profile. Expired and unknown signers are always made anew.
 	PKI *PKI
+	// Keys are used, and filled, instead of making every key anew, of the issuing
+	// state and of the chip: documents that are built with the same Keys share
+	// them, which makes a matrix of many documents cheap. Nil: new keys.
+	Keys *issuer.KeyCache
 	// At is the day around which certificates are valid. Zero: 2026-07-01.
 	At time.Time
 	// Rand makes keys and signatures; the same bytes make the same document.
@@ -278,10 +310,14 @@ type Document struct {
 	MRZ []string // lines of the machine readable zone, as printed
 	CAN string   // for PACE, else empty
 
-	CSCA   []byte         // certificate to trust, DER
-	DS     []byte         // certificate of the signer, DER
+	CSCA []byte // certificate to trust, DER
+	DS   []byte // certificate of the signer, DER; not in EF.SOD if the variant says so
+	PKI  *PKI   // that signed the document, to revoke its signer for example
+
 	Groups map[int][]byte // readable data groups, as on the chip
 	SOD    []byte         // as on the chip
+	// CardSecurity is EF.CardSecurity, nil if there is none.
+	CardSecurity []byte
 }
 
 // Chip makes a chip with the document's contents, inserted and fresh.
@@ -298,291 +334,8 @@ func Build(name string, opt Options) (*Document, error) {
 	if !ok {
 		return nil, ErrUnknownProfile
 	}
-	if opt.At.IsZero() {
-		opt.At = defaultAt
+	if opt.Person == "" {
+		opt.Person = p.info.Person
 	}
-	if opt.TearAfter <= 0 {
-		opt.TearAfter = defaultTearAfter
-	}
-	person, err := p.person(opt.Person)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.checkTamper(opt.Tamper); err != nil {
-		return nil, err
-	}
-	pki, anchor, err := p.signers(opt)
-	if err != nil {
-		return nil, err
-	}
-
-	d := &Document{Person: person, QR: person.QR(), MRZ: person.MRZ(), CSCA: anchor, DS: pki.DS.Certificate}
-	pers := &Personalisation{Limits: p.limits, SelectMF: p.selectMF, PACE: p.pace}
-	d.Personalisation = pers
-	if pers.AccessKey, err = person.AccessKey(); err != nil {
-		return nil, err
-	}
-	if p.pace != nil {
-		d.CAN = person.CAN()
-		pers.CAN = d.CAN
-	}
-	if err := p.chipKeys(pers, opt.Rand); err != nil {
-		return nil, err
-	}
-	if d.Groups, err = p.groups(person, pers, opt.DomesticOID); err != nil {
-		return nil, err
-	}
-
-	// The hash of a group that nobody here may read stands for its content.
-	signed := maps.Clone(d.Groups)
-	for _, dg := range p.hidden {
-		signed[dg] = []byte{issuer.GroupTag(dg), 0}
-	}
-	sod := p.sod
-	sod.Tamper = opt.Tamper == TamperSODSignature
-	sod.Rand = opt.Rand
-	if d.SOD, err = pki.DS.SignSOD(signed, sod); err != nil {
-		return nil, err
-	}
-
-	switch opt.Tamper {
-	case TamperDG1:
-		altered := person
-		altered.Surname = swapFirst(altered.Surname)
-		d.Groups[1] = issuer.DG1(altered.MRZ())
-	case TamperDG13:
-		altered := person
-		altered.Residence = swapFirst(altered.Residence)
-		if d.Groups[13], err = domestic(altered, opt.DomesticOID); err != nil {
-			return nil, err
-		}
-	case TamperClone:
-		if err := p.chipKeys(pers, opt.Rand); err != nil {
-			return nil, err
-		}
-	case TamperWrongKey:
-		other := p.otherPerson(person)
-		d.QR, d.MRZ = other.QR(), other.MRZ()
-		if d.CAN != "" {
-			d.CAN = other.CAN()
-		}
-	case TamperTorn:
-		pers.TearAfter = opt.TearAfter
-	}
-	if err := p.files(d); err != nil {
-		return nil, err
-	}
-	return d, nil
-}
-
-// swapFirst replaces the first letter by another one of the same length.
-func swapFirst(s string) string {
-	if s[0] == 'X' {
-		return "K" + s[1:]
-	}
-	return "X" + s[1:]
-}
-
-// person finds the holder.
-func (p profile) person(id string) (specimen.Person, error) {
-	if id == "" {
-		id = p.info.Person
-	}
-	person, ok := specimen.Find(id)
-	if !ok || person.Kind != p.kind {
-		return specimen.Person{}, ErrUnknownPerson
-	}
-	return person, nil
-}
-
-// otherPerson is somebody else with the same kind of document; for the only
-// passport holder, a neighbour with the next number.
-func (p profile) otherPerson(person specimen.Person) specimen.Person {
-	for _, other := range specimen.People() {
-		if other.Kind == person.Kind && other.ID != person.ID {
-			return other
-		}
-	}
-	person.Number = person.Number[:len(person.Number)-1] + "9"
-	return person
-}
-
-func (p profile) checkTamper(t Tamper) error {
-	if t == TamperNone {
-		return nil
-	}
-	if !slices.ContainsFunc(Tampers(), func(i TamperInfo) bool { return i.Kind == t }) {
-		return ErrUnknownTamper
-	}
-	if t == TamperDG13 && p.kind != specimen.CitizenCard || t == TamperClone && p.aa == nil {
-		return ErrTamperNotApplicable
-	}
-	return nil
-}
-
-// signers finds or makes who signs the document, and the anchor to trust.
-func (p profile) signers(opt Options) (pki *PKI, anchor []byte, err error) {
-	pki = opt.PKI
-	if pki == nil {
-		if pki, err = p.newPKI(opt.At, opt.Rand, "CSCA", opt.At.AddDate(10, 0, 0)); err != nil {
-			return nil, nil, err
-		}
-	}
-	anchor = pki.CSCA.Certificate
-	switch opt.Tamper {
-	case TamperExpiredDS:
-		ds, err := p.newDS(pki.CSCA, opt.At, opt.Rand, opt.At.AddDate(-1, 0, 0))
-		if err != nil {
-			return nil, nil, err
-		}
-		pki = &PKI{CSCA: pki.CSCA, DS: ds}
-	case TamperUnknownCSCA:
-		if pki, err = p.newPKI(opt.At, opt.Rand, "Unknown CSCA", opt.At.AddDate(10, 0, 0)); err != nil {
-			return nil, nil, err
-		}
-	}
-	return pki, anchor, nil
-}
-
-// chipKeys makes the private keys of a chip.
-func (p profile) chipKeys(pers *Personalisation, random io.Reader) error {
-	if p.aa != nil {
-		key, err := p.aa(random)
-		if err != nil {
-			return err
-		}
-		pers.ActiveAuthentication = key
-	}
-	if p.ca != "" {
-		key, err := issuer.NewECKey(random, "brainpoolP256r1", true)
-		if err != nil {
-			return err
-		}
-		pers.ChipAuthentication = &ChipAuthentication{Protocol: p.ca, Key: key}
-	}
-	return nil
-}
-
-// groups makes the readable data groups.
-func (p profile) groups(person specimen.Person, pers *Personalisation, oid asn1.ObjectIdentifier) (map[int][]byte, error) {
-	portrait, err := specimen.Portrait(person)
-	if err != nil {
-		return nil, err
-	}
-	groups := map[int][]byte{1: issuer.DG1(person.MRZ())}
-	groups[2], err = issuer.DG2(issuer.Face{
-		Image: portrait, Width: specimen.PortraitWidth, Height: specimen.PortraitHeight, Sex: person.Sex,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if person.Kind == specimen.CitizenCard {
-		if groups[13], err = domestic(person, oid); err != nil {
-			return nil, err
-		}
-	}
-
-	var infos [][]byte
-	if p.pace != nil {
-		info, err := issuer.PACEInfo(p.pace.Protocol, p.pace.Version, p.pace.ParameterID)
-		if err != nil {
-			return nil, err
-		}
-		infos = append(infos, info)
-	}
-	if ca := pers.ChipAuthentication; ca != nil {
-		info, err := issuer.ChipAuthenticationInfo(ca.Protocol, ca.KeyID)
-		if err != nil {
-			return nil, err
-		}
-		key, err := issuer.ChipAuthenticationPublicKeyInfo(ca.Key, ca.KeyID)
-		if err != nil {
-			return nil, err
-		}
-		infos = append(infos, info, key)
-	}
-	if aa := pers.ActiveAuthentication; aa != nil {
-		if groups[15], err = issuer.DG15(aa); err != nil {
-			return nil, err
-		}
-		if aa.EC != nil {
-			info, err := issuer.ActiveAuthenticationInfo(aa.Hash())
-			if err != nil {
-				return nil, err
-			}
-			infos = append(infos, info)
-		}
-	}
-	if len(infos) > 0 {
-		if groups[14], err = issuer.DG14(infos); err != nil {
-			return nil, err
-		}
-	}
-	return groups, nil
-}
-
-// domestic makes DG13.
-func domestic(p specimen.Person, oid asn1.ObjectIdentifier) ([]byte, error) {
-	const day = "02/01/2006"
-	expiry := "Không thời hạn"
-	if !p.Expiry.IsZero() {
-		expiry = p.Expiry.Format(day)
-	}
-	return issuer.DG13(issuer.Domestic{
-		OID:    oid,
-		Number: p.Number, Name: p.Name, DateOfBirth: p.Birth.Format(day), Sex: p.SexVietnamese(), Nationality: "Việt Nam",
-		Ethnicity: p.Ethnicity, Religion: p.Religion, Hometown: p.Hometown, Residence: p.Residence,
-		Marks: p.Marks, DateOfIssue: p.Issue.Format(day), DateOfExpiry: expiry,
-		Father: p.Father, Mother: p.Mother, Spouse: p.Spouse,
-		OldNumber: p.Old, ChipID: p.ChipID,
-	})
-}
-
-// File identifiers (Doc 9303-10, 3.11 and 4.6); short identifiers are their
-// last five bits.
-const (
-	idCOM        = 0x011E
-	idSOD        = 0x011D
-	idDG1        = 0x0101 // and so on to DG16
-	idCardAccess = 0x011C
-	idATRInfo    = 0x2F01
-)
-
-func groupFile(dg int, content []byte, access Access) File {
-	return File{ID: idDG1 + uint16(dg) - 1, SFI: byte(dg), Content: content, Access: access}
-}
-
-// files writes the files of the document to its chip.
-func (p profile) files(d *Document) error {
-	com, err := issuer.COM(p.ldsVersion, p.listed)
-	if err != nil {
-		return err
-	}
-	pers := d.Personalisation
-	pers.Files = []File{
-		{ID: idCOM, SFI: 0x1E, Content: com},
-		{ID: idSOD, SFI: 0x1D, Content: d.SOD},
-	}
-	for _, dg := range slices.Sorted(maps.Keys(d.Groups)) {
-		pers.Files = append(pers.Files, groupFile(dg, d.Groups[dg], AfterAuthentication))
-	}
-	for _, dg := range p.hidden {
-		pers.Files = append(pers.Files, groupFile(dg, nil, Never))
-	}
-	if p.pace != nil {
-		info, err := issuer.PACEInfo(p.pace.Protocol, p.pace.Version, p.pace.ParameterID)
-		if err != nil {
-			return err
-		}
-		access, err := issuer.SecurityInfos([][]byte{info})
-		if err != nil {
-			return err
-		}
-		pers.MasterFiles = append(pers.MasterFiles, File{ID: idCardAccess, SFI: 0x1C, Content: access, Access: Always})
-	}
-	if p.atrInfo {
-		pers.MasterFiles = append(pers.MasterFiles,
-			File{ID: idATRInfo, SFI: 0x01, Content: issuer.ATRInfo(chipBuffer, chipBuffer), Access: Always})
-	}
-	return nil
+	return BuildVariant(p.variant, opt)
 }

@@ -63,23 +63,40 @@ func information(lines []string) string {
 // TestProfiles reads every profile with the reference terminal, from what is
 // printed on the card.
 func TestProfiles(t *testing.T) {
+	cam := PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.4", ParameterID: 16}
+	im := PACE{Protocol: "0.4.0.127.0.7.2.2.4.4.2", ParameterID: 12}
+	dh := PACE{Protocol: "0.4.0.127.0.7.2.2.4.1.2", ParameterID: 2}
 	tests := map[string]struct {
 		com      string // tag list of EF.COM
 		groups   []int
 		absent   []int
+		hidden   []int
 		aa       int // length of the signature, 0 for none
 		selectMF apdu.Status
+		pace     *PACE // nil: basic access control
+		ne       int   // of READ BINARY; 0: 256
 	}{
-		ProfileCCCD:        {"6175636d6f6e", []int{1, 2, 13, 15}, []int{11, 12, 14}, 256, apdu.InstructionNotSupported},
-		ProfileCCCDNoAA:    {"6175636d6e", []int{1, 2, 13}, []int{11, 12, 14, 15}, 0, apdu.InstructionNotSupported},
-		ProfileCCCDPACE:    {"6175636d6f6e", []int{1, 2, 13, 14, 15}, []int{11, 12}, 256, apdu.OK},
-		ProfilePassportBAC: {"61756e6f", []int{1, 2, 14, 15}, []int{3, 11, 13}, 64, apdu.OK},
+		ProfileCCCD:             {com: "6175636d6f6e", groups: []int{1, 2, 13, 15}, absent: []int{11, 12, 14}, hidden: []int{3}, aa: 256, selectMF: apdu.InstructionNotSupported},
+		ProfileCCCDNoAA:         {com: "6175636d6e", groups: []int{1, 2, 13}, absent: []int{11, 12, 14, 15}, hidden: []int{3}, selectMF: apdu.InstructionNotSupported},
+		ProfileCCCDPACE:         {com: "6175636d6f6e", groups: []int{1, 2, 13, 14, 15}, absent: []int{11, 12}, hidden: []int{3}, aa: 256},
+		ProfilePassportBAC:      {com: "61756e6f", groups: []int{1, 2, 14, 15}, absent: []int{3, 11, 13}, aa: 64},
+		ProfilePassportPACECAM:  {com: "61756e", groups: []int{1, 2, 14}, absent: []int{3, 15}, pace: &cam},
+		ProfilePassportPACEIM:   {com: "61756e6f", groups: []int{1, 2, 14, 15}, absent: []int{3, 11}, aa: 256, pace: &im},
+		ProfilePassportPACEDH:   {com: "61756e6f", groups: []int{1, 2, 14, 15}, absent: []int{3, 11}, aa: 64, pace: &dh},
+		ProfilePassportCAAES:    {com: "61756e", groups: []int{1, 2, 14}, absent: []int{3, 15}},
+		ProfilePassportEAC:      {com: "6175636e", groups: []int{1, 2, 14}, absent: []int{4, 15}, hidden: []int{3}},
+		ProfilePassportOld:      {com: "61756b6c6f", groups: []int{1, 2, 11, 12, 15}, absent: []int{3, 14}, aa: 128},
+		ProfilePassportFull:     {com: "6175676b6c6e6f70", groups: []int{1, 2, 7, 11, 12, 14, 15, 16}, absent: []int{3, 13}, aa: 96},
+		ProfilePassportStubborn: {com: "61756e6f", groups: []int{1, 2, 14, 15}, aa: 64, selectMF: apdu.ConditionsNotSatisfied, ne: 128},
 	}
 	if len(tests) != len(Profiles()) {
 		t.Fatalf("%d profiles, want %d", len(Profiles()), len(tests))
 	}
 	for _, p := range Profiles() {
-		tt := tests[p.Name]
+		tt, ok := tests[p.Name]
+		if !ok {
+			t.Errorf("no test for %s", p.Name)
+		}
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
 			d := build(t, p.Name, Options{})
@@ -87,9 +104,33 @@ func TestProfiles(t *testing.T) {
 				t.Errorf("groups %v, want %v", got, tt.groups)
 			}
 			m := insert(t, d)
+			if tt.selectMF == 0 {
+				tt.selectMF = apdu.OK
+			}
 			m.want("00a4000c023f00", tt.selectMF)
-			if sw := m.bac(information(d.MRZ)); sw != apdu.OK {
-				t.Fatalf("BAC: %04X", uint16(sw))
+			m.ne = tt.ne
+			if tt.pace == nil {
+				if sw := m.bac(information(d.MRZ)); sw != apdu.OK {
+					t.Fatalf("BAC: %04X", uint16(sw))
+				}
+			} else {
+				reference, secret := byte(passwordCAN), []byte(d.CAN)
+				if d.CAN == "" {
+					reference, secret = passwordMRZ, sum1([]byte(information(d.MRZ)))
+				}
+				var static []byte
+				if isCAM(*tt.pace) {
+					static = d.Personalisation.ChipAuthentication.Key.EC.Public().Bytes()
+				}
+				if sw := m.pace(*tt.pace, reference, secret, static, paceOptions{}); sw != apdu.OK {
+					t.Fatalf("PACE: %04X", uint16(sw))
+				}
+				if static != nil {
+					if got := m.read(0x1D); !bytes.Equal(got, d.CardSecurity) || !bytes.Contains(got, static) {
+						t.Error("EF.CardSecurity differs, or has another key")
+					}
+				}
+				m.do("00a4040c", []byte(applicationID), 0)
 			}
 			if got := m.read(0x1D); !bytes.Equal(got, d.SOD) {
 				t.Error("EF.SOD differs")
@@ -101,8 +142,11 @@ func TestProfiles(t *testing.T) {
 				if got := m.read(byte(dg)); !bytes.Equal(got, want) {
 					t.Errorf("DG%d differs", dg)
 				}
-				// DG hashes are SHA-256 and in the security object.
-				if !bytes.Contains(d.SOD, sum256(want)) {
+				sum := sum256(want)
+				if p.Name == ProfilePassportOld {
+					sum = sum1(want)
+				}
+				if !bytes.Contains(d.SOD, sum) {
 					t.Errorf("hash of DG%d is not in EF.SOD", dg)
 				}
 			}
@@ -111,14 +155,26 @@ func TestProfiles(t *testing.T) {
 					t.Errorf("DG%d: %04X", dg, uint16(sw))
 				}
 			}
-			if p.Name != ProfilePassportBAC {
-				if _, sw := m.do("00b08300", nil, 256); sw != apdu.SecurityStatusNotSatisfied {
-					t.Errorf("DG3: %04X", uint16(sw))
+			for _, dg := range tt.hidden {
+				if _, sw := m.do(fmt.Sprintf("00b0%02x00", 0x80|dg), nil, 256); sw != apdu.SecurityStatusNotSatisfied {
+					t.Errorf("DG%d: %04X", dg, uint16(sw))
 				}
 			}
-			signature, sw := m.do("00880000", []byte("8 bytes!"), 256)
-			if tt.aa == 0 && sw != apdu.InstructionNotSupported || len(signature) != tt.aa {
-				t.Errorf("active authentication: %d bytes, %04X", len(signature), uint16(sw))
+			if tt.aa > 0 {
+				if signature, sw := m.do("00880000", []byte("8 bytes!"), 256); sw != apdu.OK || len(signature) != tt.aa {
+					t.Errorf("active authentication: %d bytes, %04X", len(signature), uint16(sw))
+				}
+			} else if _, sw := m.do("00880000", []byte("8 bytes!"), 256); sw != apdu.InstructionNotSupported {
+				t.Errorf("active authentication: %04X", uint16(sw))
+			}
+			for _, ca := range d.Personalisation.allCA() {
+				if ca.Protocol == "" {
+					continue
+				}
+				if sw := m.chipAuthentication(ca, strings.HasSuffix(ca.Protocol, ".1"), ca.KeyID != 0, nil); sw != apdu.OK {
+					t.Errorf("chip authentication: %04X", uint16(sw))
+				}
+				m.read(1)
 			}
 			if certificates := [][]byte{d.CSCA, d.DS}; !bytes.Contains(d.SOD, d.DS) || bytes.Contains(d.SOD, d.CSCA) {
 				t.Errorf("EF.SOD does not hold just the signer's certificate of %d", len(certificates))
@@ -247,6 +303,9 @@ func TestTamper(t *testing.T) {
 	hashed := func(d *Document, dg int) bool { return bytes.Contains(d.SOD, sum256(d.Groups[dg])) }
 
 	for _, info := range Tampers() {
+		if info.Kind == TamperCardSecurity {
+			continue // this profile has none
+		}
 		t.Run(string(info.Kind), func(t *testing.T) {
 			d := document(t, info.Kind)
 			for dg := range d.Groups {
@@ -307,6 +366,7 @@ func TestBuildRefuses(t *testing.T) {
 		{"traveller with a citizen card", ProfileCCCD, Options{Person: standardTraveller}, ErrUnknownPerson},
 		{"unknown tampering", ProfileCCCD, Options{Tamper: "dg2"}, ErrUnknownTamper},
 		{"clone without a key", ProfileCCCDNoAA, Options{Tamper: TamperClone}, ErrTamperNotApplicable},
+		{"card security without one", ProfileCCCDPACE, Options{Tamper: TamperCardSecurity}, ErrTamperNotApplicable},
 		{"DG13 of a passport", ProfilePassportBAC, Options{Tamper: TamperDG13}, ErrTamperNotApplicable},
 		{"no randomness", ProfileCCCD, Options{Rand: bytes.NewReader(nil)}, io.EOF},
 	}
@@ -346,10 +406,11 @@ func TestPassportTampers(t *testing.T) {
 
 // TestDeterministicDocument: one seed, one document.
 func TestDeterministicDocument(t *testing.T) {
-	for _, p := range Profiles() {
-		a, b := build(t, p.Name, Options{}), build(t, p.Name, Options{})
-		if !bytes.Equal(a.SOD, b.SOD) || !bytes.Equal(a.CSCA, b.CSCA) || !bytes.Equal(a.Groups[15], b.Groups[15]) {
-			t.Errorf("%s: two runs differ", p.Name)
+	for _, name := range []string{ProfileCCCD, ProfilePassportBAC, ProfilePassportPACECAM, ProfilePassportOld} {
+		a, b := build(t, name, Options{}), build(t, name, Options{})
+		if !bytes.Equal(a.SOD, b.SOD) || !bytes.Equal(a.CSCA, b.CSCA) || !bytes.Equal(a.Groups[15], b.Groups[15]) ||
+			!bytes.Equal(a.CardSecurity, b.CardSecurity) {
+			t.Errorf("%s: two runs differ", name)
 		}
 	}
 }
@@ -443,6 +504,12 @@ func TestLoadBSI(t *testing.T) {
 	}
 }
 
+// Modes of FuzzTransmit. The lower bits choose the one variant of PACE.
+const (
+	fuzzPACE   = 0x80 // no session to begin with, and one variant of PACE only
+	fuzzQuirks = 0x40
+)
+
 // FuzzTransmit sends sequences of arbitrary commands, in clear and under secure
 // messaging: the chip never panics, and always answers with two bytes or more.
 // The input is a list of commands, each behind its two-byte length; the highest
@@ -463,31 +530,59 @@ func FuzzTransmit(f *testing.F) {
 		return b
 	}
 	d3, d4 := bacExamples(f)
-	_, pace := paceChip(f)
-	f.Add(list(selectApplication, d3.APDUs[0].Command, d3.APDUs[1].Command, d4.Exchanges[0].ProtectedCommand))
-	f.Add(list("sm:00b09e0000", "sm:00b1001e0354010000", "sm:0088000008010203040506070800", "sm:00a4020c020101"))
-	f.Add(list("sm:00b09e00000000", "sm:002241a40c800a04007f00070202030202", "sm:008600003d7c3b8039"))
-	var steps []string
-	for _, a := range pace.APDUs {
-		steps = append(steps, a.Command)
+	f.Add(byte(0), list(selectApplication, d3.APDUs[0].Command, d3.APDUs[1].Command, d4.Exchanges[0].ProtectedCommand))
+	f.Add(byte(0), list("sm:00b09e0000", "sm:00b1001e0354010000", "sm:0088000008010203040506070800", "sm:00a4020c020101"))
+	f.Add(byte(0), list("sm:00b09e00000000", "sm:002241a40f800a04007f00070202030202840101", "sm:008600003d7c3b8039"))
+	f.Add(byte(0), list("00c0000000", "ffca000000", "00", "00a4", "0cb0000000"))
+	f.Add(byte(fuzzQuirks), list("sm:002241a40f800a04007f00070202030102840102", "sm:00860000067c0480020102", "sm:002241a606910101840102",
+		"sm:00b09e0a14", "sm:00b08bff00", "sm:00b1001e0354010a05"))
+	for i, file := range []string{"G2-pace-dh-gm", "H2-pace-dh-im", "H1-pace-ecdh-im", "I1-pace-ecdh-cam", "G1-pace-ecdh-gm"} {
+		e := loadPACE(f, "testdata/9303-11-"+file+".json")[0]
+		var steps []string
+		for j := range e.APDUs {
+			steps = append(steps, e.command(j))
+		}
+		f.Add(byte(fuzzPACE|i), list(steps...))
 	}
-	f.Add(list(steps...))
-	f.Add(list("00c0000000", "ffca000000", "00", "00a4", "0cb0000000"))
 
-	aa, err := issuer.NewECKey(seeded("fuzz"), "P-256", false)
-	if err != nil {
-		f.Fatal(err)
+	key := func(k *issuer.Key, err error) *issuer.Key {
+		if err != nil {
+			f.Fatal(err)
+		}
+		return k
 	}
-	f.Fuzz(func(t *testing.T, input []byte) {
+	aa := key(issuer.NewECKey(seeded("fuzz"), "P-256", false))
+	static := key(issuer.NewECKey(seeded("fuzz static"), "brainpoolP256r1", false))
+	group := key(issuer.NewDHKey(seeded("fuzz group"), 0, false))
+	variants := []PACE{
+		{Protocol: "0.4.0.127.0.7.2.2.4.1.2"}, {Protocol: "0.4.0.127.0.7.2.2.4.3.2"},
+		{Protocol: "0.4.0.127.0.7.2.2.4.4.2", ParameterID: 13}, {Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 13},
+		{Protocol: oidPACEGMAES128, ParameterID: 13},
+	}
+	f.Fuzz(func(t *testing.T, mode byte, input []byte) {
 		m := newTestChip(t, func(p *Personalisation) {
-			p.PACE = &PACE{Protocol: oidPACEGMAES128, ParameterID: paramBrainpoolP256r1}
-			p.CAN = "123456"
+			p.MorePACE = variants
+			if mode&fuzzPACE != 0 {
+				i := int(mode) % 8 % len(variants)
+				p.MorePACE = variants[i : i+1]
+			}
+			p.CAN, p.CANTries = "123456", 3
 			p.ActiveAuthentication = aa
-			p.ChipAuthentication = &ChipAuthentication{Protocol: "0.4.0.127.0.7.2.2.3.2.2", Key: aa}
+			p.ChipAuthentication = &ChipAuthentication{Protocol: "0.4.0.127.0.7.2.2.3.2.2", Key: aa, KeyID: 1}
+			p.MoreChipAuthentication = []ChipAuthentication{
+				{Protocol: "0.4.0.127.0.7.2.2.3.1.1", Key: group, KeyID: 2}, {Protocol: "0.4.0.127.0.7.2.2.3.1.2", Key: group, KeyID: 2},
+				{Key: static, KeyID: 13},
+			}
 			p.Limits = Limits{Extended: true, GetResponse: true, Protected: 300}
 			p.Rand = seeded("chip")
+			if mode&fuzzQuirks != 0 {
+				p.Limits.ShortEnd, p.Limits.OverLimit = 0x6C00, 0x6C00
+				p.Quirks = Quirks{RefuseLe: true, RefuseLe00: true, PadPastEnd: true, Naked: NakedCounted, AATruncate: 3, FailedPACELocks: true}
+			}
 		})
-		open(m)
+		if mode&fuzzPACE == 0 {
+			open(m)
+		}
 		for range 64 { // commands in one sequence
 			if len(input) < 2 {
 				return
@@ -496,7 +591,7 @@ func FuzzTransmit(f *testing.F) {
 			input = input[2:]
 			cmd := input[:min(n, len(input))]
 			input = input[len(cmd):]
-			if in, ok := parseCommand(cmd); protected && ok {
+			if in, ok := parseCommand(cmd); protected && ok && m.block != nil {
 				ne := min(in.ne, 0xFFFF)
 				extended := in.extended || ne > 256 || len(in.data) > 200
 				cmd = m.protect(cmd[:4], in.data, ne, extended)
@@ -508,7 +603,9 @@ func FuzzTransmit(f *testing.F) {
 			if sw1 := resp[len(resp)-2]; sw1>>4 != 6 && sw1>>4 != 9 {
 				t.Fatalf("status %X", resp[len(resp)-2:])
 			}
-			m.count() // the counters stay together while the session lasts
+			if m.block != nil {
+				m.count() // the counters stay together while the session lasts
+			}
 		}
 	})
 }

@@ -27,6 +27,7 @@ type terminal struct {
 	block cipher.Block // KSenc
 	mac   func(padded []byte) []byte
 	ssc   []byte
+	ne    int // most to read at a time; 0: 256
 }
 
 // deriveFor is the key derivation for the cipher that the last arc of a
@@ -302,9 +303,13 @@ func (m *terminal) send(header string, data []byte, ne int, extended bool) ([]by
 // read reads a whole file by its short identifier under secure messaging.
 func (m *terminal) read(sfi byte) []byte {
 	m.t.Helper()
-	data, sw := m.do(fmt.Sprintf("00b0%02x00", 0x80|sfi), nil, 256)
-	if sw != apdu.OK && sw != apdu.EndOfFile {
-		m.t.Fatalf("read file %02X: %04X", sfi, uint16(sw))
+	ne := 256
+	if m.ne > 0 {
+		ne = m.ne
+	}
+	data, sw := m.do(fmt.Sprintf("00b0%02x00", 0x80|sfi), nil, ne)
+	if sw != apdu.OK && sw != apdu.EndOfFile || len(data) < 2 {
+		m.t.Fatalf("read file %02X: %04X, %d bytes", sfi, uint16(sw), len(data))
 	}
 	head, n := 2, int(data[1])
 	if data[1] > 0x80 {
@@ -314,13 +319,23 @@ func (m *terminal) read(sfi byte) []byte {
 		}
 	}
 	for len(data) < head+n {
-		more, sw := m.do(fmt.Sprintf("00b0%04x", len(data)), nil, min(256, head+n-len(data)))
-		if sw != apdu.OK || len(more) == 0 {
+		var more []byte
+		want := min(ne, head+n-len(data))
+		if len(data) < 0x8000 {
+			more, sw = m.do(fmt.Sprintf("00b0%04x", len(data)), nil, want)
+		} else { // odd INS: the offset in a data object, and the data in another
+			want = min(want, 200)
+			more, sw = m.do(fmt.Sprintf("00b100%02x", sfi), []byte{0x54, 3, byte(len(data) >> 16), byte(len(data) >> 8), byte(len(data))}, want+3)
+			if len(more) > 2 {
+				more = value(m.t, more, 0x53)
+			}
+		}
+		if sw != apdu.OK && sw != apdu.EndOfFile || len(more) == 0 {
 			m.t.Fatalf("read file %02X at %d: %04X, %d bytes", sfi, len(data), uint16(sw), len(more))
 		}
 		data = append(data, more...)
 	}
-	return data
+	return data[:head+n]
 }
 
 // TestTerminal checks the reference terminal against appendix D.4 and the other

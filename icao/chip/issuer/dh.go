@@ -156,6 +156,14 @@ func NewDHKeyFrom(g *Group, private []byte, pkcs3 bool) (*Key, error) {
 	return &Key{DH: k}, nil
 }
 
+// WithPKCS3 returns the key with the form of its SubjectPublicKeyInfo that
+// [NewDHKey] describes.
+func (k *DHKey) WithPKCS3(pkcs3 bool) *DHKey {
+	c := *k
+	c.pkcs3 = pkcs3
+	return &c
+}
+
 // Group is the group of the key.
 func (k *DHKey) Group() *Group { return k.group }
 

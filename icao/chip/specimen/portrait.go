@@ -39,6 +39,39 @@ func Portrait(p Person) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// Size of a signature in pixels.
+const (
+	SignatureWidth  = 320
+	SignatureHeight = 80
+)
+
+// Signature draws a signature that is nobody's: a wave, different for each person
+// and the same at every call. It returns a JPEG.
+func Signature(p Person) ([]byte, error) {
+	h := fnv.New64a()
+	h.Write([]byte(p.ID))
+	seed := h.Sum64()
+	turns, slant := 3+float64(seed%4), float64(seed>>8%16)
+
+	img := image.NewGray(image.Rect(0, 0, SignatureWidth, SignatureHeight))
+	for y := range SignatureHeight {
+		for x := range SignatureWidth {
+			phase := float64(x) / SignatureWidth
+			line := SignatureHeight/2 + 24*math.Sin(2*math.Pi*turns*phase)*(1-phase) - slant*(phase-0.5)
+			ink := uint8(255)
+			if x > 12 && x < SignatureWidth-12 && math.Abs(float64(y)-line) < 3 {
+				ink = 40
+			}
+			img.SetGray(x, y, color.Gray{Y: ink})
+		}
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: 75}); err != nil {
+		return nil, fmt.Errorf("specimen: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
 // look is one person's appearance.
 type look struct {
 	grain               uint32
