@@ -75,7 +75,11 @@ type Options struct {
 }
 
 // User is somebody who proves the possession of an nkey. Empty lists of
-// subjects allow everything; otherwise exactly what they name.
+// subjects allow everything, in the account that holds the store. A user with
+// subjects may use exactly those, and lives in an account of its own: what it
+// publishes reaches the service, and the answers reach nobody but itself,
+// whatever reply subject it chooses. Nothing else passes between the accounts,
+// so such users cannot hear what others publish.
 type User struct {
 	NKey      string   // public user key, "U..."
 	Publish   []string // subjects it may publish to
@@ -97,14 +101,16 @@ type Cluster struct {
 // methods are safe for concurrent use.
 type Server struct {
 	ns   *server.Server
+	lock *os.File // of the directory
 	log  *logger
 	host string
 	port int
 }
 
 // Start starts a server and returns when it accepts connections and JetStream
-// has recovered its files. Signals are left to the program.
-func Start(o Options) (*Server, error) {
+// has recovered its files. Signals are left to the program. It returns
+// [ErrInUse] for a directory that another server has, in any process.
+func Start(o Options) (_ *Server, err error) {
 	if o.Dir == "" {
 		return nil, ErrNoDir
 	}
@@ -117,6 +123,15 @@ func Start(o Options) (*Server, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("natsd: %w", err)
 	}
+	lock, err := lockDir(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			lock.Close()
+		}
+	}()
 
 	so := &server.Options{
 		ServerName:             o.Name,
@@ -139,8 +154,8 @@ func Start(o Options) (*Server, error) {
 		so.TLSConfig = o.TLS
 		so.TLSTimeout = 5 // seconds
 	}
-	for _, u := range o.Users {
-		so.Nkeys = append(so.Nkeys, &server.NkeyUser{Nkey: u.NKey, Permissions: u.permissions()})
+	if err := accounts(so, o.Users); err != nil {
+		return nil, err
 	}
 	if c := o.Cluster; c != nil {
 		if err := c.apply(so); err != nil {
@@ -155,7 +170,7 @@ func Start(o Options) (*Server, error) {
 	log := newLogger(o.Logger)
 	ns.SetLoggerV2(log, false, false, false)
 
-	s := &Server{ns: ns, log: log, host: o.Host}
+	s := &Server{ns: ns, lock: lock, log: log, host: o.Host}
 	ns.Start()
 	// A fatal error makes Start return early, with nothing listening.
 	if err := log.fatal(); err != nil {
@@ -226,6 +241,7 @@ func (s *Server) Addr() string { return net.JoinHostPort(s.host, strconv.Itoa(s.
 func (s *Server) Shutdown() {
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
+	s.lock.Close() // the second time it is closed already
 }
 
 // logger passes the server's messages on and remembers the first fatal one,

@@ -122,6 +122,25 @@ func TestStartRefuses(t *testing.T) {
 	}
 }
 
+// TestDirectoryIsTakenOnce: two servers on one store lose what either has
+// acknowledged.
+func TestDirectoryIsTakenOnce(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, natsd.Options{Dir: dir})
+	for range 2 { // the one who was refused takes nothing away
+		other, err := natsd.Start(natsd.Options{Dir: dir})
+		if err == nil {
+			other.Shutdown()
+		}
+		if !errors.Is(err, natsd.ErrInUse) {
+			t.Fatalf("second server: %v, want ErrInUse", err)
+		}
+	}
+	connect(t, s.ClientURL())
+	s.Shutdown()
+	start(t, natsd.Options{Dir: dir})
+}
+
 func TestUsersAreHeldToTheirSubjects(t *testing.T) {
 	kp, err := nkeys.CreateUser()
 	if err != nil {
@@ -157,6 +176,150 @@ func TestUsersAreHeldToTheirSubjects(t *testing.T) {
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("publishing to a foreign subject was not refused")
+	}
+}
+
+// TestRepliesStayWithWhoAsked chooses reply subjects as an attacker does: the
+// acknowledgement of a publication, and the answer of a service, would delete a
+// stream or overwrite a bucket if they were published in the service's account.
+func TestRepliesStayWithWhoAsked(t *testing.T) {
+	newKey := func() (nkeys.KeyPair, string) {
+		t.Helper()
+		kp, err := nkeys.CreateUser()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pub, err := kp.PublicKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return kp, pub
+	}
+	service, servicePub := newKey()
+	users := []natsd.User{{NKey: servicePub}}
+	var keys []nkeys.KeyPair
+	var pubs []string
+	for range 2 { // both may ask at the same place
+		kp, pub := newKey()
+		keys, pubs = append(keys, kp), append(pubs, pub)
+		users = append(users, natsd.User{NKey: pub, Subscribe: []string{"_INBOX." + pub + ".>"}, Publish: []string{
+			"s." + pub, "ask.x", "$JS.API.CONSUMER.INFO.V." + pub, "$JS.API.CONSUMER.MSG.NEXT.V." + pub, "$JS.ACK.V." + pub + ".>",
+		}})
+	}
+	dir := t.TempDir()
+	s := start(t, natsd.Options{Dir: dir, Users: users})
+	ctx := t.Context()
+	nc, err := nats.Connect(s.ClientURL(), nats.NoReconnect(), nats.Nkey(servicePub, service.Sign))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, subject := range map[string]string{"S": "s.*", "V": "v.*"} {
+		if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{subject}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kv, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "b"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.PutString(ctx, "k", "good"); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan struct{}, 16)
+	if _, err := nc.Subscribe("ask.x", func(m *nats.Msg) {
+		if err := m.Respond(nil); err != nil {
+			t.Error(err)
+		}
+		asked <- struct{}{}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+
+	mine, err := nats.Connect(s.ClientURL(), nats.NoReconnect(), nats.Nkey(pubs[0], keys[0].Sign), nats.CustomInboxPrefix("_INBOX."+pubs[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mine.Close()
+	targets := []string{"$JS.API.STREAM.DELETE.S", "$JS.API.STREAM.PURGE.S", "$KV.b.k", "v." + pubs[1], "s." + pubs[1]}
+	for _, reply := range targets {
+		for _, subject := range []string{"s." + pubs[0], "ask.x"} {
+			if err := mine.PublishRequest(subject, reply, []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range targets {
+		select {
+		case <-asked:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a request did not arrive")
+		}
+	}
+	// What is answered now was asked after all of that.
+	own, err := jetstream.New(mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ack, err := own.Publish(ctx, "s."+pubs[0], []byte("last"))
+	if err != nil {
+		t.Fatalf("publish: %v", err)
+	}
+	if want := uint64(len(targets) + 1); ack.Sequence != want {
+		t.Errorf("sequence %d, want %d: something else was stored or removed", ack.Sequence, want)
+	}
+	if e, err := kv.Get(ctx, "k"); err != nil || string(e.Value()) != "good" {
+		t.Errorf("the bucket was written: %v", err)
+	}
+	if st, err := js.Stream(ctx, "S"); err != nil || st.CachedInfo().State.Msgs != uint64(len(targets)+1) {
+		t.Errorf("stream: %v", err)
+	}
+	if st, err := js.Stream(ctx, "V"); err != nil || st.CachedInfo().State.Msgs != 0 {
+		t.Errorf("stream of others: %v", err)
+	}
+
+	// The pull consumer of its own works across the accounts, and no other's.
+	if _, err := js.Publish(ctx, "v."+pubs[0], []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	for _, pub := range pubs {
+		if _, err := js.CreateConsumer(ctx, "V", jetstream.ConsumerConfig{
+			Durable: pub, FilterSubject: "v." + pub, AckPolicy: jetstream.AckExplicitPolicy,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := own.Consumer(ctx, "V", pubs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg, err := c.Next()
+	if err != nil || string(msg.Data()) != "hello" {
+		t.Fatalf("next: %v", err)
+	}
+	if err := msg.DoubleAck(ctx); err != nil {
+		t.Errorf("ack: %v", err)
+	}
+	short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	defer cancel()
+	if _, err := own.Consumer(short, "V", pubs[1]); err == nil {
+		t.Error("found the consumer of somebody else")
+	}
+
+	// The store is where it was before there were users.
+	nc.Close()
+	mine.Close()
+	s.Shutdown()
+	plain := start(t, natsd.Options{Dir: dir})
+	if _, err := connect(t, plain.ClientURL()).Stream(ctx, "S"); err != nil {
+		t.Errorf("without users the stream is gone: %v", err)
 	}
 }
 
