@@ -133,6 +133,9 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 			return err
 		}
 	}
+	if err := st.enrol(ctx); err != nil {
+		return err
+	}
 
 	svc := &service{store: st, counts: &c.counts, log: c.log}
 	stop, err := svc.serve(nc)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -77,6 +78,10 @@ func (s *service) serve(nc *nats.Conn) (stop func(), err error) {
 		{"nonce", contract.NonceSubjects, s.nonce},
 	} {
 		handler := micro.HandlerFunc(func(req micro.Request) {
+			if !isInbox(req.Reply()) {
+				s.log.Warn("request dropped: its reply subject is no inbox", "endpoint", e.name)
+				return
+			}
 			if busy.Acquire(ctx, 1) != nil {
 				return // the asker's time runs out and it asks again, elsewhere
 			}
@@ -91,6 +96,15 @@ func (s *service) serve(nc *nats.Conn) (stop func(), err error) {
 		}
 	}
 	return stop, nil
+}
+
+// isInbox reports whether an answer may go to a subject. Who asks chooses it,
+// and the server lets this service publish anywhere: an answer must not become
+// a request to the JetStream API, or an entry of a bucket. An agent that has an
+// account of its own is heard from below _R_, where the server passes answers
+// on.
+func isInbox(reply string) bool {
+	return strings.HasPrefix(reply, "_INBOX.") || strings.HasPrefix(reply, "_R_.")
 }
 
 // lookup answers a signed [contract.LookupRequest].

@@ -211,3 +211,36 @@ func TestReadAnchors(t *testing.T) {
 		t.Errorf("with a link: %v, %v", pool, err)
 	}
 }
+
+// TestAnswersGoToInboxesOnly: without accounts nothing but this service keeps
+// its answers from being published as requests of its own.
+func TestAnswersGoToInboxesOnly(t *testing.T) {
+	r := newRig(t, anchors(t, document(t, "cccd", chip.TamperNone)))
+	r.run()
+	nonce, err := contract.NonceSubject(facility)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lookup, err := contract.LookupSubject(facility)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stolen, err := r.nc.SubscribeSync("$KV.ins-agents.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{nonce, lookup} {
+		if err := r.nc.PublishRequest(subject, "$KV.ins-agents."+r.agent.name, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(patience); strings.Count(r.log.String(), "reply subject is no inbox") < 2; time.Sleep(time.Millisecond) {
+		if m, err := stolen.NextMsg(time.Millisecond); err == nil {
+			t.Fatalf("an answer of %d bytes went into a bucket", len(m.Data))
+		}
+		if time.Now().After(end) {
+			t.Fatal("the requests did not arrive")
+		}
+	}
+	r.nonce() // others are answered
+}

@@ -40,16 +40,23 @@ const (
 	headerRoom = 4 << 10
 
 	callTimeout = 5 * time.Second // one call of the JetStream API
+
+	// verdictAck is short because a connection that was just lost may have taken
+	// a verdict with it; a second delivery costs nothing.
+	verdictAck = 10 * time.Second
+	// verdictsAtOnce is how many verdicts an agent may hold unacknowledged.
+	verdictsAtOnce = 512
 )
 
 // store is the service's state in JetStream. It is safe for concurrent use.
 type store struct {
-	js     jetstream.JetStream
-	intake jetstream.Consumer
-	visits jetstream.KeyValue
-	nonces jetstream.KeyValue
-	agents jetstream.KeyValue
-	people jetstream.KeyValue
+	js       jetstream.JetStream
+	intake   jetstream.Consumer
+	verdicts jetstream.Stream
+	visits   jetstream.KeyValue
+	nonces   jetstream.KeyValue
+	agents   jetstream.KeyValue
+	people   jetstream.KeyValue
 }
 
 // open makes the streams, buckets and the consumer, or takes those that exist.
@@ -69,10 +76,11 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 		// policy would throw away the oldest visits.
 		Discard:    jetstream.DiscardNew,
 		DenyDelete: true,
+		DenyPurge:  true,
 	}); err != nil {
 		return nil, fmt.Errorf("stream of visits: %w", err)
 	}
-	if _, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+	verdicts, err := js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:        contract.VerdictStream,
 		Description: "verdicts, a subject for each agent",
 		Subjects:    []string{contract.VerdictSubjects},
@@ -80,10 +88,13 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 		Replicas:    o.replicas,
 		MaxAge:      verdictsKept,
 		Duplicates:  duplicateWindow,
-	}); err != nil {
+		DenyDelete:  true,
+		DenyPurge:   true,
+	})
+	if err != nil {
 		return nil, fmt.Errorf("stream of verdicts: %w", err)
 	}
-	s := &store{js: js}
+	s := &store{js: js, verdicts: verdicts}
 	for _, b := range []struct {
 		kv   *jetstream.KeyValue
 		name string
@@ -241,6 +252,43 @@ func (s *store) seed(ctx context.Context, seed *Seed) error {
 					return err
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// enrol makes, for every agent, the consumer that its verdicts wait in. An
+// agent may not do so itself: a consumer can be told to deliver to any subject,
+// also to those of the JetStream API and of the buckets.
+func (s *store) enrol(ctx context.Context) error {
+	keys, err := s.agents.Keys(ctx)
+	if errors.Is(err, jetstream.ErrNoKeysFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	have := make(map[string]bool)
+	names := s.verdicts.ConsumerNames(ctx)
+	for name := range names.Name() {
+		have[name] = true
+	}
+	if err := names.Err(); err != nil {
+		return err
+	}
+	for _, agent := range keys {
+		subject, err := contract.VerdictSubject(agent)
+		if err != nil || have[agent] {
+			continue // nobody but this package writes here
+		}
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		_, err = s.verdicts.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+			Durable: agent, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy,
+			AckWait: verdictAck, MaxAckPending: verdictsAtOnce,
+		})
+		cancel()
+		if err != nil {
+			return fmt.Errorf("consumer of an agent: %w", err)
 		}
 	}
 	return nil

@@ -33,6 +33,7 @@ func BenchmarkDrain(b *testing.B) {
 				b.StopTimer()
 				s := newService(b, bb.opt)
 				a := newAgent(b)
+				s.enrol(a)
 				for range benchmarkVisits {
 					a.record()
 				}

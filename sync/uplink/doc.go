@@ -19,11 +19,11 @@
 // # Verdicts
 //
 // Verdicts come from the stream VERDICTS by a durable consumer whose name is
-// the agent's key and whose filter is the agent's subject. The server
-// remembers what the agent has acknowledged, so an agent that was off for a
-// month misses nothing, and needs no position of its own. Because name and
-// filter are part of the API subjects, credentials can be restricted to exactly
-// them: see [Permissions].
+// the agent's key and whose filter is the agent's subject. The central service
+// makes it when it enrols the agent. The server remembers what the agent has
+// acknowledged, so an agent that was off for a month misses nothing, and needs
+// no position of its own. Because the name is part of the API subjects,
+// credentials can be restricted to exactly it: see [Permissions].
 //
 // A visit that stays without a verdict (the stream of visits or of verdicts was
 // lost, say) is published again under another message id. The central service

@@ -6,8 +6,16 @@ func inboxPrefix(agent string) string { return "_INBOX." + agent }
 
 // Permissions returns the subjects that an agent's NATS credentials need, and
 // nothing else: its own visits, lookups and nonces of its facility, its status,
-// and the consumer of its own verdicts. Replies arrive below an inbox of its
-// own, because with a shared prefix every agent could read every answer.
+// and the consumer of its own verdicts, which the central service has made: who
+// may make a consumer may have it deliver to any subject. Replies arrive below
+// an inbox of its own, because with a shared prefix every agent could read every
+// answer.
+//
+// Permissions do not restrict which reply subject a message names, and whoever
+// answers publishes there. So the agent must not share an account with
+// JetStream: package natsd gives it one of its own, and so must an operator's
+// configuration, with these subjects as service imports (that of MSG.NEXT with
+// the response type "stream").
 func Permissions(facility, agent string) (publish, subscribe []string, err error) {
 	visit, err := contract.VisitSubject(facility, agent)
 	if err != nil {
@@ -17,13 +25,13 @@ func Permissions(facility, agent string) (publish, subscribe []string, err error
 	lookup, _ := contract.LookupSubject(facility)
 	nonce, _ := contract.NonceSubject(facility)
 	status, _ := contract.StatusSubject(agent)
-	verdict, _ := contract.VerdictSubject(agent)
+	consumer := contract.VerdictStream + "." + agent
 	return []string{
-		visit, lookup, nonce, status,
-		"$JS.API.CONSUMER.CREATE." + contract.VerdictStream + "." + agent + "." + verdict,
-		"$JS.API.CONSUMER.MSG.NEXT." + contract.VerdictStream + "." + agent,
-		"$JS.ACK." + contract.VerdictStream + "." + agent + ".>",
-	}, []string{
-		inboxPrefix(agent) + ".>",
-	}, nil
+			visit, lookup, nonce, status,
+			"$JS.API.CONSUMER.INFO." + consumer,
+			"$JS.API.CONSUMER.MSG.NEXT." + consumer,
+			"$JS.ACK." + consumer + ".>",
+		}, []string{
+			inboxPrefix(agent) + ".>",
+		}, nil
 }

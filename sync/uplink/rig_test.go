@@ -232,6 +232,22 @@ func (s *service) streams() {
 	}
 }
 
+// enrol makes the consumer of an agent's verdicts, as the central service does.
+func (s *service) enrol(agents ...*agent) {
+	s.t.Helper()
+	for _, a := range agents {
+		subject, err := contract.VerdictSubject(a.name)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if _, err := s.js.CreateOrUpdateConsumer(s.t.Context(), contract.VerdictStream, jetstream.ConsumerConfig{
+			Durable: a.name, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Second,
+		}); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
 // ids returns the message ids in the stream of visits, in order.
 func (s *service) ids() []string {
 	s.t.Helper()

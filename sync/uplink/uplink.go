@@ -99,11 +99,10 @@ type Config struct {
 // Uplink is an agent's link to the central service. Its methods are safe for
 // concurrent use; [Uplink.Run] is called once.
 type Uplink struct {
-	cfg     Config
-	agent   string
-	verdict string // subject
-	log     *slog.Logger
-	board   board
+	cfg   Config
+	agent string
+	log   *slog.Logger
+	board board
 
 	conn    atomic.Pointer[nats.Conn] // nil while offline
 	central atomic.Int64              // when the central service last answered, Unix milliseconds
@@ -123,10 +122,6 @@ func New(cfg Config) (*Uplink, error) {
 		return nil, err
 	}
 	if _, err := contract.VisitSubject(cfg.Facility, agent); err != nil {
-		return nil, err
-	}
-	verdict, err := contract.VerdictSubject(agent)
-	if err != nil {
 		return nil, err
 	}
 	for _, d := range []struct {
@@ -150,7 +145,7 @@ func New(cfg Config) (*Uplink, error) {
 	if cfg.WindowBytes <= 0 {
 		cfg.WindowBytes = 1 << 20
 	}
-	u := &Uplink{cfg: cfg, agent: agent, verdict: verdict, log: cfg.Logger}
+	u := &Uplink{cfg: cfg, agent: agent, log: cfg.Logger}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}

@@ -30,6 +30,7 @@ import (
 func TestPublishesInOrder(t *testing.T) {
 	s := newService(t, natsd.Options{})
 	a := newAgent(t)
+	s.enrol(a)
 	var want []string
 	for range 300 { // more than a window
 		want = append(want, a.record())
@@ -67,8 +68,9 @@ func TestPublishesInOrder(t *testing.T) {
 func TestServerNotThereAtStart(t *testing.T) {
 	s := newService(t, natsd.Options{})
 	url := s.url()
-	s.stop()
 	a := newAgent(t)
+	s.enrol(a)
+	s.stop()
 	want := []string{a.record(), a.record()}
 	changes := make(chan struct{}, 1000)
 	cfg := a.config(url)
@@ -97,6 +99,7 @@ func TestServerNotThereAtStart(t *testing.T) {
 func TestServerRestartsWhileDraining(t *testing.T) {
 	s := newService(t, natsd.Options{SyncAlways: true})
 	a := newAgent(t)
+	s.enrol(a)
 	a.run(a.config(s.url()))
 	var want []string
 	for i := range 600 {
@@ -119,6 +122,7 @@ func TestServerRestartsWhileDraining(t *testing.T) {
 func TestAgentRestartsWhileDraining(t *testing.T) {
 	s := newService(t, natsd.Options{})
 	a := newAgent(t)
+	s.enrol(a)
 	var want []string
 	for range 300 {
 		want = append(want, a.record())
@@ -137,6 +141,7 @@ func TestAgentRestartsWhileDraining(t *testing.T) {
 func TestVerdicts(t *testing.T) {
 	s := newService(t, natsd.Options{})
 	a, other := newAgent(t), newAgent(t)
+	s.enrol(a, other)
 	first, second, third := a.record(), a.record(), a.record()
 	var mu sync.Mutex
 	var moved []outbox.Item
@@ -203,6 +208,7 @@ func TestFullStream(t *testing.T) {
 	}
 	limit(3)
 	a := newAgent(t)
+	s.enrol(a)
 	var want []string
 	for range 8 {
 		want = append(want, a.record())
@@ -241,6 +247,7 @@ func TestVisitTooLargeForTheServer(t *testing.T) {
 			s := newService(t, tt.opt)
 			tt.limit(t, s)
 			a := newAgent(t)
+			s.enrol(a)
 			first := a.record()
 			large := a.entry()
 			large.Payload = append(large.Payload, make([]byte, 8192)...)
@@ -298,6 +305,7 @@ func TestChasesVerdicts(t *testing.T) {
 	s := newService(t, natsd.Options{})
 	s.answer(func(m *nats.Msg) []byte { return nonceFor(t) })
 	a := newAgent(t)
+	s.enrol(a)
 	id := a.record()
 	cfg := a.config(s.url())
 	cfg.OverdueAfter = 20 * time.Millisecond
@@ -343,6 +351,7 @@ func TestNonceIsRefreshedAndKept(t *testing.T) {
 	s := newService(t, natsd.Options{})
 	s.answer(func(*nats.Msg) []byte { return nonceFor(t) })
 	a := newAgent(t)
+	s.enrol(a)
 	cfg := a.config(s.url())
 	cfg.NonceEvery = 20 * time.Millisecond
 	cfg.Nonces = uplink.NonceFile(filepath.Join(t.TempDir(), "nonce.json"))
@@ -367,6 +376,7 @@ func TestNonceThatIsNone(t *testing.T) {
 	s := newService(t, natsd.Options{})
 	s.answer(func(*nats.Msg) []byte { return []byte(`{"version":1}`) })
 	a := newAgent(t)
+	s.enrol(a)
 	u, _ := a.run(a.config(s.url()))
 	a.trouble(u, uplink.Malformed)
 	if _, ok := u.Nonce(); ok {
@@ -410,6 +420,7 @@ func TestAsk(t *testing.T) {
 		return b
 	})
 	a := newAgent(t)
+	s.enrol(a)
 	cfg := a.config(s.url())
 	cfg.AskTimeout = 500 * time.Millisecond
 	u, stop := a.run(cfg)
@@ -466,6 +477,7 @@ func TestPermissions(t *testing.T) {
 	s := &service{t: t, opt: natsd.Options{Dir: t.TempDir(), Users: users}, key: admin}
 	s.start()
 	s.streams()
+	s.enrol(a, b)
 	s.answer(func(*nats.Msg) []byte { return nonceFor(t) })
 
 	cfg := a.config(s.url())
@@ -500,7 +512,8 @@ func TestPermissions(t *testing.T) {
 	verdict, _ := contract.VerdictSubject(a.name)
 	own, _ := contract.VerdictSubject(b.name)
 	lookup, _ := contract.LookupSubject("79001")
-	for _, subject := range []string{visit, verdict, own, lookup, "$JS.API.STREAM.DELETE.VISITS", "$JS.ACK.VERDICTS." + a.name + ".1.1.1.1.1"} {
+	create := "$JS.API.CONSUMER.CREATE.VERDICTS." + b.name
+	for _, subject := range []string{visit, verdict, own, lookup, create, create + "." + own, "$JS.API.STREAM.DELETE.VISITS", "$JS.ACK.VERDICTS." + a.name + ".1.1.1.1.1"} {
 		if _, err := nc.Request(subject, []byte("{}"), 300*time.Millisecond); err == nil {
 			t.Errorf("%s: answered", subject)
 		}
@@ -532,6 +545,7 @@ func TestTLS(t *testing.T) {
 	ca, server := certificates(t)
 	s := newService(t, natsd.Options{TLS: server})
 	a := newAgent(t)
+	s.enrol(a)
 	a.record()
 
 	cfg := a.config(fmt.Sprintf("tls://127.0.0.1:%d", s.ns.Port()))

@@ -19,12 +19,6 @@ const (
 	// verdictLinger how long the first waits for the others.
 	verdictBatch  = 128
 	verdictLinger = 5 * time.Millisecond
-	// verdictAck is short because a connection that was just lost may have taken
-	// a verdict with it; a second delivery costs nothing.
-	verdictAck = 10 * time.Second
-	// An agent that has not asked for its verdicts for so long is no more; they
-	// are gone from the stream by then.
-	consumerIdle = 90 * 24 * time.Hour
 )
 
 // receive brings verdicts into the queue for as long as the session lasts.
@@ -44,14 +38,7 @@ func (u *Uplink) receive(ctx context.Context, js jetstream.JetStream) error {
 // consume reads verdicts until something fails. It calls fine when it works.
 func (u *Uplink) consume(ctx context.Context, js jetstream.JetStream, fine func()) error {
 	call, cancel := context.WithTimeout(ctx, apiTimeout)
-	c, err := js.CreateOrUpdateConsumer(call, contract.VerdictStream, jetstream.ConsumerConfig{
-		Durable:           u.agent,
-		FilterSubject:     u.verdict,
-		AckPolicy:         jetstream.AckExplicitPolicy,
-		AckWait:           verdictAck,
-		MaxAckPending:     4 * verdictBatch,
-		InactiveThreshold: consumerIdle,
-	})
+	c, err := js.Consumer(call, contract.VerdictStream, u.agent)
 	cancel()
 	if err != nil {
 		return err
@@ -119,7 +106,7 @@ func (u *Uplink) settle(ctx context.Context, batch []jetstream.Msg) error {
 	}
 	moved, err := u.cfg.Queue.Verdict(ctx, verdicts...)
 	if err != nil {
-		return &storeError{err} // they come again after verdictAck
+		return &storeError{err} // they come again, unacknowledged as they are
 	}
 	for _, msg := range good {
 		u.acknowledge(msg.Ack())
