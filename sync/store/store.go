@@ -8,9 +8,11 @@
 // off. bbolt also offers to gather concurrent transactions into one (Batch);
 // a desk has one writer, for which that only adds a delay, so it is not used.
 //
-// The freelist is written with every commit (NoFreelistSync is off). It costs a
-// page or two per transaction and saves reading the whole file at start, which
-// a station with a million cached answers would feel every morning.
+// # Damage
+//
+// bbolt does not survive a damaged page. [Open] therefore reads the whole file
+// and checks every page before bbolt uses it; what breaks later is caught where
+// it is used. Both are [ErrCorrupt].
 //
 // # Full disk
 //
@@ -29,6 +31,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -77,6 +82,7 @@ type Store struct {
 	db        *bbolt.DB
 	path      string
 	uncertain atomic.Bool
+	corrupt   atomic.Bool
 }
 
 // Open opens the file at path, or makes it, and brings its schema up to date.
@@ -133,7 +139,7 @@ func open(path string, o *Options, steps []migration) (*Store, error) {
 
 // guarded opens the file. bbolt answers a damaged freelist page with a panic;
 // here, where the file comes from a disk that may have lost power, that is an
-// answer like any other. This is the only place that recovers.
+// answer like any other. See also [Store.damage].
 func guarded(path string, options bbolt.Options) (db *bbolt.DB, err error) {
 	defer func() {
 		if recover() != nil {
@@ -178,6 +184,9 @@ func inspect(path string, options bbolt.Options) (version int, err error) {
 	if tx.Size() > info.Size() {
 		return 0, ErrCorrupt
 	}
+	if err := walk(context.Background(), tx, path); err != nil {
+		return 0, err
+	}
 	return schemaOf(tx)
 }
 
@@ -214,23 +223,30 @@ func create(path string, options bbolt.Options, steps []migration) (err error) {
 
 // View runs fn in a read transaction. What fn gets from the transaction is
 // valid until it returns and must not be changed. Its error is returned as it
-// is.
+// is. A page that turns out to be damaged is [ErrCorrupt], from then on for
+// every call.
 func (s *Store) View(fn func(*bbolt.Tx) error) error {
-	err := s.db.View(fn)
-	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return ErrClosed
-	}
-	return err
+	return s.damage(func() error {
+		err := s.db.View(fn)
+		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
+			return ErrClosed
+		}
+		return err
+	})
 }
 
 // Update runs fn in a write transaction and makes its changes durable. It
-// returns fn's error as it is, or [ErrFull], [ErrUncertain], [ErrClosed], or an
-// error of the disk; in all these cases nothing was changed, except with
-// ErrUncertain.
+// returns fn's error as it is, or [ErrFull], [ErrUncertain], [ErrCorrupt],
+// [ErrClosed], or an error of the disk; in all these cases nothing was changed,
+// except with ErrUncertain, and perhaps with ErrCorrupt.
 func (s *Store) Update(fn func(*bbolt.Tx) error) error {
 	if s.uncertain.Load() {
 		return ErrUncertain
 	}
+	return s.damage(func() error { return s.update(fn) })
+}
+
+func (s *Store) update(fn func(*bbolt.Tx) error) error {
 	tx, err := s.db.Begin(true)
 	if err != nil {
 		return classify(err)
@@ -258,6 +274,52 @@ func (s *Store) Update(fn func(*bbolt.Tx) error) error {
 	return nil
 }
 
+// damage runs fn on the database. Open has walked every page, but a disk can
+// fail later: bbolt then panics, or touches memory that is not there. That is a
+// foreign library's word for a damaged file, not a mistake of this program, and
+// so it becomes [ErrCorrupt]; the store refuses further use, because locks may
+// be held that nobody will give back. Every other panic goes on.
+func (s *Store) damage(fn func() error) (err error) {
+	if s.corrupt.Load() {
+		return ErrCorrupt
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch p := recover(); {
+		case p == nil:
+		case ofDamage(p):
+			s.corrupt.Store(true)
+			err = ErrCorrupt
+		default:
+			panic(p)
+		}
+	}()
+	return fn()
+}
+
+// ofDamage reports whether a panic comes from bbolt or from memory that a file
+// was to back. It is called while panicking.
+func ofDamage(p any) bool {
+	if _, fault := p.(interface{ Addr() uintptr }); fault {
+		return true
+	}
+	pc := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(0, pc)])
+	panicking := false
+	for {
+		f, more := frames.Next()
+		switch {
+		case f.Function == "runtime.gopanic":
+			panicking = true // those before are ours; the one that began it follows
+		case panicking && !strings.HasPrefix(f.Function, "runtime."):
+			return strings.HasPrefix(f.Function, "go.etcd.io/bbolt")
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
 // Bind ties the file to a master key by its id: the first call records it, a
 // later one with another id returns [ErrWrongKey]. Without it, a lost key file
 // would be replaced by a new one and everything stored would look forged.
@@ -278,30 +340,37 @@ func (s *Store) Bind(keyID [8]byte) error {
 
 // Check reads every page and returns [ErrCorrupt] with the first thing that is
 // wrong, or the context's error. It takes as long as reading the file; writing
-// goes on meanwhile.
+// goes on meanwhile. [Open] has done the same; this is for a disk that fails
+// later.
 func (s *Store) Check(ctx context.Context) error {
-	return s.View(func(tx *bbolt.Tx) error {
-		var first error
-		// The channel is read to its end in any case: bbolt's goroutine uses
-		// the transaction until then.
-		for err := range tx.Check() {
-			if first == nil {
-				first = fmt.Errorf("%w: %w", ErrCorrupt, err)
-			}
-		}
-		return errors.Join(first, ctx.Err())
-	})
+	return s.View(func(tx *bbolt.Tx) error { return walk(ctx, tx, s.path) })
 }
 
 // Path returns the path of the file.
 func (s *Store) Path() string { return s.path }
 
-// Close waits for running transactions and closes the file.
+// closeDamaged is how long Close waits for a database that broke in the middle
+// of a transaction.
+const closeDamaged = time.Second
+
+// Close waits for running transactions and closes the file. A damaged store may
+// stay open until the process ends.
 func (s *Store) Close() error {
-	if err := s.db.Close(); err != nil {
-		return fmt.Errorf("store: close: %w", err)
+	closed := make(chan error, 1)
+	go func() { closed <- s.db.Close() }()
+	var never <-chan time.Time
+	if s.corrupt.Load() {
+		never = time.After(closeDamaged)
 	}
-	return nil
+	select {
+	case err := <-closed:
+		if err != nil {
+			return fmt.Errorf("store: close: %w", err)
+		}
+		return nil
+	case <-never:
+		return ErrCorrupt
+	}
 }
 
 // classify names bbolt's and the system's errors.

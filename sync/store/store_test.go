@@ -3,12 +3,15 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -295,10 +298,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	if err := s.Check(t.Context()); err != nil {
 		t.Errorf("a sound file: %v", err)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	// Swap two keys on every leaf that holds some: the pages stay readable.
+	// The disk fails while the file is open: one key is another one.
 	b, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -306,15 +306,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	if n := bytes.Count(b, []byte("0150")); n == 0 {
 		t.Fatal("the key is not in the file")
 	}
-	b = bytes.ReplaceAll(b, []byte("0150"), []byte("9999"))
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s, err = store.Open(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
+	scribble(t, path, 0, bytes.ReplaceAll(b, []byte("0150"), []byte("9999")))
 	if err := s.Check(t.Context()); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("error = %v, want %v", err, store.ErrCorrupt)
 	}
@@ -322,6 +314,197 @@ func TestCheckFindsDamage(t *testing.T) {
 	cancel()
 	if err := s.Check(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want %v", err, context.Canceled)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Open(path, nil); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("opened again: %v", err)
+	}
+}
+
+// scribble changes a file in place, as a failing disk does.
+func scribble(t *testing.T, path string, at int64, b []byte) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// many fills a store with enough for pages of every kind: branches, values that
+// span pages, free pages, a bucket of its own page.
+func many(t *testing.T, path string) {
+	t.Helper()
+	s, err := store.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.Bucket(store.OutboxBucket).CreateBucket([]byte("log"))
+		if err != nil {
+			return err
+		}
+		for i := range 400 {
+			if err := b.Put(binary.BigEndian.AppendUint64(nil, uint64(i)), make([]byte, 300)); err != nil {
+				return err
+			}
+		}
+		return b.Put([]byte("long"), make([]byte, 9000))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		put(t, s, strconv.Itoa(i), "some value")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// visit goes through everything in a store, as its users do.
+func visit(s *store.Store) error {
+	return s.View(func(tx *bbolt.Tx) error {
+		var all func(b *bbolt.Bucket) error
+		n := 0
+		all = func(b *bbolt.Bucket) error {
+			return b.ForEach(func(k, v []byte) error {
+				if n++; n > 1e5 {
+					return errors.New("no end")
+				}
+				if v == nil {
+					return all(b.Bucket(k))
+				}
+				_ = string(k) + string(v)
+				return nil
+			})
+		}
+		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return all(b) })
+	})
+}
+
+// TestAnyPageDamaged damages each part of each page: the file either opens and
+// can be gone through, or is called damaged.
+func TestAnyPageDamaged(t *testing.T) {
+	dir := t.TempDir()
+	good := filepath.Join(dir, "good.db")
+	many(t, good)
+	b, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	refused := 0
+	path := filepath.Join(dir, "visits.db")
+	for at := 0; at < len(b); at += 16 {
+		if at%4096 > 64 && at%1024 != 0 {
+			continue // mostly heads of pages: there is what bbolt trusts
+		}
+		bad := bytes.Clone(b)
+		switch rng.IntN(3) {
+		case 0:
+			bad[at+rng.IntN(16)] ^= 1 << rng.IntN(8)
+		case 1:
+			bad[at+rng.IntN(16)] = byte(rng.IntN(40)) // a page number, perhaps
+		default:
+			for i := range 16 {
+				bad[at+i] ^= byte(rng.Uint32())
+			}
+		}
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := store.Open(path, nil)
+		if err != nil {
+			if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrNewerSchema) {
+				t.Fatalf("at %d: %v", at, err)
+			}
+			refused++
+			continue
+		}
+		if err := visit(s); err != nil {
+			t.Errorf("at %d: %v", at, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("at %d: %v", at, err)
+		}
+	}
+	if refused < 30 {
+		t.Errorf("only %d damaged files were refused", refused)
+	}
+}
+
+// TestDamagedWhileOpen: bbolt panics, and the store answers.
+func TestDamagedWhileOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "visits.db")
+	many(t, path)
+	for _, tt := range []struct {
+		name string
+		use  func(*store.Store) error
+	}{
+		{"View", visit},
+		{"Update", func(s *store.Store) error {
+			return s.Update(func(tx *bbolt.Tx) error { return tx.Bucket(store.LookupBucket).Put([]byte("k"), []byte("v")) })
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "visits.db")
+			if err := os.WriteFile(file, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := store.Open(file, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := visit(s); err != nil {
+				t.Fatal(err)
+			}
+			scribble(t, file, 2*4096, bytes.Repeat([]byte{0xA5}, len(b)-2*4096))
+			for range 2 {
+				if err := tt.use(s); !errors.Is(err, store.ErrCorrupt) {
+					t.Errorf("error = %v, want %v", err, store.ErrCorrupt)
+				}
+			}
+			if err := s.View(func(*bbolt.Tx) error { return nil }); !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("afterwards: %v", err)
+			}
+			_ = s.Close() // returns
+		})
+	}
+}
+
+// TestOwnPanicGoesOn: a mistake of the caller is not called damage.
+func TestOwnPanicGoesOn(t *testing.T) {
+	s, err := store.Open(filepath.Join(t.TempDir(), "visits.db"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, do := range []func(func(*bbolt.Tx) error) error{s.View, s.Update} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic was swallowed")
+				}
+			}()
+			_ = do(func(*bbolt.Tx) error {
+				var none []int
+				none[len(t.Name())]++
+				return nil
+			})
+		}()
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
