@@ -38,6 +38,7 @@ var words = map[string]string{
 	"dg15_integrity":         "chip's public key (DG15) as signed",
 	"dg2_integrity":          "photo (DG2) as signed",
 	"passive_authentication": "DATA GENUINE (passive authentication)",
+	"pace_cam":               "chip proved its key within PACE",
 	"chip_authentication":    "chip proved its key (DG14)",
 	"active_authentication":  "chip signed our challenge",
 	"chip_authenticity":      "CHIP IS NO COPY",

@@ -77,6 +77,7 @@ var checks = map[inspect.ID]map[result.Value]Code{
 	inspect.DG14Integrity:        {result.Failed: ChipCopied},
 	inspect.DG15Integrity:        {result.Failed: ChipCopied},
 	inspect.DG2Integrity:         {result.Failed: PhotoAltered},
+	inspect.PACECAM:              {result.Failed: ChipCopied},
 	inspect.ChipAuthentication:   {result.Failed: ChipCopied},
 	inspect.ActiveAuthentication: {result.Failed: ChipCopied},
 	inspect.ChipAuthenticity:     {result.Failed: ChipCopied},

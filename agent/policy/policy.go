@@ -140,7 +140,7 @@ func (p Policy) outcome(id inspect.ID, v result.Value, r *inspect.Report) Outcom
 		case v == result.NotSupported:
 			return Warn // a card without a photo (a child's): the receptionist cannot compare
 		}
-	case inspect.ActiveAuthentication, inspect.ChipAuthentication:
+	case inspect.ActiveAuthentication, inspect.ChipAuthentication, inspect.PACECAM:
 		// What they are worth is judged through ChipAuthenticity; but a proof that
 		// failed is never overlooked, whatever key it was for.
 		if v == result.NotPerformed || v == result.NotSupported || v == result.Undetermined {

@@ -20,6 +20,7 @@ const (
 	devCardAccessMalformed = "EF.CardAccess is malformed, BAC used"
 	devPACEUnsupported     = "PACE is offered in no supported variant, BAC used"
 	devPACEFailed          = "PACE failed, BAC used"
+	devReopened            = "the channel was lost, the chip was reset and opened anew"
 )
 
 // open runs the access protocol (Doc 9303-11, 4.2): PACE when the chip offers
@@ -113,10 +114,18 @@ func (in *inspection) openPACE(ctx context.Context, d apdu.Doer, info secinfo.PA
 	}
 	var last error
 	for i, pw := range passwords {
-		// Chip authentication mapping is only chosen when nothing else is
-		// offered; its proof is not used before EF.CardSecurity is read.
-		ch, _, err := pace.Establish(ctx, d, info, pw.Password, &pace.Config{Rand: in.cfg.Rand})
+		ch, cam, err := pace.Establish(ctx, d, info, pw.Password, &pace.Config{Rand: in.cfg.Rand})
 		if err == nil {
+			if err := in.readCardSecurity(ctx, ch, cam); err != nil {
+				return err
+			}
+			in.again = func(ctx context.Context) (*sm.Channel, error) {
+				ch, _, err := pace.Establish(ctx, in.plain, info, pw.Password, &pace.Config{Rand: in.cfg.Rand})
+				if err != nil {
+					return nil, err
+				}
+				return ch, lds.Select(ctx, ch)
+			}
 			return in.opened(ctx, ch, pw.key, pace.Name(info))
 		}
 		last = err
@@ -154,6 +163,12 @@ func (in *inspection) openBAC(ctx context.Context, d apdu.Doer) error {
 		ch, err := bac.Establish(ctx, d, key, &bac.Config{Rand: in.cfg.Rand})
 		if err == nil {
 			in.ch, in.r.Key, in.r.Access = ch, i, "BAC 3DES"
+			in.again = func(ctx context.Context) (*sm.Channel, error) {
+				if err := lds.Select(ctx, in.plain); err != nil {
+					return nil, err
+				}
+				return bac.Establish(ctx, in.plain, key, &bac.Config{Rand: in.cfg.Rand})
+			}
 			in.r.set(AccessControl, result.Pass(in.r.Access))
 			return nil
 		}
@@ -195,4 +210,35 @@ func (in *inspection) accessFailed(err error) error {
 	}
 	in.r.set(AccessControl, result.Fail(ReasonRefused))
 	return fmt.Errorf("%w: %w", ErrAccess, err)
+}
+
+// maxReopened bounds how often one chip is opened anew. Stubborn chips need it
+// once for every limit of theirs and every file that they do not have.
+const maxReopened = 6
+
+// reopen resets the chip and opens it with the key that is known to be right,
+// after the channel was lost: chips answer some errors without protection, after
+// which both sides must begin again (Doc 9303-11, 9.8.3), and readers lose an
+// exchange. It is no way back to a card that was taken away. What was proven
+// stays proven: whatever is read afterwards has to match the same security
+// object.
+func (in *inspection) reopen(ctx context.Context) error {
+	if in.resetter == nil || in.again == nil || in.reopened == maxReopened || ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	in.reopened++
+	if err := in.resetter.Reset(ctx); err != nil {
+		return err
+	}
+	in.meter.err = nil
+	in.plain = apdu.NewSession(&in.meter)
+	ch, err := in.again(ctx)
+	if err != nil {
+		return err
+	}
+	in.ch = ch
+	if in.reopened == 1 {
+		in.r.Deviations = append(in.r.Deviations, devReopened)
+	}
+	return nil
 }

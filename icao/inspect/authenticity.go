@@ -8,10 +8,69 @@ import (
 	"github.com/chamthe/chamthe/icao/activeauth"
 	"github.com/chamthe/chamthe/icao/chipauth"
 	"github.com/chamthe/chamthe/icao/lds"
+	"github.com/chamthe/chamthe/icao/pace"
 	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/secinfo"
+	"github.com/chamthe/chamthe/icao/sm"
 )
+
+// readCardSecurity reads the signed copy of the chip's keys, which lies in the
+// master file and opens with PACE (Doc 9303-10, 3.11.4). Only chip authentication
+// mapping needs it.
+func (in *inspection) readCardSecurity(ctx context.Context, ch *sm.Channel, cam *pace.CAM) error {
+	if cam == nil {
+		return nil
+	}
+	in.cam = cam
+	b, err := lds.ReadFile(ctx, ch, lds.EFCardSecurity, &in.read)
+	if err != nil && in.lost(err) {
+		return err
+	}
+	in.cardSecurity = b // nil: withheld, which verifyCAM judges
+	return nil
+}
+
+// verifyCAM judges the proof of chip authentication mapping (Doc 9303-11,
+// 4.4.3.5): the chip's data against the key in EF.CardSecurity, and that file
+// against the issuer's signature. All of it is host work.
+func (in *inspection) verifyCAM() {
+	if in.cam == nil {
+		in.r.set(PACECAM, result.Check{Value: result.NotSupported, Reason: ReasonAbsent})
+		return
+	}
+	in.r.set(PACECAM, in.judgeCAM())
+}
+
+func (in *inspection) judgeCAM() result.Check {
+	if in.cardSecurity == nil {
+		return result.Fail(ReasonWithheld) // the chip offers the mapping and keeps back its key
+	}
+	cs, err := passiveauth.ParseCardSecurity(in.cardSecurity)
+	if err != nil {
+		return result.Fail(ReasonMalformed)
+	}
+	in.r.Deviations = append(in.r.Deviations, cs.Deviations...)
+	infos, err := secinfo.Parse(cs.SecurityInfos)
+	if err != nil {
+		return result.Fail(ReasonMalformed)
+	}
+	res, err := chipauth.VerifyCAM(in.cam, infos)
+	if err != nil {
+		return chipauth.Check("", err)
+	}
+	signed := passiveauth.VerifyCardSecurity(cs, in.cfg.Trust, in.cfg.At)
+	if c := signed.Overall(); c.Value != result.Successful {
+		return c
+	}
+	// A key that another state signed proves another state's chip.
+	if doc := passiveauth.Verify(in.sod, nil, in.cfg.Trust, in.cfg.At); doc.Anchor == nil || signed.Anchor == nil ||
+		doc.Anchor.Certificate.SubjectCountry() != signed.Anchor.Certificate.SubjectCountry() {
+		return result.Unknown(ReasonOtherIssuer)
+	}
+	in.cardInfos = infos
+	return result.Pass(res.Algorithm)
+}
 
 // chipAuthentication reads DG14 and lets the chip prove the key in it
 // (Doc 9303-11, 6.2). Everything after it travels under the new keys.
@@ -137,6 +196,9 @@ func (in *inspection) activeAuthentication(ctx context.Context) error {
 	return nil
 }
 
+// shortNe is the longest response that a short command can ask for.
+const shortNe = 256
+
 // sign returns what the chip's answer to the challenge is worth for the key in
 // dg15, whoever signed that key. The error is set only if the chip was lost.
 func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, error) {
@@ -155,6 +217,11 @@ func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, erro
 		opt.SignatureAlgorithm = in.infos.ActiveAuthentication[0].SignatureAlgorithm
 	}
 	res, err := activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)
+	if err != nil && in.lost(err) && in.reopen(ctx) == nil {
+		// Most likely the length was refused, without protection; a short one never is.
+		opt.MaxNe = shortNe
+		res, err = activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)
+	}
 	if len(res.Signature) > 0 {
 		in.r.Evidence.Challenge = rndIFD[:]
 		in.r.Evidence.Signature = res.Signature
@@ -170,7 +237,7 @@ func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, erro
 // its keys and not the other is not the chip that the issuer made. A proof that
 // nobody's signature covers counts for nothing.
 func (in *inspection) chipAuthenticity() {
-	proofs := []result.Check{in.r.Check(ChipAuthentication), in.r.Check(ActiveAuthentication)}
+	proofs := []result.Check{in.r.Check(PACECAM), in.r.Check(ChipAuthentication), in.r.Check(ActiveAuthentication)}
 	best := result.Check{Value: result.NotSupported, Reason: ReasonNotCovered}
 	for _, c := range proofs {
 		if c.Reason == ReasonKeyNotCovered {

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"fmt"
 	"slices"
@@ -39,22 +40,43 @@ func (in *inspection) keyBinding(m mrz.MRZ) result.Check {
 // the truth of the data.
 func (in *inspection) cardAccess() result.Check {
 	signed := in.infos.PACE
+	if len(signed) == 0 {
+		signed = in.cardInfos.PACE
+	}
 	switch {
 	case len(in.offered) == 0 && len(signed) == 0:
 		return result.Check{Value: result.NotSupported, Reason: ReasonAbsent}
 	case len(in.offered) == 0:
 		return result.Unknown(ReasonOfferHidden)
-	case in.r.Check(DG14Integrity).Value != result.Successful || len(signed) == 0:
+	case len(signed) == 0:
 		return result.Unknown(ReasonOfferUnsigned)
 	}
-	if !slices.EqualFunc(in.offered, signed, samePACE) {
+	if !sameOffer(in.offered, signed) {
 		return result.Fail(ReasonOfferAltered)
 	}
 	return result.Pass("")
 }
 
+// sameOffer reports whether two files offer the same variants of PACE, in any
+// order: both are sets, which not every issuer sorts.
+func sameOffer(a, b []secinfo.PACEInfo) bool {
+	within := func(all []secinfo.PACEInfo) func(secinfo.PACEInfo) bool {
+		return func(x secinfo.PACEInfo) bool {
+			return slices.ContainsFunc(all, func(y secinfo.PACEInfo) bool { return samePACE(x, y) })
+		}
+	}
+	return all(a, within(b)) && all(b, within(a))
+}
+
+func all(infos []secinfo.PACEInfo, is func(secinfo.PACEInfo) bool) bool {
+	return !slices.ContainsFunc(infos, func(x secinfo.PACEInfo) bool { return !is(x) })
+}
+
+// samePACE compares explicit domain parameters as well: their number means
+// nothing outside of its file.
 func samePACE(a, b secinfo.PACEInfo) bool {
-	return a.Protocol == b.Protocol && a.Version == b.Version && a.ParameterID == b.ParameterID
+	return a.Protocol == b.Protocol && a.Version == b.Version && a.ParameterID == b.ParameterID &&
+		bytes.Equal(a.Explicit.Raw(), b.Explicit.Raw())
 }
 
 // consistency compares the person in DG1 and DG13 of a Vietnamese citizen card.

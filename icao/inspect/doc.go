@@ -13,5 +13,5 @@
 // device. Time and randomness are parameters, the chip is an
 // [apdu.Transceiver].
 //
-// Not yet here: EF.CardSecurity, resuming after a torn card.
+// Not yet here: resuming after a torn card.
 package inspect

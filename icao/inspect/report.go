@@ -30,6 +30,7 @@ const (
 	// PassiveAuthentication is the checks above from SODSignature on, as one
 	// (Doc 9303-11, 5.1): signature, chain, and the hash of every group read.
 	PassiveAuthentication ID = "passive_authentication"
+	PACECAM               ID = "pace_cam"              // the chip proved its key within PACE, and its issuer signed that key
 	ChipAuthentication    ID = "chip_authentication"   // the chip holds the private key that belongs to DG14
 	ActiveAuthentication  ID = "active_authentication" // the chip holds the private key that belongs to DG15
 	ChipAuthenticity      ID = "chip_authenticity"     // any covered protocol proved that the chip is no copy (TR-03135-1, 5.6.4.1)
@@ -44,7 +45,7 @@ func IDs() []ID {
 	return []ID{
 		AccessControl, SODSignature, SignerValidity, TrustChain, Revocation, IssuingState,
 		DG1Integrity, DG13Integrity, DG14Integrity, DG15Integrity, DG2Integrity, PassiveAuthentication,
-		ChipAuthentication, ActiveAuthentication, ChipAuthenticity, KeyBinding, CardAccess, DataConsistency, DocumentValidity,
+		PACECAM, ChipAuthentication, ActiveAuthentication, ChipAuthenticity, KeyBinding, CardAccess, DataConsistency, DocumentValidity,
 	}
 }
 
@@ -62,6 +63,7 @@ const (
 	ReasonNotCovered     result.Reason = "not_covered"         // the security object has no hash of this file
 	ReasonKeyNotCovered  result.Reason = "key_not_covered"     // the chip proved possession of a key that nobody signed
 	ReasonKeyAltered     result.Reason = "key_altered"         // the public key is not the one that was signed
+	ReasonOtherIssuer    result.Reason = "other_issuer"        // EF.CardSecurity is not known to be signed by the document's own state
 	ReasonNotTried       result.Reason = "proof_not_performed" // the document has a key whose proof was not asked for
 	ReasonOtherDocument  result.Reason = "other_document"      // the chip holds the data of another document than its key
 	ReasonByCAN          result.Reason = "opened_by_can"       // the chip was not opened with a key from the MRZ
@@ -151,11 +153,12 @@ type Report struct {
 
 const redacted = "[redacted]"
 
-// Format prints "[redacted]" for every verb: a report is personal data.
-func (r *Report) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+// Format prints "[redacted]" for every verb: a report, and a copy of
+// one, is personal data.
+func (Report) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // MarshalText gives "[redacted]", so that no encoder writes a report by itself.
-func (r *Report) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (Report) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Format prints "[redacted]" for every verb.
 func (Evidence) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }

@@ -12,6 +12,7 @@ import (
 	"github.com/chamthe/chamthe/icao/face"
 	"github.com/chamthe/chamthe/icao/lds"
 	"github.com/chamthe/chamthe/icao/mrz"
+	"github.com/chamthe/chamthe/icao/pace"
 	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/secinfo"
@@ -160,15 +161,20 @@ type inspection struct {
 	resetter Resetter
 	r        *Report
 
-	began   time.Time
-	plain   *apdu.Session // the session below ch
-	ch      *sm.Channel
-	read    lds.ReadOptions
-	learned lds.Learned
+	began    time.Time
+	plain    *apdu.Session // the session below ch
+	ch       *sm.Channel
+	again    func(context.Context) (*sm.Channel, error) // opens the chip as it was opened
+	reopened int
+	read     lds.ReadOptions
+	learned  lds.Learned
 
 	sod           *lds.SOD
 	offered       []secinfo.PACEInfo // by EF.CardAccess, in the clear
 	dg14Malformed bool
+	cam           *pace.CAM // the chip's proof, if PACE was run with chip authentication mapping
+	cardSecurity  []byte
+	cardInfos     secinfo.SecurityInfos // of EF.CardSecurity, once it was found to be signed
 	infos         secinfo.SecurityInfos // of DG14, once its hash was found to be the signed one
 	files         map[int][]byte        // data groups as read, by number
 }
@@ -270,6 +276,7 @@ func (in *inspection) securityObject(ctx context.Context) error {
 	for dg := range sod.Object.Hashes {
 		in.r.Groups[dg] = NotRequested
 	}
+	in.verifyCAM()
 	return nil
 }
 
@@ -432,21 +439,33 @@ func (in *inspection) group(ctx context.Context, dg int) ([]byte, GroupState, er
 	return b, state, err
 }
 
-// file reads one elementary file. A refusal is a state; the error is set only
-// when the chip or the channel was lost.
+// file reads one elementary file, if need be in several sessions. A refusal is a
+// state; the error is set only when the chip or the channel was lost for good.
 func (in *inspection) file(ctx context.Context, f lds.File) ([]byte, GroupState, error) {
-	b, err := lds.ReadFile(ctx, in.ch, f, &in.read)
-	switch {
-	case err == nil:
-		return b, Read, nil
-	case in.lost(err):
-		return nil, Unreadable, fmt.Errorf("%w: %w", ErrInterrupted, err)
-	case errors.Is(err, lds.ErrNoFile):
-		return nil, Absent, nil
-	case errors.Is(err, lds.ErrAccessDenied):
-		return nil, Denied, nil
-	default:
-		return nil, Unreadable, nil
+	opt := in.read
+	for {
+		b, err := lds.ReadFile(ctx, in.ch, f, &opt)
+		if err == nil {
+			return b, Read, nil
+		}
+		absent, denied := errors.Is(err, lds.ErrNoFile), errors.Is(err, lds.ErrAccessDenied)
+		if in.lost(err) {
+			if in.reopen(ctx) != nil {
+				return nil, Unreadable, fmt.Errorf("%w: %w", ErrInterrupted, err)
+			}
+			if e, ok := errors.AsType[*lds.ReadError](err); ok && !absent && !denied {
+				opt.Resume = e.Partial
+				continue
+			}
+		}
+		switch {
+		case absent:
+			return nil, Absent, nil
+		case denied:
+			return nil, Denied, nil
+		default:
+			return nil, Unreadable, nil
+		}
 	}
 }
 

@@ -129,10 +129,10 @@ func Name(info secinfo.PACEInfo) string {
 
 // Choose returns the offer to take of several, false when none is [Supported].
 // The standard leaves the choice to the terminal: AES goes before 3DES, curves
-// before MODP groups because they are faster, and generic mapping before the
-// others because most chips have been used with it. Chip authentication
-// mapping comes last, for the caller who does not verify its [CAM] gains
-// nothing by it. Among equals the chip's order counts.
+// before MODP groups because they are faster, and of the mappings chip
+// authentication first, because its [CAM] proves the chip without another
+// exchange, and then generic, because most chips have been used with it. Among
+// equals the chip's order counts.
 func Choose(infos []secinfo.PACEInfo) (secinfo.PACEInfo, bool) {
 	best, bestRank := -1, []int(nil)
 	for i, info := range infos {
@@ -141,6 +141,9 @@ func Choose(infos []secinfo.PACEInfo) (secinfo.PACEInfo, bool) {
 			continue
 		}
 		rank := []int{0, 0, int(s.mapping)}
+		if s.mapping == chipAuthentication {
+			rank[2] = -1
+		}
 		if s.cipher == sm.TripleDES {
 			rank[0] = 1
 		}
