@@ -505,8 +505,8 @@ func TestChoose(t *testing.T) {
 		{"the supported one", []secinfo.PACEInfo{info("2.2", 3), info("2.2", 13)}, 1},
 		{"AES before 3DES", []secinfo.PACEInfo{info("2.1", 13), info("1.2", 0)}, 1},
 		{"a curve before a MODP group", []secinfo.PACEInfo{info("1.2", 0), info("4.2", 13)}, 1},
-		{"generic mapping first", []secinfo.PACEInfo{info("6.2", 13), info("4.2", 13), info("2.2", 13)}, 2},
-		{"chip authentication mapping last", []secinfo.PACEInfo{info("6.2", 13), info("4.2", 13)}, 1},
+		{"generic before integrated mapping", []secinfo.PACEInfo{info("4.2", 13), info("2.2", 13)}, 1},
+		{"chip authentication mapping first", []secinfo.PACEInfo{info("4.2", 13), info("2.2", 13), info("6.2", 13)}, 2},
 		{"the first of equals", []secinfo.PACEInfo{info("2.2", 12), info("2.4", 18)}, 0},
 	}
 	for _, tt := range tests {
