@@ -102,6 +102,7 @@ func TestModel(t *testing.T) {
 					case 2:
 						v = contract.Verdict{Version: 1, Visit: v.Visit, State: contract.VerdictRetry, Reason: contract.ReasonUnavailable}
 					}
+					v.At = time.Unix(int64(rapid.IntRange(1000, 1002).Draw(rt, "at")), 0).UTC()
 					verdicts = append(verdicts, v)
 				}
 				changed, err := b.Verdict(ctx, verdicts...)
@@ -115,7 +116,10 @@ func TestModel(t *testing.T) {
 						continue
 					}
 					old := e.state
-					same := e.verdict != nil && e.verdict.State == v.State && e.verdict.Reason == v.Reason
+					same := e.verdict != nil && e.verdict.State == v.State && e.verdict.Reason == v.Reason && e.verdict.At.Equal(v.At)
+					if e.verdict != nil && v.State != contract.VerdictAccepted && v.At.Before(e.verdict.At) {
+						continue // from the past
+					}
 					switch v.State {
 					case contract.VerdictAccepted:
 						e.state, e.settled = outbox.Accepted, b.now

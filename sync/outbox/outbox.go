@@ -26,7 +26,8 @@
 //
 // An entry that cannot be opened (a damaged disk, which bbolt cannot tell from
 // good data) is skipped by [Queue.Next] and shown as damaged by [Queue.List];
-// it never stops those behind it.
+// it never stops those behind it. One whose state cannot be found is [Lost]:
+// never taken for accepted.
 package outbox
 
 import (
@@ -68,6 +69,9 @@ const (
 	maxHeader  = 4 << 10
 	// maxBatch bounds the bytes that one call of Next or List opens.
 	maxBatch = 4 << 20
+	// checkBatch is how many entries Damaged opens in one transaction: a long one
+	// would keep a Put waiting.
+	checkBatch = 100
 )
 
 // State is where an entry stands. The zero value is no state.
@@ -79,9 +83,10 @@ const (
 	Stored                    // in the central service's stream, without a verdict
 	Accepted                  // final
 	Rejected                  // waits for a person; may still be accepted, or sent again
+	Lost                      // a damaged disk: nobody knows; send it again
 )
 
-var stateNames = [...]string{"none", "queued", "stored", "accepted", "rejected"}
+var stateNames = [...]string{"none", "queued", "stored", "accepted", "rejected", "lost"}
 
 // String returns the state's name.
 func (s State) String() string {
@@ -128,7 +133,7 @@ type Item struct {
 	StoredAt   time.Time
 	Verdict    *contract.Verdict // the last one; nil before
 	VerdictAt  time.Time         // when it arrived, this machine's clock
-	Damaged    bool
+	Damaged    bool              // the entry cannot be opened, or its state is [Lost]
 }
 
 // Ack is JetStream's acknowledgement of one entry.
@@ -291,8 +296,9 @@ func (q *Queue) Next(ctx context.Context, after uint64, n int) ([]Entry, error) 
 		b := tx.Bucket(store.OutboxBucket)
 		log := b.Bucket(logBucket)
 		c := b.Bucket(queuedBucket).Cursor()
+		at := order{last: after}
 		for k, _ := c.Seek(seqKey(after + 1)); k != nil && len(entries) < n && size < maxBatch; k, _ = c.Next() {
-			if err := ctx.Err(); err != nil {
+			if err := errors.Join(ctx.Err(), at.step(k)); err != nil {
 				return err
 			}
 			e, err := q.openEntry(log, k)
@@ -343,7 +349,8 @@ func (q *Queue) MarkStored(ctx context.Context, acks ...Ack) error {
 // called with the same verdict any number of times. An unknown visit is
 // harmless. An accepted entry never changes again; a rejected one may be
 // accepted later. VerdictRetry leaves the state alone and is kept as the last
-// word. A verdict for an entry that is still queued settles it: the
+// word. A verdict that is older than the last word, and does not accept, is
+// stale and changes nothing. A verdict for an entry that is still queued settles it: the
 // acknowledgement was lost, the visit was not.
 func (q *Queue) Verdict(ctx context.Context, verdicts ...contract.Verdict) ([]Item, error) {
 	if err := ctx.Err(); err != nil {
@@ -352,7 +359,7 @@ func (q *Queue) Verdict(ctx context.Context, verdicts ...contract.Verdict) ([]It
 	return q.change(func(c *changer) error {
 		for _, v := range verdicts {
 			seq, in := c.find(v.Visit)
-			if seq == nil || in.State == Accepted || in.Verdict != nil && sameVerdict(*in.Verdict, v) && settled(in.State, v.State) {
+			if seq == nil || in.State == Accepted || in.Verdict != nil && (sameVerdict(*in.Verdict, v) && settled(in.State, v.State) || outdated(*in.Verdict, v)) {
 				continue
 			}
 			to := in.State
@@ -381,15 +388,21 @@ func settled(s State, v contract.VerdictState) bool {
 	return v == contract.VerdictRetry || v == contract.VerdictRejected && s != Stored
 }
 
+// outdated reports whether a later verdict than v is known already: verdicts are
+// read again after a restart. Acceptance is never outdated.
+func outdated(known, v contract.Verdict) bool {
+	return v.State != contract.VerdictAccepted && v.At.Before(known.At)
+}
+
 // sameVerdict compares what matters of two verdicts.
 func sameVerdict(a, b contract.Verdict) bool {
 	return a.State == b.State && a.Reason == b.Reason && a.Assurance == b.Assurance && a.At.Equal(b.At)
 }
 
-// Requeue puts a stored or rejected entry back to be published again, in its
-// old place: after the stream was lost, or when a person says so. A queued
-// entry stays as it is. It returns [ErrNotFound], or [ErrFinal] for an accepted
-// entry.
+// Requeue puts a stored, rejected or lost entry back to be published again, in
+// its old place: after the stream was lost, or when a person says so. A queued
+// entry stays as it is. It returns [ErrNotFound], [ErrFinal] for an accepted
+// entry, or [ErrDamaged] for one that cannot be opened.
 func (q *Queue) Requeue(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -401,6 +414,9 @@ func (q *Queue) Requeue(ctx context.Context, id string) error {
 			return ErrNotFound
 		case in.State == Accepted:
 			return ErrFinal
+		}
+		if _, err := q.openEntry(c.b.Bucket(logBucket), seq); err != nil {
+			return err
 		}
 		return c.move(seq, in, Queued)
 	})
@@ -441,8 +457,9 @@ func (q *Queue) List(ctx context.Context, state State, after uint64, n int) ([]I
 			over = b.Bucket(bucketOf[state])
 		}
 		c := over.Cursor()
+		at := order{last: after}
 		for k, _ := c.Seek(seqKey(after + 1)); k != nil && len(items) < n; k, _ = c.Next() {
-			if err := ctx.Err(); err != nil {
+			if err := errors.Join(ctx.Err(), at.step(k)); err != nil {
 				return err
 			}
 			it := q.item(b, k)
@@ -456,6 +473,24 @@ func (q *Queue) List(ctx context.Context, state State, after uint64, n int) ([]I
 		return nil, err
 	}
 	return items, nil
+}
+
+// Damaged counts the entries that cannot be opened or whose state is [Lost]. It
+// opens every entry: for a check in the background, and for people.
+func (q *Queue) Damaged(ctx context.Context) (int, error) {
+	damaged := 0
+	for after := uint64(0); ; {
+		items, err := q.List(ctx, 0, after, checkBatch)
+		if err != nil || len(items) == 0 {
+			return damaged, err
+		}
+		for _, i := range items {
+			if i.Damaged {
+				damaged++
+			}
+			after = i.Seq
+		}
+	}
 }
 
 // Get returns an entry and how it stands. The entry's payload is empty when it
@@ -501,7 +536,13 @@ func (q *Queue) Purge(ctx context.Context, before time.Time, n int) (int, error)
 		var keys [][]byte
 		limit := timeKey(before)
 		c := accepted.Cursor()
-		for k, _ := c.First(); k != nil && len(keys) < n && len(k) == timeSize+seqSize && string(k[:timeSize]) < string(limit); k, _ = c.Next() {
+		for k, _ := c.First(); k != nil && len(keys) < n; k, _ = c.Next() {
+			if len(k) != timeSize+seqSize || len(keys) > 0 && string(k) <= string(keys[len(keys)-1]) {
+				return store.ErrCorrupt
+			}
+			if string(k[:timeSize]) >= string(limit) {
+				break
+			}
 			keys = append(keys, slices.Clone(k))
 		}
 		if len(keys) == 0 {
@@ -515,7 +556,7 @@ func (q *Queue) Purge(ctx context.Context, before time.Time, n int) (int, error)
 		}
 		removed = len(keys)
 		counts := readCounts(b)
-		counts[Accepted] -= uint64(removed)
+		counts[Accepted] -= min(uint64(removed), counts[Accepted])
 		return counts.write(b)
 	})
 	if errors.Is(err, errUnchanged) {
@@ -604,8 +645,11 @@ func (c *changer) move(seq []byte, in info, to State) error {
 	if from == to {
 		return nil
 	}
-	if err := c.b.Bucket(bucketOf[from]).Delete(old); err != nil {
-		return err
+	if from != Lost { // which is in no bucket, and counted nowhere
+		if err := c.b.Bucket(bucketOf[from]).Delete(old); err != nil {
+			return err
+		}
+		c.counts[from] -= min(1, c.counts[from]) // damage can leave less than there is
 	}
 	key, value := seq, timeKey(c.at)
 	if to == Accepted {
@@ -616,7 +660,6 @@ func (c *changer) move(seq []byte, in info, to State) error {
 			value = timeKey(e.RecordedAt)
 		}
 	}
-	c.counts[from]--
 	c.counts[to]++
 	c.changed = append(c.changed, binary.BigEndian.Uint64(seq))
 	return c.b.Bucket(bucketOf[to]).Put(key, value)
@@ -632,12 +675,16 @@ func (q *Queue) seqOf(b *bbolt.Bucket, id string) []byte {
 }
 
 // info returns the state record of an entry. A record that cannot be opened is
-// replaced by what the bucket of the entry says.
+// replaced by what the bucket of the entry says; an entry that is in none is
+// [Lost].
 func (q *Queue) info(b *bbolt.Bucket, seq []byte) info {
 	if sealed := b.Bucket(infoBucket).Get(seq); sealed != nil {
 		if plain, err := q.seal.Open(placeInfo, seq, sealed); err == nil {
 			var in info
 			if json.Unmarshal(plain, &in) == nil && in.State >= Queued && in.State <= Rejected {
+				if in.State != Accepted && b.Bucket(bucketOf[in.State]).Get(seq) == nil {
+					in.State = Lost // nobody would ever come across it
+				}
 				return in
 			}
 		}
@@ -647,7 +694,14 @@ func (q *Queue) info(b *bbolt.Bucket, seq []byte) info {
 			return info{State: s}
 		}
 	}
-	return info{State: Accepted}
+	// Filed under the time first: this looks at all of them, for a damaged entry.
+	c := b.Bucket(acceptedBucket).Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		if len(k) == timeSize+seqSize && string(k[timeSize:]) == string(seq) {
+			return info{State: Accepted}
+		}
+	}
+	return info{State: Lost}
 }
 
 func (q *Queue) item(b *bbolt.Bucket, seq []byte) Item {
@@ -655,7 +709,7 @@ func (q *Queue) item(b *bbolt.Bucket, seq []byte) Item {
 	it := Item{
 		Seq: binary.BigEndian.Uint64(seq), State: in.State,
 		Stream: in.Stream, StreamSeq: in.StreamSeq, StoredAt: in.StoredAt,
-		Verdict: in.Verdict, VerdictAt: in.VerdictAt,
+		Verdict: in.Verdict, VerdictAt: in.VerdictAt, Damaged: in.State == Lost,
 	}
 	e, err := q.openEntry(b.Bucket(logBucket), seq)
 	if err != nil {

@@ -3,9 +3,11 @@ package outbox_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -491,6 +493,110 @@ func TestDamagedEntryStopsNobody(t *testing.T) {
 	}
 }
 
+// TestUnknownStateIsNotAccepted: what a damaged disk took away is never taken
+// for an acceptance.
+func TestUnknownStateIsNotAccepted(t *testing.T) {
+	b := newBox(t)
+	b.put("a", "b", "c", "d")
+	if _, err := b.Verdict(t.Context(), accepted("c"), rejected("d", contract.ReasonTime)); err != nil {
+		t.Fatal(err)
+	}
+	err := b.st.Update(func(tx *bbolt.Tx) error {
+		ob := tx.Bucket(store.OutboxBucket)
+		// a is in no bucket, the records of c and d cannot be opened.
+		return errors.Join(
+			ob.Bucket([]byte("queued")).Delete(seq(1)),
+			ob.Bucket([]byte("info")).Put(seq(3), []byte("damaged")),
+			ob.Bucket([]byte("info")).Put(seq(4), []byte("damaged")),
+		)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]outbox.State{"a": outbox.Lost, "b": outbox.Queued, "c": outbox.Accepted, "d": outbox.Rejected} {
+		if got := b.state(id); got != want {
+			t.Errorf("%s is %v, want %v", id, got, want)
+		}
+	}
+	if n, err := b.Damaged(t.Context()); n != 1 || err != nil {
+		t.Errorf("damaged %d, %v", n, err)
+	}
+	// It can be sent again.
+	if err := b.Requeue(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.queued(); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("queued %q", got)
+	}
+	if n, err := b.Damaged(t.Context()); n != 0 || err != nil {
+		t.Errorf("damaged %d, %v", n, err)
+	}
+}
+
+// TestStrangeKeys: keys that this package never writes end an iteration.
+func TestStrangeKeys(t *testing.T) {
+	for _, bucket := range []string{"queued", "log", "accepted"} {
+		b := newBox(t)
+		b.put("a")
+		if bucket == "accepted" {
+			if _, err := b.Verdict(t.Context(), accepted("a")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := b.st.Update(func(tx *bbolt.Tx) error {
+			return tx.Bucket(store.OutboxBucket).Bucket([]byte(bucket)).Put([]byte("strange"), seq(9))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch bucket {
+		case "queued":
+			_, err = b.Next(t.Context(), 0, 10)
+		case "log":
+			_, err = b.List(t.Context(), 0, 0, 10)
+		default:
+			_, err = b.Purge(t.Context(), time.Now().Add(time.Hour), 10)
+		}
+		if !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("%s: %v, want %v", bucket, err, store.ErrCorrupt)
+		}
+	}
+}
+
+func seq(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// TestOldVerdictAfterRequeue: verdicts are read again after a restart, all of
+// them. A person who put a visit back is not overruled by the past.
+func TestOldVerdictAfterRequeue(t *testing.T) {
+	b := newBox(t)
+	b.put("a")
+	first, second := rejected("a", contract.ReasonTime), rejected("a", contract.ReasonTime)
+	second.At = first.At.Add(time.Minute)
+	if _, err := b.Verdict(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Requeue(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Verdict(t.Context(), second); err != nil || b.state("a") != outbox.Rejected {
+		t.Fatalf("rejected again: %v, %v", b.state("a"), err)
+	}
+	if err := b.Requeue(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if items, err := b.Verdict(t.Context(), first, second); len(items) != 0 || err != nil {
+		t.Errorf("old verdicts changed %v, %v", items, err)
+	}
+	if got := b.state("a"); got != outbox.Queued {
+		t.Errorf("state %v", got)
+	}
+	late := accepted("a")
+	late.At = first.At.Add(-time.Hour)
+	if _, err := b.Verdict(t.Context(), late); err != nil || b.state("a") != outbox.Accepted {
+		t.Errorf("accepted: %v, %v", b.state("a"), err)
+	}
+}
+
 func TestNextIsBoundedInBytes(t *testing.T) {
 	b := newBox(t)
 	for i := range 60 {
@@ -582,12 +688,12 @@ func TestFullFileTakesNothing(t *testing.T) {
 }
 
 func TestStateNames(t *testing.T) {
-	for s, want := range map[outbox.State]string{0: "none", outbox.Queued: "queued", outbox.Stored: "stored", outbox.Accepted: "accepted", outbox.Rejected: "rejected", 9: "outbox.State(9)"} {
+	for s, want := range map[outbox.State]string{0: "none", outbox.Queued: "queued", outbox.Stored: "stored", outbox.Accepted: "accepted", outbox.Rejected: "rejected", outbox.Lost: "lost", 9: "outbox.State(9)"} {
 		if b, err := s.MarshalText(); string(b) != want || err != nil || s.String() != want {
 			t.Errorf("%d = %q, %v; want %q", s, b, err, want)
 		}
 		var back outbox.State
-		if err := back.UnmarshalText([]byte(want)); (err == nil) != (s >= outbox.Queued && s <= outbox.Rejected) || err == nil && back != s {
+		if err := back.UnmarshalText([]byte(want)); (err == nil) != (s >= outbox.Queued && s <= outbox.Lost) || err == nil && back != s {
 			t.Errorf("%q = %v, %v", want, back, err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/chamthe/chamthe/sync/store"
 )
 
 const (
@@ -14,6 +16,18 @@ const (
 )
 
 func seqKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+// order watches the keys of an iteration: each of eight bytes and above the
+// last. On a damaged page a cursor may go on for ever.
+type order struct{ last uint64 }
+
+func (o *order) step(k []byte) error {
+	if len(k) != seqSize || binary.BigEndian.Uint64(k) <= o.last {
+		return store.ErrCorrupt
+	}
+	o.last = binary.BigEndian.Uint64(k)
+	return nil
+}
 
 // timeKey orders times as bytes. Times before 1970 become 1970: a clock without
 // a battery starts there.
