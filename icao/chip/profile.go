@@ -286,7 +286,9 @@ type Options struct {
 	PKI *PKI
 	// Keys are used, and filled, instead of making every key anew, of the issuing
 	// state and of the chip: documents that are built with the same Keys share
-	// them, which makes a matrix of many documents cheap. Nil: new keys.
+	// them, which makes a matrix of many documents cheap. (What is left is the
+	// drawing of the portrait; a small Portrait.Image saves that, and the reading
+	// of it.) Nil: new keys.
 	Keys *issuer.KeyCache
 	// At is the day around which certificates are valid. Zero: 2026-07-01.
 	At time.Time

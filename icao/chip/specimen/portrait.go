@@ -160,6 +160,9 @@ func stroke(x, y float64) bool {
 		{208, 502, 220, 492}, {220, 492, 238, 502}, {238, 502, 252, 490}, // tilde
 		{306, 540, 306, 592}, {306, 592, 324, 610}, {324, 610, 352, 610}, {352, 610, 370, 592}, {370, 592, 370, 540}, // U
 	} {
+		if x < min(s[0], s[2])-width || x > max(s[0], s[2])+width || y < min(s[1], s[3])-width || y > max(s[1], s[3])+width {
+			continue // too far away to measure
+		}
 		if segmentDistance(x, y, s) < width {
 			return true
 		}
@@ -185,4 +188,4 @@ func scale(c color.RGBA, f float64) color.RGBA {
 	return color.RGBA{level(float64(c.R) * f), level(float64(c.G) * f), level(float64(c.B) * f), 255}
 }
 
-func level(v float64) uint8 { return uint8(math.Max(0, math.Min(255, v))) }
+func level(v float64) uint8 { return uint8(max(0, min(255, v))) }

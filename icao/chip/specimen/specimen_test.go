@@ -144,3 +144,27 @@ func TestPortrait(t *testing.T) {
 		seen[string(b)] = p.ID
 	}
 }
+
+// TestSignature: a JPEG of the stated size, the same at every call and different
+// for each person.
+func TestSignature(t *testing.T) {
+	seen := map[string]string{}
+	for _, p := range specimen.People() {
+		a, err := specimen.Signature(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := specimen.Signature(p)
+		if err != nil || !bytes.Equal(a, b) {
+			t.Errorf("%s: two calls differ, %v", p.ID, err)
+		}
+		if other, ok := seen[string(a)]; ok {
+			t.Errorf("%s signs like %s", p.ID, other)
+		}
+		seen[string(a)] = p.ID
+		cfg, err := jpeg.DecodeConfig(bytes.NewReader(a))
+		if err != nil || cfg.Width != specimen.SignatureWidth || cfg.Height != specimen.SignatureHeight {
+			t.Errorf("%s: %dx%d, %v", p.ID, cfg.Width, cfg.Height, err)
+		}
+	}
+}
