@@ -39,12 +39,16 @@ type Config struct {
 	Dir      string // data directory, made with mode 0700; one agent at a time uses it
 	Facility string
 	Operator string
-	URLs     []string    // of the NATS servers; plain only on loopback
-	TLS      *tls.Config // nil: the system's
-	Trust    *trust.Pool // issuers; nil trusts nobody
-	Policy   policy.Policy
-	Keys     seal.KeySource // nil: a key file in Dir
-	Logger   *slog.Logger   // nil discards; never gets personal data
+	URLs     []string // of the NATS servers; plain only on loopback
+	// Server, if not nil, is called once the directory belongs to this agent, to
+	// start a server in this process that knows the agent's key; it returns the
+	// server's URL, which takes the place of URLs.
+	Server func(agent string) (url string, err error)
+	TLS    *tls.Config // nil: the system's
+	Trust  *trust.Pool // issuers; nil trusts nobody
+	Policy policy.Policy
+	Keys   seal.KeySource // nil: a key file in Dir
+	Logger *slog.Logger   // nil discards; never gets personal data
 }
 
 // Agent is the agent of one desk. Its methods are safe for concurrent use;
@@ -59,14 +63,26 @@ type Agent struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced after every change of a visit or the link
+	health  Health
+}
+
+// Health is what a check of the data directory found.
+type Health struct {
+	Checked bool  // the check has ended
+	Damaged int   // visits that cannot be read, or whose state is lost
+	Err     error // of the check itself; [store.ErrCorrupt] when the file is damaged
 }
 
 // Open opens the data directory and assembles the agent. It makes what is not
 // there yet: the directory, the key that seals the data, the agent's identity.
 // Errors are those of the store and the key files; [store.ErrLocked] means that
-// another agent is running.
+// another agent is running, [ErrKeyMissing] and [ErrExposed] that the directory
+// must not be used as it is.
 func Open(cfg Config) (*Agent, error) {
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if err := makeDir(cfg.Dir); err != nil {
 		return nil, err
 	}
 	a := &Agent{cfg: cfg, changed: make(chan struct{})}
@@ -77,9 +93,12 @@ func Open(cfg Config) (*Agent, error) {
 }
 
 func (a *Agent) open() error {
-	keys := a.cfg.Keys
+	files, keys := []string{identityFile}, a.cfg.Keys
 	if keys == nil {
-		keys = seal.KeyFile(filepath.Join(a.cfg.Dir, sealFile))
+		files, keys = append(files, sealFile), seal.KeyFile(filepath.Join(a.cfg.Dir, sealFile))
+	}
+	if err := checkDir(a.cfg.Dir, files...); err != nil {
+		return err
 	}
 	master, err := keys.MasterKey()
 	if err != nil {
@@ -95,15 +114,26 @@ func (a *Agent) open() error {
 	if a.store, err = store.Open(filepath.Join(a.cfg.Dir, storeFile), nil); err != nil {
 		return err
 	}
+	if err := sweep(a.cfg.Dir); err != nil {
+		a.cfg.Logger.Warn("leftovers of an earlier run stay", "error", err)
+	}
 	if a.queue, err = outbox.Open(a.store, sealer, nil); err != nil {
 		return err
+	}
+	urls := a.cfg.URLs
+	if a.cfg.Server != nil {
+		url, err := a.cfg.Server(a.signer.public)
+		if err != nil {
+			return err
+		}
+		urls = []string{url}
 	}
 	credentials, err := uplink.NKeyCredentials(a.signer)
 	if err != nil {
 		return err
 	}
 	a.uplink, err = uplink.New(uplink.Config{
-		URLs: a.cfg.URLs, TLS: a.cfg.TLS, Credentials: credentials,
+		URLs: urls, TLS: a.cfg.TLS, Credentials: credentials,
 		Facility: a.cfg.Facility, Signer: a.signer, Queue: a.queue,
 		Nonces:    uplink.NonceFile(filepath.Join(a.cfg.Dir, nonceFile)),
 		OnState:   a.signal,
@@ -118,8 +148,44 @@ func (a *Agent) open() error {
 }
 
 // Run keeps the link to the central service until ctx ends, and returns nil
-// then. Everything that was recorded before or meanwhile is sent.
-func (a *Agent) Run(ctx context.Context) error { return a.uplink.Run(ctx) }
+// then. Everything that was recorded before or meanwhile is sent. Meanwhile it
+// checks the data once: see [Agent.Health].
+func (a *Agent) Run(ctx context.Context) error {
+	checking, stop := context.WithCancel(ctx)
+	var check sync.WaitGroup
+	check.Go(func() { a.check(checking) })
+	err := a.uplink.Run(ctx)
+	stop()
+	check.Wait()
+	return err
+}
+
+// check looks at all that is stored. What it finds needs a person; the agent
+// goes on with what is sound.
+func (a *Agent) check(ctx context.Context) {
+	h := Health{Checked: true}
+	if h.Err = a.store.Check(ctx); h.Err == nil {
+		h.Damaged, h.Err = a.queue.Damaged(ctx)
+	}
+	if ctx.Err() != nil {
+		return // not to the end
+	}
+	if h.Err != nil || h.Damaged > 0 {
+		a.cfg.Logger.Error("stored visits are damaged", "damaged", h.Damaged, "error", h.Err)
+	}
+	a.mu.Lock()
+	a.health = h
+	a.mu.Unlock()
+	a.signal()
+}
+
+// Health returns what the check of the data found, which [Agent.Run] makes in
+// the background.
+func (a *Agent) Health() Health {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.health
+}
 
 // Close closes the data directory. Visits that were not sent stay in it.
 func (a *Agent) Close() error {
@@ -204,7 +270,10 @@ func (a *Agent) Settled(ctx context.Context, id string) (outbox.Item, error) {
 // and makes directory and key when there are none: a central service has to
 // know the key before the agent can connect.
 func Identity(dir string) (string, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
+		return "", err
+	}
+	if err := checkDir(dir, identityFile); err != nil {
 		return "", err
 	}
 	i, err := openIdentity(filepath.Join(dir, identityFile))
@@ -227,6 +296,9 @@ func Used(dir string) (bool, error) {
 // before, to look at it. [store.ErrLocked] means that an agent is running.
 func OpenQueue(dir string) (*outbox.Queue, *store.Store, error) {
 	if _, err := os.Stat(filepath.Join(dir, storeFile)); err != nil {
+		return nil, nil, err
+	}
+	if err := checkDir(dir, sealFile); err != nil {
 		return nil, nil, err
 	}
 	master, err := seal.KeyFile(filepath.Join(dir, sealFile)).MasterKey()

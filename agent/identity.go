@@ -113,13 +113,5 @@ func makeIdentity(path string) (err error) {
 	if err := os.Link(temp.Name(), path); err != nil {
 		return err
 	}
-	if runtime.GOOS == "windows" {
-		return nil // a directory cannot be synced there
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return syncDir(dir)
 }
