@@ -27,5 +27,8 @@
 //
 // A visit that stays without a verdict (the stream of visits or of verdicts was
 // lost, say) is published again under another message id. The central service
-// answers with the verdict that it has on record, or decides anew.
+// answers with the verdict that it has on record, or decides anew. That happens
+// at once when a process begins, because it may be a short one, and when the
+// agent notices that the store was lost: its consumer is another one than
+// before, or the stream of visits counts from the beginning again.
 package uplink

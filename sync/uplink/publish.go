@@ -25,12 +25,20 @@ const (
 
 // publish brings the queue into the stream for as long as the session lasts.
 func (u *Uplink) publish(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
-	p := &publisher{u: u, nc: nc, js: js, tooLarge: make(map[string]time.Time)}
+	p := &publisher{u: u, nc: nc, js: js, tooLarge: make(map[string]time.Time), foreign: make(map[string]bool)}
 	backoff := u.backoff()
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
+	known := false
 	for {
-		err := p.drain(ctx)
+		var err error
+		if !known {
+			err = p.remember(ctx)
+			known = err == nil
+		}
+		if known {
+			err = p.drain(ctx)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -57,6 +65,58 @@ type publisher struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	tooLarge map[string]time.Time // by id: until when to leave it out
+	foreign  map[string]bool      // by id: visits of another subject, which are left out
+	last     uint64               // sequence of the last visit that was stored
+}
+
+// remember finds out how far the stream had come by the visits in it that have
+// no verdict.
+func (p *publisher) remember(ctx context.Context) error {
+	return p.stored(ctx, func(it outbox.Item) error {
+		p.last = max(p.last, it.StreamSeq)
+		return nil
+	})
+}
+
+// requeue puts back every visit that was stored, because the stream has begun
+// anew: the number of a visit lies below that of an earlier one.
+func (p *publisher) requeue(ctx context.Context) error {
+	n := 0
+	err := p.stored(ctx, func(it outbox.Item) error {
+		err := p.u.cfg.Queue.Requeue(ctx, it.ID)
+		if errors.Is(err, outbox.ErrFinal) || errors.Is(err, outbox.ErrNotFound) || errors.Is(err, outbox.ErrDamaged) {
+			return nil // accepted this moment, or nothing is left of it to send
+		}
+		n++
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	p.u.log.Warn("the stream of visits has begun anew", "requeued", n)
+	return nil
+}
+
+// stored calls fn with every visit that waits for its verdict.
+func (p *publisher) stored(ctx context.Context, fn func(outbox.Item) error) error {
+	for after := uint64(0); ; {
+		items, err := p.u.cfg.Queue.List(ctx, outbox.Stored, after, readAhead)
+		if err != nil {
+			return &storeError{err}
+		}
+		if len(items) == 0 {
+			return nil
+		}
+		for _, it := range items {
+			after = it.Seq
+			if it.Damaged {
+				continue
+			}
+			if err := fn(it); err != nil {
+				return &storeError{err}
+			}
+		}
+	}
 }
 
 // sent is a visit on its way.
@@ -67,7 +127,7 @@ type sent struct {
 }
 
 // drain publishes from the oldest queued visit to the last. It returns nil
-// when none is left but those that are too large.
+// when none is left but those that are too large, or not this agent's.
 func (p *publisher) drain(ctx context.Context) error {
 	p.forget()
 	d := drain{publisher: p}
@@ -109,6 +169,7 @@ type drain struct {
 	window []sent // in the order of publishing
 	bytes  int
 	open   bool // the first was acknowledged: the others may follow together
+	others int  // visits of another subject that were met
 }
 
 // fill publishes while there is room in the window.
@@ -122,12 +183,20 @@ func (d *drain) fill(ctx context.Context) error {
 				return &storeError{err}
 			}
 			if len(d.ahead) == 0 {
+				if d.others == 0 {
+					d.u.board.report(loopForeign, NoTrouble)
+				}
 				return nil
 			}
 		}
 		e := d.ahead[0]
 		d.ahead = d.ahead[1:]
 		d.after = e.Seq
+		if e.Subject != d.u.subject {
+			d.others++
+			d.notOurs(e.ID)
+			continue
+		}
 		if _, skip := d.tooLarge[e.ID]; skip {
 			continue
 		}
@@ -151,6 +220,7 @@ func (d *drain) fill(ctx context.Context) error {
 func (d *drain) collect(ctx context.Context) error {
 	var acks []outbox.Ack
 	var cause error
+	lost := false
 	for len(d.window) > 0 && cause == nil {
 		first := d.window[0]
 		var err error
@@ -176,6 +246,10 @@ func (d *drain) collect(ctx context.Context) error {
 		d.bytes -= first.size
 		switch {
 		case err == nil && ack.Stream == contract.VisitStream:
+			if !ack.Duplicate {
+				lost = lost || ack.Sequence <= d.last
+				d.last = ack.Sequence
+			}
 			acks = append(acks, outbox.Ack{ID: first.id, Stream: ack.Stream, Seq: ack.Sequence})
 		case err == nil:
 			cause = errMalformed // stored somewhere else: not stored for us
@@ -183,6 +257,11 @@ func (d *drain) collect(ctx context.Context) error {
 			d.leaveOut(first.id)
 		default:
 			cause = err
+		}
+	}
+	if lost {
+		if err := d.requeue(ctx); err != nil {
+			return err
 		}
 	}
 	if len(acks) > 0 {
@@ -198,6 +277,17 @@ func (p *publisher) leaveOut(id string) {
 	p.tooLarge[id] = time.Now().Add(tooLargeFor)
 	p.u.board.report(loopOversized, TooLarge)
 	p.u.log.Error("visit is larger than the server takes", "visit", id)
+}
+
+// notOurs leaves out a visit that was recorded under another key or for
+// another facility. The server would refuse it without a word, and the others
+// would wait behind it; only a person can say what shall become of it.
+func (p *publisher) notOurs(id string) {
+	p.u.board.report(loopForeign, Foreign)
+	if !p.foreign[id] {
+		p.foreign[id] = true
+		p.u.log.Error("visit was recorded under another identity or for another facility", "visit", id)
+	}
 }
 
 // message makes a NATS message of an entry.

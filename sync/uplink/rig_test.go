@@ -297,6 +297,11 @@ func (s *service) say(agent string, b []byte) {
 
 func openQueue(t testing.TB, path string) *outbox.Queue {
 	t.Helper()
+	return openQueueAt(t, path, nil)
+}
+
+func openQueueAt(t testing.TB, path string, now func() time.Time) *outbox.Queue {
+	t.Helper()
 	st, err := store.Open(path, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +319,7 @@ func openQueue(t testing.TB, path string) *outbox.Queue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := outbox.Open(st, s, nil)
+	q, err := outbox.Open(st, s, &outbox.Options{Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

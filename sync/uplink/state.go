@@ -25,6 +25,7 @@ const (
 	NoService      Trouble = "no_service"      // connected, but the central service or its streams do not answer
 	ServerFull     Trouble = "server_full"     // the server has no room for visits
 	TooLarge       Trouble = "too_large"       // a visit is larger than the server takes; the others go on
+	Foreign        Trouble = "foreign"         // a visit was recorded under another identity or for another facility; the others go on
 	StoreTrouble   Trouble = "store"           // the local queue could not be read or written
 	Malformed      Trouble = "malformed"       // the central service sent something that is not the contract
 	ServerRestarts Trouble = "server_restarts" // the server closed the connection
@@ -49,13 +50,14 @@ type board struct {
 }
 
 // Names of the loops, the keys of board.trouble, most urgent first.
-var loops = [...]string{loopConnect, loopPermission, loopPublish, loopOversized, loopVerdicts, loopNonce}
+var loops = [...]string{loopConnect, loopPermission, loopPublish, loopOversized, loopForeign, loopVerdicts, loopNonce}
 
 const (
 	loopConnect    = "connect"
 	loopPermission = "permission"
 	loopPublish    = "publish"
 	loopOversized  = "oversized"
+	loopForeign    = "foreign"
 	loopVerdicts   = "verdicts"
 	loopNonce      = "nonce"
 )

@@ -99,13 +99,15 @@ type Config struct {
 // Uplink is an agent's link to the central service. Its methods are safe for
 // concurrent use; [Uplink.Run] is called once.
 type Uplink struct {
-	cfg   Config
-	agent string
-	log   *slog.Logger
-	board board
+	cfg     Config
+	agent   string
+	subject string // of this agent's visits
+	log     *slog.Logger
+	board   board
 
 	conn    atomic.Pointer[nats.Conn] // nil while offline
 	central atomic.Int64              // when the central service last answered, Unix milliseconds
+	late    *late
 
 	mu    sync.Mutex
 	nonce *contract.Nonce
@@ -121,7 +123,8 @@ func New(cfg Config) (*Uplink, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := contract.VisitSubject(cfg.Facility, agent); err != nil {
+	subject, err := contract.VisitSubject(cfg.Facility, agent)
+	if err != nil {
 		return nil, err
 	}
 	for _, d := range []struct {
@@ -145,7 +148,7 @@ func New(cfg Config) (*Uplink, error) {
 	if cfg.WindowBytes <= 0 {
 		cfg.WindowBytes = 1 << 20
 	}
-	u := &Uplink{cfg: cfg, agent: agent, log: cfg.Logger}
+	u := &Uplink{cfg: cfg, agent: agent, subject: subject, log: cfg.Logger, late: newLate()}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
@@ -297,7 +300,17 @@ func (u *Uplink) backoff() *natsconn.Backoff {
 }
 
 // answered notes that the central service is alive.
-func (u *Uplink) answered() { u.central.Store(time.Now().UnixMilli()) }
+func (u *Uplink) answered() {
+	u.central.Store(time.Now().UnixMilli())
+	if _, ok := u.late.due(); ok {
+		u.late.signal()
+	}
+}
+
+// alive reports whether the central service answered lately.
+func (u *Uplink) alive() bool {
+	return time.Since(time.UnixMilli(u.central.Load())) <= aliveWithin*u.cfg.NonceEvery
+}
 
 // storeError marks a failure of the local queue.
 type storeError struct{ err error }

@@ -321,6 +321,106 @@ func TestChasesVerdicts(t *testing.T) {
 	eventually(t, "accepted", func() bool { return a.stats().Accepted == 1 })
 }
 
+// TestForeignVisitsAreLeftOut: a visit that was recorded under another key or
+// for another facility would be refused by the server without a word.
+func TestForeignVisitsAreLeftOut(t *testing.T) {
+	s := newService(t, natsd.Options{})
+	a := newAgent(t)
+	s.enrol(a)
+	foreign := a.entry()
+	foreign.Subject, _ = contract.VisitSubject("79001", a.name)
+	if err := a.queue.Put(t.Context(), foreign); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{a.record(), a.record()}
+	u, _ := a.run(a.config(s.url()))
+	eventually(t, "the others stored", func() bool { return a.stats().Stored == 2 })
+	a.trouble(u, uplink.Foreign)
+	if got := s.ids(); !slices.Equal(got, want) {
+		t.Errorf("stream %v, want %v", got, want)
+	}
+	if n := a.stats().Queued; n != 1 {
+		t.Errorf("%d queued, want the foreign one", n)
+	}
+}
+
+// TestStreamBegunAnew: what was stored in a stream that is gone is sent again as
+// soon as that shows.
+func TestStreamBegunAnew(t *testing.T) {
+	s := newService(t, natsd.Options{})
+	a := newAgent(t)
+	s.enrol(a)
+	want := []string{a.record(), a.record(), a.record()}
+	for _, restarted := range []bool{false, true} {
+		_, stop := a.run(a.config(s.url()))
+		eventually(t, "stored", func() bool { return a.stats().Stored == len(want) })
+		if restarted {
+			stop() // the next one knows by the queue only
+		}
+		if err := s.js.DeleteStream(t.Context(), contract.VisitStream); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.js.CreateStream(t.Context(), jetstream.StreamConfig{
+			Name: contract.VisitStream, Subjects: []string{contract.VisitSubjects}, Discard: jetstream.DiscardNew,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, a.record())
+		slices.Sort(want)
+		if restarted {
+			_, stop = a.run(a.config(s.url()))
+		}
+		eventually(t, "all of them stored anew", func() bool {
+			ids := s.ids()
+			slices.Sort(ids)
+			return slices.Equal(slices.Compact(ids), want) && a.stats().Stored == len(want)
+		})
+		stop()
+	}
+}
+
+// TestShortRunsAskAtOnce: a process that ends before a visit is overdue would
+// otherwise never ask for its verdict.
+func TestShortRunsAskAtOnce(t *testing.T) {
+	s := newService(t, natsd.Options{})
+	s.answer(func(*nats.Msg) []byte { return nonceFor(t) })
+	a := newAgent(t)
+	s.enrol(a)
+	_, stop := a.run(a.config(s.url()))
+	lost, waiting := a.record(), a.record()
+	eventually(t, "stored", func() bool { return a.stats().Stored == 2 })
+	stop()
+	if n := len(s.ids()); n != 2 {
+		t.Fatalf("%d messages, want one for each visit that was recorded in this run", n)
+	}
+	s.verdict(a.name, waiting, "") // it is read before anything is asked
+
+	_, stop = a.run(a.config(s.url()))
+	defer stop()
+	eventually(t, "asked", func() bool { return len(s.ids()) == 3 })
+	if id := s.ids()[2]; !strings.HasPrefix(id, lost+".") {
+		t.Errorf("sent again as %s, want %s", id, lost)
+	}
+	if st := a.stats(); st.Accepted != 1 || st.Stored != 1 {
+		t.Errorf("%+v, want one accepted and one stored", st)
+	}
+}
+
+// TestChasesAcrossAClockThatWasWrong: the clock stood years ahead when the
+// visit was stored.
+func TestChasesAcrossAClockThatWasWrong(t *testing.T) {
+	s := newService(t, natsd.Options{})
+	s.answer(func(*nats.Msg) []byte { return nonceFor(t) })
+	a := newAgent(t)
+	a.queue = openQueueAt(t, filepath.Join(t.TempDir(), "wrong.db"), func() time.Time { return time.Now().AddDate(10, 0, 0) })
+	s.enrol(a)
+	cfg := a.config(s.url())
+	cfg.OverdueAfter = 20 * time.Millisecond
+	a.run(cfg)
+	a.record()
+	eventually(t, "sent again and again", func() bool { return len(s.ids()) >= 3 })
+}
+
 // answer answers nonce requests and lookups.
 func (s *service) answer(f func(*nats.Msg) []byte) {
 	s.t.Helper()

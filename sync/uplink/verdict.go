@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -49,6 +50,14 @@ func (u *Uplink) consume(ctx context.Context, js jetstream.JetStream, fine func(
 	}
 	defer it.Stop()
 	fine()
+	// How many verdicts were waiting: when they are read, a visit without one
+	// has none.
+	info := c.CachedInfo()
+	waiting := int(info.NumPending) + info.NumAckPending
+	u.late.consumer(info.Created)
+	if waiting <= 0 {
+		u.late.caughtUp()
+	}
 	for {
 		batch, err := next(ctx, it)
 		if len(batch) > 0 {
@@ -57,6 +66,9 @@ func (u *Uplink) consume(ctx context.Context, js jetstream.JetStream, fine func(
 				return err
 			}
 			fine()
+			if waiting -= len(batch); waiting <= 0 {
+				u.late.caughtUp()
+			}
 		}
 		if err != nil {
 			return err
@@ -144,12 +156,15 @@ func (u *Uplink) chase(ctx context.Context, js jetstream.JetStream) error {
 	tick := time.NewTicker(min(chaseEvery, u.cfg.OverdueAfter))
 	defer tick.Stop()
 	for {
+		round := c.round
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-u.late.look:
+			round = c.sweep
 		case <-tick.C:
 		}
-		if err := c.round(ctx); err != nil && ctx.Err() == nil {
+		if err := round(ctx); err != nil && ctx.Err() == nil {
 			u.log.Warn("visits without a verdict were not sent again", "class", classify(err), "error", err)
 		}
 	}
@@ -171,8 +186,7 @@ type chaser struct {
 // round looks at one page of the stored visits.
 func (c *chaser) round(ctx context.Context) error {
 	u := c.u
-	alive := time.UnixMilli(u.central.Load())
-	if time.Since(alive) > aliveWithin*u.cfg.NonceEvery {
+	if !u.alive() {
 		return nil
 	}
 	items, err := u.cfg.Queue.List(ctx, outbox.Stored, c.after, chasePage)
@@ -193,7 +207,9 @@ func (c *chaser) round(ctx context.Context) error {
 		if last.times > 0 {
 			since = last.at
 		}
-		if it.Damaged || time.Since(since) < wait {
+		// A negative age tells of a clock that was wrong then or is now: nothing
+		// that could be waited for.
+		if age := time.Since(since); it.Damaged || age >= 0 && age < wait {
 			continue
 		}
 		if left--; left < 0 {
@@ -206,6 +222,97 @@ func (c *chaser) round(ctx context.Context) error {
 	}
 	c.trim()
 	return nil
+}
+
+// sweep sends every visit again that was stored before the moment since which
+// verdicts may be missing. Until the central service and the verdicts that wait
+// have been heard it does nothing.
+func (c *chaser) sweep(ctx context.Context) error {
+	u := c.u
+	since, ok := u.late.due()
+	if !ok || !u.alive() {
+		return nil
+	}
+	for after := uint64(0); ; {
+		items, err := u.cfg.Queue.List(ctx, outbox.Stored, after, chasePage)
+		if err != nil {
+			return &storeError{err}
+		}
+		if len(items) == 0 {
+			u.late.done(since)
+			return nil
+		}
+		for _, it := range items {
+			after = it.Seq
+			if it.Damaged || it.StoredAt.After(since) && !it.StoredAt.After(time.Now()) {
+				continue
+			}
+			if err := c.again(ctx, it.ID); err != nil {
+				return err
+			}
+			c.asked[it.ID] = asked{time.Now(), c.asked[it.ID].times + 1}
+		}
+		c.trim()
+	}
+}
+
+// late knows when visits that are stored must be asked about at once: when the
+// process begins, which may be a short one, and when the store of the central
+// service has begun anew. It is safe for concurrent use.
+type late struct {
+	look chan struct{} // something happened that sweep waits for
+
+	mu      sync.Mutex
+	since   time.Time // what was stored before; zero: nothing is to be asked
+	created time.Time // the consumer of this agent's verdicts
+	ready   bool      // the verdicts that waited have been read
+}
+
+func newLate() *late { return &late{look: make(chan struct{}, 1), since: time.Now()} }
+
+func (l *late) signal() {
+	select {
+	case l.look <- struct{}{}:
+	default:
+	}
+}
+
+// consumer notes which consumer the verdicts come from: another one than before
+// means that the store was lost.
+func (l *late) consumer(created time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.created.IsZero() && !l.created.Equal(created) {
+		l.since = time.Now()
+	}
+	l.created, l.ready = created, false
+}
+
+func (l *late) caughtUp() {
+	l.mu.Lock()
+	news := !l.ready
+	l.ready = true
+	l.mu.Unlock()
+	if news {
+		l.signal()
+	}
+}
+
+// due returns the moment in question, and false when there is none or it is
+// too early to tell.
+func (l *late) due() (time.Time, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.since, l.ready && !l.since.IsZero()
+}
+
+// done ends what due returned, unless something new has happened.
+func (l *late) done(since time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since.Equal(since) {
+		l.since = time.Time{}
+	}
 }
 
 // maxAsked bounds the chaser's memory. Forgetting a visit merely makes it
@@ -225,8 +332,8 @@ func (c *chaser) again(ctx context.Context, id string) error {
 	if err != nil {
 		return &storeError{err}
 	}
-	if it.State != outbox.Stored || len(e.Payload) == 0 {
-		return nil // its verdict has just come
+	if it.State != outbox.Stored || len(e.Payload) == 0 || e.Subject != c.u.subject {
+		return nil // its verdict has just come, or it is not this agent's
 	}
 	f, err := publishAsync(c.js, message(e, id+"."+strconv.FormatInt(time.Now().UnixMilli(), 36)))
 	if err != nil {
