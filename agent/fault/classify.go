@@ -11,6 +11,7 @@ import (
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/sync/outbox"
 	"github.com/chamthe/chamthe/sync/seal"
 	"github.com/chamthe/chamthe/sync/store"
 	"github.com/chamthe/chamthe/sync/uplink"
@@ -42,14 +43,18 @@ var sentinels = []struct {
 	{seal.ErrKeyFileOpen, BadKeyFile},
 	{seal.ErrKeyFileInvalid, BadKeyFile},
 	{agent.ErrIdentity, BadKeyFile},
-	{checkin.ErrNotRecorded, CannotRecord},
+	{agent.ErrKeyMissing, BadKeyFile},
+	{agent.ErrExposed, DataExposed},
+	{outbox.ErrDamaged, VisitDamaged},
+	{store.ErrUncertain, PerhapsSaved},
 	{store.ErrFull, CannotRecord},
-	{store.ErrUncertain, CannotRecord},
+	{checkin.ErrNotRecorded, NotRecorded},
 
 	{uplink.ErrPlaintext, BadAddress},
 	{uplink.ErrAddress, BadAddress},
 	{uplink.ErrOffline, CentralUnreachable},
 	{uplink.ErrNoAnswer, CentralUnreachable},
+	{uplink.ErrRefused, CentralRefuses},
 
 	{context.DeadlineExceeded, ReaderHung}, // only reading a card has a time limit that ends it
 	{inspect.ErrWrongKey, WrongKey},
@@ -85,6 +90,32 @@ var checks = map[inspect.ID]map[result.Value]Code{
 	inspect.CardAccess:           {result.Failed: OfferAltered},
 	inspect.DataConsistency:      {result.Failed: DataMismatch},
 	inspect.DocumentValidity:     {result.Failed: DocumentExpired},
+}
+
+// troubles maps what keeps the link from working to codes; what is not listed
+// is [CentralUnreachable].
+var troubles = map[uplink.Trouble]Code{
+	uplink.TLSTrouble:   CentralUntrusted,
+	uplink.Unauthorized: CentralRefuses,
+	uplink.NoService:    CentralSilent,
+	uplink.ServerFull:   CentralFull,
+	uplink.TooLarge:     VisitTooLarge,
+	uplink.StoreTrouble: StoreTrouble,
+	uplink.Malformed:    CentralMalformed,
+	"foreign":           VisitForeign,
+}
+
+// OfLink returns the code for visits that wait: why the link does not take
+// them, or [VisitWaiting] when it has no trouble.
+func OfLink(s uplink.State) Code {
+	switch code, known := troubles[s.Last]; {
+	case known:
+		return code
+	case s.Last == uplink.NoTrouble && s.Online:
+		return VisitWaiting
+	default:
+		return CentralUnreachable
+	}
 }
 
 // Classify turns any error into a [Fault]; nil stays nil. An error that is one

@@ -63,12 +63,24 @@ const (
 	StoreDamaged Code = "store_damaged"
 	CannotRecord Code = "cannot_record"
 	BadKeyFile   Code = "bad_key_file"
+	DataExposed  Code = "data_exposed"
+	VisitDamaged Code = "visit_damaged"
+	StoreTrouble Code = "store_trouble"
+	NotRecorded  Code = "not_recorded"
+	PerhapsSaved Code = "perhaps_recorded"
 
 	// The central service.
 	CentralUnreachable Code = "central_unreachable"
 	VisitRejected      Code = "visit_rejected"
 	VisitWaiting       Code = "visit_waiting"
 	BadAddress         Code = "bad_central_address"
+	CentralRefuses     Code = "central_refuses"
+	CentralUntrusted   Code = "central_untrusted"
+	CentralFull        Code = "central_full"
+	CentralSilent      Code = "central_silent"
+	CentralMalformed   Code = "central_malformed"
+	VisitTooLarge      Code = "visit_too_large"
+	VisitForeign       Code = "visit_foreign"
 
 	BadTrust  Code = "bad_trust_file"
 	Cancelled Code = "cancelled"
@@ -136,12 +148,24 @@ var infos = []Info{
 	{StoreLocked, 51, System, "The data file is in use by another process.", "End the other chamthe that uses this data directory."},
 	{StoreDamaged, 52, System, "The data file is damaged.", "Keep the file, restore the backup beside it, and tell IT."},
 	{CannotRecord, 53, System, "The visit could not be written to the disk.", "Free disk space; the visit was NOT recorded."},
-	{BadKeyFile, 54, System, "The key that seals the data file cannot be used.", "Restore the key file and its permissions (0600); without it the data cannot be read."},
+	{BadKeyFile, 54, System, "A key file of the data directory is missing or cannot be used.", "Restore the key files (seal.key, agent.nk) and their permissions (0600) from the backup; without them the visits cannot be read or sent. No new key was made."},
+	{DataExposed, 55, System, "Everybody on this computer may write to the data directory.", "Take that permission away (`chmod o-w` on the directory and visits.db), and find out who used it."},
+	{VisitDamaged, 56, System, "Visits in the data directory are damaged: they cannot be read, and so not be sent.", "Keep the directory, restore a backup of it, and tell IT; `chamthe queue list` shows which visits."},
+	{StoreTrouble, 57, System, "The queue of visits could not be read or written while sending.", "Free disk space, and look with `chamthe queue check`; nothing that was recorded is given up."},
+	{NotRecorded, 58, System, "The visit could not be recorded, for a reason that is not the disk's.", "Nothing was recorded: check the patient in without this program, and tell IT."},
+	{PerhapsSaved, 59, System, "The disk failed while the visit was written: it may or may not be recorded.", "Start the program again and look with `chamthe queue list` before checking in again."},
 
 	{CentralUnreachable, 60, Wait, "The central insurance service cannot be reached.", "Nothing is lost: what was recorded stays in the queue and is sent when the link is back."},
 	{VisitRejected, 61, Refuse, "The central insurance service rejected the visit.", "Look at the reason; correct it and check in again."},
 	{VisitWaiting, 62, Wait, "The visit is recorded and waits for the central service's answer.", "Nothing is lost and nothing needs doing: it is sent when the link is back."},
 	{BadAddress, 63, Input, "The address of the central service cannot be used: it is no NATS address, or it would be spoken to without encryption.", "Give nats:// or tls://host:port; anything but this computer needs TLS."},
+	{CentralRefuses, 64, System, "The central service does not know this desk, or forbids what it sends.", "Have the desk's key enrolled at the central service; the visits stay in the queue until then."},
+	{CentralUntrusted, 65, System, "The central service could not prove who it is (TLS).", "Check the address, this computer's clock and its certificates; nothing is sent until it does, and nothing is lost."},
+	{CentralFull, 66, System, "The central service has no room for visits.", "Tell those who run it; the visits stay in the queue until there is room."},
+	{CentralSilent, 67, System, "The server is there, but the central service behind it does not answer.", "Tell those who run it; the visits stay in the queue, or in the server, until it does."},
+	{CentralMalformed, 68, System, "The central service sent something that is not the agreed format.", "Tell IT: the versions of the two programs may not fit; nothing is lost."},
+	{VisitTooLarge, 69, System, "A visit is larger than the central server takes.", "Tell those who run it: its limit for one message must be raised. The other visits go on, and this one stays in the queue."},
+	{VisitForeign, 71, System, "A visit was recorded by another desk or for another facility, and this one may not send it.", "Give the facility's code that it was recorded for, or restore the key file (agent.nk) of that time. The other visits go on, and this one stays in the queue."},
 
 	{BadTrust, 70, Input, "A file of trusted certificates cannot be read.", "Give DER or PEM certificates of the issuing authority (CSCA)."},
 	{Cancelled, 130, Retry, "The command was interrupted.", "Start it again."},

@@ -18,6 +18,7 @@ import (
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/sync/outbox"
 	"github.com/chamthe/chamthe/sync/seal"
 	"github.com/chamthe/chamthe/sync/store"
 	"github.com/chamthe/chamthe/sync/uplink"
@@ -33,7 +34,9 @@ var exits = map[fault.Code]int{
 	"bad_mrz": 30, "bad_qr": 31, "bad_can": 32,
 	"no_pcsc_service": 40, "no_reader": 41, "no_card": 42, "reader_busy": 43, "reader_hung": 44,
 	"store_newer": 50, "store_locked": 51, "store_damaged": 52, "cannot_record": 53, "bad_key_file": 54,
+	"data_exposed": 55, "visit_damaged": 56, "store_trouble": 57, "not_recorded": 58, "perhaps_recorded": 59,
 	"central_unreachable": 60, "visit_rejected": 61, "visit_waiting": 62, "bad_central_address": 63,
+	"central_refuses": 64, "central_untrusted": 65, "central_full": 66, "central_silent": 67, "central_malformed": 68, "visit_too_large": 69, "visit_foreign": 71,
 	"bad_trust_file": 70, "cancelled": 130,
 }
 
@@ -102,8 +105,9 @@ func TestSentinels(t *testing.T) {
 		reader.ErrCardReset: fault.ReaderBusy, reader.ErrTimeout: fault.ReaderHung, reader.ErrCardMute: fault.CardUnreadable,
 		reader.ErrCardUnsupported: fault.CardUnreadable, reader.ErrComm: fault.CardUnreadable,
 		store.ErrNewerSchema: fault.StoreNewer, store.ErrLocked: fault.StoreLocked, store.ErrCorrupt: fault.StoreDamaged,
-		store.ErrFull: fault.CannotRecord, store.ErrUncertain: fault.CannotRecord, checkin.ErrNotRecorded: fault.CannotRecord,
+		store.ErrFull: fault.CannotRecord, store.ErrUncertain: fault.PerhapsSaved, checkin.ErrNotRecorded: fault.NotRecorded, outbox.ErrDamaged: fault.VisitDamaged,
 		store.ErrWrongKey: fault.BadKeyFile, seal.ErrKeyFileOpen: fault.BadKeyFile, seal.ErrKeyFileInvalid: fault.BadKeyFile, agent.ErrIdentity: fault.BadKeyFile,
+		agent.ErrKeyMissing: fault.BadKeyFile, agent.ErrExposed: fault.DataExposed, uplink.ErrRefused: fault.CentralRefuses,
 		uplink.ErrPlaintext: fault.BadAddress, uplink.ErrAddress: fault.BadAddress, uplink.ErrOffline: fault.CentralUnreachable, uplink.ErrNoAnswer: fault.CentralUnreachable,
 		inspect.ErrWrongKey: fault.WrongKey, inspect.ErrAccess: fault.AccessRefused, inspect.ErrCopy: fault.ChipCopied, inspect.ErrNoSecurityObject: fault.NoSecurityObject,
 		inspect.ErrNoData: fault.CardUnreadable, inspect.ErrInterrupted: fault.CardUnreadable,
@@ -153,6 +157,7 @@ func TestMixed(t *testing.T) {
 		{"time is up while reading", fmt.Errorf("%w: %w", inspect.ErrInterrupted, context.DeadlineExceeded), fault.ReaderHung},
 		{"reader hung", fmt.Errorf("%w: %w", inspect.ErrInterrupted, reader.ErrTimeout), fault.ReaderHung},
 		{"disk full", fmt.Errorf("%w: %w", checkin.ErrNotRecorded, store.ErrFull), fault.CannotRecord},
+		{"refused message", fmt.Errorf("%w: %w", checkin.ErrNotRecorded, errors.New("contract: too long")), fault.NotRecorded},
 		{"damaged while recording", fmt.Errorf("%w: %w", checkin.ErrNotRecorded, store.ErrCorrupt), fault.StoreDamaged},
 		{"MRZ", parseError(mrz.Parse("X")), fault.BadMRZ},
 		{"MRZ, deep", deep(parseError(mrz.Parse("X"))), fault.BadMRZ},
@@ -237,5 +242,24 @@ func TestChecks(t *testing.T) {
 	}
 	if got := fault.Classify(&inspect.CheckError{}); got.Code != fault.NotVerified {
 		t.Errorf("a decision that nobody made: %s", got.Code)
+	}
+}
+
+// TestOfLink: whatever keeps visits waiting has a name, and only the absence of
+// trouble is called none.
+func TestOfLink(t *testing.T) {
+	want := map[uplink.Trouble]fault.Code{
+		uplink.NoTrouble: fault.VisitWaiting, uplink.Unreachable: fault.CentralUnreachable, uplink.ServerRestarts: fault.CentralUnreachable,
+		uplink.TLSTrouble: fault.CentralUntrusted, uplink.Unauthorized: fault.CentralRefuses, uplink.NoService: fault.CentralSilent,
+		uplink.ServerFull: fault.CentralFull, uplink.TooLarge: fault.VisitTooLarge, uplink.StoreTrouble: fault.StoreTrouble,
+		uplink.Malformed: fault.CentralMalformed, "foreign": fault.VisitForeign, "of tomorrow": fault.CentralUnreachable,
+	}
+	for trouble, code := range want {
+		if got := fault.OfLink(uplink.State{Online: true, Last: trouble}); got != code {
+			t.Errorf("%q: %s, want %s", trouble, got, code)
+		}
+	}
+	if got := fault.OfLink(uplink.State{}); got != fault.CentralUnreachable {
+		t.Errorf("offline without a reason: %s", got)
 	}
 }
