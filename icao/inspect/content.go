@@ -65,10 +65,10 @@ func sameOffer(a, b []secinfo.PACEInfo) bool {
 			return slices.ContainsFunc(all, func(y secinfo.PACEInfo) bool { return samePACE(x, y) })
 		}
 	}
-	return all(a, within(b)) && all(b, within(a))
+	return every(a, within(b)) && every(b, within(a))
 }
 
-func all(infos []secinfo.PACEInfo, is func(secinfo.PACEInfo) bool) bool {
+func every(infos []secinfo.PACEInfo, is func(secinfo.PACEInfo) bool) bool {
 	return !slices.ContainsFunc(infos, func(x secinfo.PACEInfo) bool { return !is(x) })
 }
 

@@ -1,9 +1,11 @@
 package inspect_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/chamthe/chamthe/icao/chip"
 	"github.com/chamthe/chamthe/icao/cms"
 	"github.com/chamthe/chamthe/icao/inspect"
+	"github.com/chamthe/chamthe/icao/inspect/inspecttest"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/trust"
@@ -81,25 +84,42 @@ const (
 
 // TestProfiles reads every genuine document and asserts every check of its report.
 func TestProfiles(t *testing.T) {
-	// What a genuine document of the profile does not offer.
-	tests := map[string]map[inspect.ID]result.Value{
-		chip.ProfileCCCD: {
-			inspect.Revocation: unk, inspect.DG14Integrity: nos, inspect.ChipAuthentication: nos, inspect.CardAccess: nos,
-		},
-		chip.ProfileCCCDNoAA: {
-			inspect.Revocation: unk, inspect.DG14Integrity: nos, inspect.ChipAuthentication: nos, inspect.CardAccess: nos,
-			inspect.DG15Integrity: nop, inspect.ActiveAuthentication: nos, inspect.ChipAuthenticity: nos,
-		},
-		chip.ProfileCCCDPACE: {inspect.Revocation: unk},
-		chip.ProfilePassportBAC: {
-			inspect.Revocation: unk, inspect.ChipAuthentication: nos, inspect.CardAccess: nos,
-			inspect.DG13Integrity: nos, inspect.DataConsistency: nop,
-		},
+	// What a genuine document of the profile does not offer: its values differ
+	// from Successful. No revocation list is known for any.
+	common := map[inspect.ID]result.Value{inspect.Revocation: unk, inspect.PACECAM: nos}
+	bac := map[inspect.ID]result.Value{inspect.CardAccess: nos}
+	noDG13 := map[inspect.ID]result.Value{inspect.DG13Integrity: nos, inspect.DataConsistency: nop}
+	noDG14 := map[inspect.ID]result.Value{inspect.DG14Integrity: nos, inspect.ChipAuthentication: nos}
+	noCA := map[inspect.ID]result.Value{inspect.ChipAuthentication: nos}
+	noAA := map[inspect.ID]result.Value{inspect.DG15Integrity: nop, inspect.ActiveAuthentication: nos}
+	tests := map[string][]map[inspect.ID]result.Value{
+		"cccd":              {common, bac, noDG14},
+		"cccd-no-aa":        {common, bac, noDG14, noAA, {inspect.ChipAuthenticity: nos}},
+		"cccd-pace":         {common},
+		"passport-bac":      {common, bac, noDG13, noCA},
+		"passport-pace-cam": {common, noDG13, noCA, noAA, {inspect.PACECAM: ok}},
+		"passport-pace-im":  {common, noDG13, noCA},
+		"passport-pace-dh":  {common, noDG13, noCA},
+		"passport-ca-aes":   {common, bac, noDG13, noAA},
+		"passport-eac":      {common, bac, noDG13, noAA},
+		"passport-old":      {common, bac, noDG13, noDG14},
+		"passport-full":     {common, noDG13},
+		"passport-stubborn": {common, bac, noDG13, noCA},
 	}
-	for name, exceptions := range tests {
+	for _, p := range chip.Profiles() {
+		name := p.Name
 		t.Run(name, func(t *testing.T) {
-			c, a, p := document(t, name, chip.TamperNone)
-			r, err := inspect.Run(t.Context(), c, a, &inspect.Config{At: at, Trust: p, Photo: true, Now: time.Now})
+			list, known := tests[name]
+			if !known {
+				t.Fatal("the profile is not in the table")
+			}
+			exceptions := make(map[inspect.ID]result.Value)
+			for _, m := range list {
+				maps.Copy(exceptions, m)
+			}
+			d := inspecttest.New(t, name)
+			term := resettable{&terminal{chip: d.Card(t)}} // some chips must be opened anew
+			r, err := inspect.Run(t.Context(), term, d.Access(t), &inspect.Config{At: at, Trust: d.Pool(t), Photo: true, Now: time.Now})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -132,10 +152,11 @@ func TestProfiles(t *testing.T) {
 // the check that is there for it, and none may pass as verified.
 func TestTampered(t *testing.T) {
 	tests := []struct {
-		tamper chip.Tamper
-		id     inspect.ID
-		want   result.Value
-		err    error
+		tamper  chip.Tamper
+		id      inspect.ID
+		want    result.Value
+		err     error
+		profile string // empty: a citizen card
 	}{
 		{tamper: chip.TamperDG1, id: inspect.DG1Integrity, want: bad},
 		{tamper: chip.TamperDG13, id: inspect.DG13Integrity, want: bad},
@@ -143,14 +164,18 @@ func TestTampered(t *testing.T) {
 		{tamper: chip.TamperExpiredDS, id: inspect.SignerValidity, want: bad},
 		{tamper: chip.TamperUnknownCSCA, id: inspect.TrustChain, want: unk},
 		{tamper: chip.TamperClone, id: inspect.ChipAuthenticity, want: bad},
+		{tamper: chip.TamperClone, profile: chip.ProfileCCCDPACE, id: inspect.ChipAuthenticity, want: bad, err: inspect.ErrCopy},
+		{tamper: chip.TamperClone, profile: "passport-pace-cam", id: inspect.PACECAM, want: bad},
+		{tamper: chip.TamperCardSecurity, profile: "passport-pace-cam", id: inspect.PACECAM, want: bad},
 		{tamper: chip.TamperWrongKey, id: inspect.AccessControl, want: bad, err: inspect.ErrWrongKey},
 		{tamper: chip.TamperTorn, id: inspect.ChipAuthenticity, want: nop, err: inspect.ErrInterrupted},
+		{tamper: chip.TamperCardSecurity, id: inspect.ChipAuthenticity, want: nop, profile: chip.ProfilePassportPACECAM},
 	}
 	seen := make(map[chip.Tamper]bool)
 	for _, tt := range tests {
 		seen[tt.tamper] = true
 		t.Run(string(tt.tamper), func(t *testing.T) {
-			c, a, p := document(t, chip.ProfileCCCD, tt.tamper)
+			c, a, p := document(t, cmp.Or(tt.profile, chip.ProfileCCCD), tt.tamper)
 			r, err := inspect.Run(t.Context(), c, a, &inspect.Config{At: at, Trust: p, Photo: true})
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("got error %v, want %v", err, tt.err)
@@ -161,7 +186,8 @@ func TestTampered(t *testing.T) {
 			if r.Err() == nil {
 				t.Error("a tampered document satisfies the required checks")
 			}
-			if tt.tamper != chip.TamperClone && tt.tamper != chip.TamperTorn && r.TextVerified() {
+			// The text of a copy is genuine; so is that of a chip with a bad EF.CardSecurity.
+			if tt.tamper != chip.TamperClone && tt.tamper != chip.TamperTorn && tt.tamper != chip.TamperCardSecurity && r.TextVerified() {
 				t.Error("the text of a tampered document counts as verified")
 			}
 		})
