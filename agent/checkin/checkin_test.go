@@ -1,6 +1,7 @@
 package checkin_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -156,8 +157,11 @@ func TestCheckIn(t *testing.T) {
 		t.Error("the insurer was asked about somebody else")
 	}
 
-	// What is on disk is what was signed.
+	// What is on disk is what was signed, and what the caller is told.
 	e := disk.entries[0]
+	if out.Message.ID != e.ID || out.Message.Subject != e.Subject || !bytes.Equal(out.Message.Payload, e.Payload) {
+		t.Error("the caller is told of another message")
+	}
 	v, err := contract.OpenVisit(e.Subject, e.Header, e.Payload)
 	if err != nil {
 		t.Fatal(err)
@@ -392,7 +396,11 @@ func TestVariants(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, k := range chip.Tampers() {
 		t.Run(string(k.Kind), func(t *testing.T) {
-			p := document(t, chip.ProfileCCCD, k.Kind)
+			profile := chip.ProfileCCCD
+			if k.Kind == chip.TamperCardSecurity {
+				profile = chip.ProfilePassportPACECAM // the one that has it
+			}
+			p := document(t, profile, k.Kind)
 			d, disk := desk(t, p)
 			asked := make(chan struct{}, 1)
 			d.Lookup = insurer(func(context.Context, lookup.Request) (lookup.Answer, error) {

@@ -66,6 +66,10 @@ func TestBirthDate(t *testing.T) {
 			}
 		})
 	}
+	midnight := time.Date(2026, time.November, 22, 0, 0, 0, 0, at.Location())
+	if got := checkin.BirthDate("261122", midnight); got != "2026-11-22" {
+		t.Errorf("born as the day begins: %s", got)
+	}
 	// What day it is depends on where the desk stands.
 	utc := time.Date(2026, time.November, 21, 20, 0, 0, 0, time.UTC)
 	if got := checkin.BirthDate("261122", utc.In(at.Location())); got != "2026-11-22" {

@@ -201,6 +201,7 @@ func TestChecks(t *testing.T) {
 		{inspect.DG15Integrity, result.Failed}:        fault.ChipCopied,
 		{inspect.DG2Integrity, result.Failed}:         fault.PhotoAltered,
 		{inspect.ChipAuthenticity, result.Failed}:     fault.ChipCopied,
+		{inspect.PACECAM, result.Failed}:              fault.ChipCopied,
 		{inspect.ChipAuthentication, result.Failed}:   fault.ChipCopied,
 		{inspect.ActiveAuthentication, result.Failed}: fault.ChipCopied,
 		{inspect.KeyBinding, result.Failed}:           fault.OtherDocument,

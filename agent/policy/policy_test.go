@@ -46,7 +46,8 @@ var defaults = []row{
 	{inspect.DG15Integrity, "AARRARR"},
 	{inspect.DG2Integrity, "AARRWRR"}, // not performed: nobody asked for the photo
 	{inspect.PassiveAuthentication, "RARRRRR"},
-	{inspect.ChipAuthentication, "AARAARR"}, // judged through chip authenticity, but for one that failed
+	{inspect.PACECAM, "AARAARR"}, // these three are judged through chip authenticity, but for one that failed
+	{inspect.ChipAuthentication, "AARAARR"},
 	{inspect.ActiveAuthentication, "AARAARR"},
 	{inspect.ChipAuthenticity, "RARRWRR"},
 	{inspect.KeyBinding, "RARRARR"},
