@@ -642,6 +642,11 @@ func TestNothingOfAPersonIsPrinted(t *testing.T) {
 		"CCCDQR":   {q, &q},
 		"Image":    {*r.Photo, r.Photo},
 	}
+	for _, v := range []any{r, *r, r.Evidence} {
+		if b, err := json.Marshal(v); err != nil || string(b) != `"[redacted]"` {
+			t.Errorf("%T is encoded in %d bytes, %v", v, len(b), err)
+		}
+	}
 	hidden := secrets(t, r)
 	for name, vs := range values {
 		t.Run(name, func(t *testing.T) {
