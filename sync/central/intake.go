@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/chamthe/chamthe/icao/lds"
 	"github.com/chamthe/chamthe/sync/contract"
 )
 
@@ -98,7 +100,7 @@ func (in *intake) handle(ctx context.Context, msg jetstream.Msg) {
 	}
 	v, err := contract.OpenVisit(msg.Subject(), msg.Headers(), msg.Data())
 	if err != nil {
-		in.refuse(ctx, msg, seq, agent, claimedID(msg), reasonOf(err))
+		in.refuse(ctx, msg, meta, agent, claimedID(msg), reasonOf(err))
 		return
 	}
 	if err := in.decide(ctx, msg, meta, &v); err != nil {
@@ -115,7 +117,7 @@ func (in *intake) decide(ctx context.Context, msg jetstream.Msg, meta *jetstream
 	}
 	seq := meta.Sequence.Stream
 	if facility != v.Facility { // "" when nobody enrolled the agent
-		in.refuse(ctx, msg, seq, v.Agent, v.ID, contract.ReasonUnknownAgent)
+		in.refuse(ctx, msg, meta, v.Agent, v.ID, contract.ReasonUnknownAgent)
 		return nil
 	}
 	sum := digest(msg.Data())
@@ -127,12 +129,12 @@ func (in *intake) decide(ctx context.Context, msg jetstream.Msg, meta *jetstream
 			return err
 		}
 		if old != nil && (old.Agent != v.Agent || old.Digest != sum) {
-			in.refuse(ctx, msg, seq, v.Agent, v.ID, contract.ReasonConflict)
+			in.refuse(ctx, msg, meta, v.Agent, v.ID, contract.ReasonConflict)
 			return nil
 		}
-		if old != nil && !reconsider(old, seq) {
+		if old != nil && !reconsider(old, seq, arrival(meta)) {
 			in.counts.add(&in.counts.Repeated)
-			return in.finish(ctx, msg, seq, v, old)
+			return in.finish(ctx, msg, meta, v, old)
 		}
 		rec, verdict, err := in.judge(ctx, v, sum, meta)
 		if err != nil {
@@ -150,22 +152,27 @@ func (in *intake) decide(ctx context.Context, msg jetstream.Msg, meta *jetstream
 		}
 		in.counts.verdict(verdict)
 		in.log.Info("visit decided", "visit", v.ID, "facility", v.Facility, "sequence", seq,
-			"state", verdict.State, "reason", verdict.Reason, "assurance", verdict.Assurance)
-		return in.finish(ctx, msg, seq, v, rec)
+			"state", verdict.State, "reason", verdict.Reason, "assurance", verdict.Assurance, "doubt", rec.Doubt)
+		return in.finish(ctx, msg, meta, v, rec)
 	}
 	return errExists
 }
 
 // reconsider reports whether a visit that was rejected and sent again is
 // looked at anew: a trust anchor may have arrived, or a clock been set. What
-// was accepted stays so.
-func reconsider(old *record, seq uint64) bool {
-	if seq <= old.Sequence {
+// was accepted stays so. A later message has a higher number, or, when the
+// stream has begun anew, a later arrival.
+func reconsider(old *record, seq uint64, arrived time.Time) bool {
+	if seq <= old.Sequence && !arrived.After(old.Arrived) {
 		return false // a redelivery of what was judged
 	}
 	v, err := contract.DecodeVerdict(old.Verdict)
 	return err == nil && v.State != contract.VerdictAccepted
 }
+
+// arrival is when a message reached the stream, by the server's clock and not
+// this process's: the same at every redelivery.
+func arrival(meta *jetstream.MsgMetadata) time.Time { return contract.Timestamp(meta.Timestamp) }
 
 func (in *intake) judge(ctx context.Context, v *contract.Visit, sum string, meta *jetstream.MsgMetadata) (*record, *contract.Verdict, error) {
 	var own *contract.Nonce
@@ -175,9 +182,17 @@ func (in *intake) judge(ctx context.Context, v *contract.Visit, sum string, meta
 			return nil, nil, err
 		}
 	}
-	// The server's clock, not this process's: the same at every redelivery.
-	arrived := contract.Timestamp(meta.Timestamp)
+	arrived := arrival(meta)
 	f := in.verifier.Assess(v, own, arrived)
+	if f.Reason == "" && v.Evidence != nil && v.Person.InsuranceNumber != "" {
+		ok, err := in.holder(ctx, v)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !ok {
+			f = reject(contract.ReasonPersonMismatch)
+		}
+	}
 	verdict := &contract.Verdict{
 		Version: contract.Version, Visit: v.ID, Agent: v.Agent, State: contract.VerdictRejected, Reason: f.Reason,
 		Assurance: f.Assurance, Presence: f.Presence, At: contract.Timestamp(time.Now()),
@@ -190,14 +205,36 @@ func (in *intake) judge(ctx context.Context, v *contract.Visit, sum string, meta
 		return nil, nil, err
 	}
 	return &record{
-		Digest: sum, Facility: v.Facility, Agent: v.Agent, Sequence: meta.Sequence.Stream, Arrived: arrived, Verdict: b,
+		Digest: sum, Facility: v.Facility, Agent: v.Agent, Sequence: meta.Sequence.Stream, Arrived: arrived, Verdict: b, Doubt: f.Doubt,
 	}, verdict, nil
+}
+
+// holder reports whether the insurance number of a visit with evidence belongs
+// to the person in DG1, by the insurer's own records.
+func (in *intake) holder(ctx context.Context, v *contract.Visit) (bool, error) {
+	m, err := lds.ParseDG1(v.Evidence.DG1)
+	if err != nil {
+		return false, nil
+	}
+	p, err := in.store.person(ctx, personKey(kindInsurance, v.Person.InsuranceNumber))
+	if err != nil {
+		return false, err
+	}
+	if p == nil && v.Person.Number != "" { // it may be on record in its other form
+		if p, err = in.store.person(ctx, personKey(kindNumber, v.Person.Number)); err != nil {
+			return false, err
+		}
+		if p != nil && !sameInsurance(p.InsuranceNumber, v.Person.InsuranceNumber) {
+			p = nil
+		}
+	}
+	return isHolder(p, m), nil
 }
 
 // finish tells the agent what the record says, and only then lets the message
 // go.
-func (in *intake) finish(ctx context.Context, msg jetstream.Msg, seq uint64, v *contract.Visit, r *record) error {
-	if err := in.store.verdict(ctx, v.Agent, verdictID(v.ID, seq), r.Verdict); err != nil {
+func (in *intake) finish(ctx context.Context, msg jetstream.Msg, meta *jetstream.MsgMetadata, v *contract.Visit, r *record) error {
+	if err := in.store.verdict(ctx, v.Agent, verdictID(v.ID, meta), r.Verdict); err != nil {
 		return err
 	}
 	in.end(msg.Ack())
@@ -207,8 +244,8 @@ func (in *intake) finish(ctx context.Context, msg jetstream.Msg, seq uint64, v *
 // refuse rejects a message without leaving a record: it is not authentic, or
 // not the visit that owns the id. Only the agent in whose name it came is told,
 // because the server let nobody else publish there.
-func (in *intake) refuse(ctx context.Context, msg jetstream.Msg, seq uint64, agent, id string, why contract.Reason) {
-	in.log.Warn("visit refused", "sequence", seq, "reason", why)
+func (in *intake) refuse(ctx context.Context, msg jetstream.Msg, meta *jetstream.MsgMetadata, agent, id string, why contract.Reason) {
+	in.log.Warn("visit refused", "sequence", meta.Sequence.Stream, "reason", why)
 	if id != "" {
 		verdict := contract.Verdict{
 			Version: contract.Version, Visit: id, Agent: agent, State: contract.VerdictRejected, Reason: why,
@@ -216,10 +253,9 @@ func (in *intake) refuse(ctx context.Context, msg jetstream.Msg, seq uint64, age
 		}
 		b, err := contract.EncodeVerdict(&verdict)
 		if err == nil {
-			err = in.store.verdict(ctx, agent, verdictID(id, seq), b)
+			err = in.store.verdict(ctx, agent, verdictID(id, meta), b)
 		}
 		if err != nil {
-			meta, _ := msg.Metadata() // it was read before
 			in.later(msg, meta, err)
 			return
 		}
@@ -244,8 +280,10 @@ func (in *intake) end(err error) {
 }
 
 // verdictID makes a redelivery's verdict a duplicate, and that of a visit
-// which was sent again a new message.
-func verdictID(visit string, seq uint64) string { return visit + "." + utoa(seq) }
+// which was sent again a new message, also into a stream that has begun anew.
+func verdictID(visit string, meta *jetstream.MsgMetadata) string {
+	return visit + "." + utoa(meta.Sequence.Stream) + "." + strconv.FormatInt(meta.Timestamp.UnixMilli(), 36)
+}
 
 // claimedID returns the visit id that the header of an unreadable message
 // states; "" when it states none. A visit that is sent again carries its id

@@ -128,8 +128,10 @@ func TestRefusals(t *testing.T) {
 			m := message(r.agent, genuine(r.agent))
 			return resigned(t, r.agent, m, []byte(strings.Replace(string(m.Payload), `"version":1`, `"version":2`, 1)))
 		}, contract.ReasonUnsupportedVersion},
-		{"nonce that was never issued", r.agent, func() contract.Message {
-			return message(r.agent, newVisit(t, r.agent, doc, newNonce(now()), true))
+		{"nonce with another value than ours", r.agent, func() contract.Message {
+			forged := *r.nonce()
+			forged.Value = flip(forged.Value, 0)
+			return message(r.agent, newVisit(t, r.agent, doc, &forged, true))
 		}, contract.ReasonNonceUnknown},
 		{"old evidence under a new id", r.agent, func() contract.Message {
 			v := genuine(r.agent)
@@ -257,6 +259,83 @@ func TestSameIDWithOtherContents(t *testing.T) {
 	if n := r.records(); n != 1 {
 		t.Errorf("%d on record, want 1", n)
 	}
+}
+
+// TestUnknownNonce: the store was lost, or restored from yesterday's copy, while
+// stations with its nonces were offline.
+func TestUnknownNonce(t *testing.T) {
+	doc := document(t, "cccd", chip.TamperNone)
+	r := newRig(t, anchors(t, doc))
+	r.run()
+	v := newVisit(t, r.agent, doc, newNonce(now()), true)
+	r.send(v)
+	r.verdicts(r.agent).expect(v.ID, contract.AssuranceAttested, "")
+	kv, err := r.js.KeyValue(t.Context(), "ins-visits")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := kv.Get(t.Context(), v.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(e.Value()), `"doubt":"nonce_unknown"`) {
+		t.Error("the record does not say why it is only attested")
+	}
+}
+
+// TestInsuranceNumberIsTheHolders: a chip does not hold it, so the insurer's own
+// record decides whose it is.
+func TestInsuranceNumberIsTheHolders(t *testing.T) {
+	doc := document(t, "cccd", chip.TamperNone)
+	const own, others, bare, nobodys = "GD4010100000001", "GD4010100000002", "0100000001", "GD4010100000009"
+	r := newRig(t, anchors(t, doc),
+		central.Person{Number: doc.Person.Number, InsuranceNumber: own, Name: doc.Person.Name, BirthDate: contract.Date(doc.Person.Birth.Format(time.DateOnly))},
+		central.Person{InsuranceNumber: others, Name: "Trần Thị Mẫu", BirthDate: "1950"},
+		central.Person{Number: "001099000009", InsuranceNumber: "GD4010100000003", Name: doc.Person.Name, BirthDate: contract.Date(doc.Person.Birth.Format(time.DateOnly))})
+	r.run()
+	vs := r.verdicts(r.agent)
+	nonce := r.nonce()
+	for _, tt := range []struct {
+		number string
+		reason contract.Reason
+	}{
+		{own, ""},
+		{bare, ""},
+		{others, contract.ReasonPersonMismatch},
+		{nobodys, contract.ReasonPersonMismatch},
+		{"GD4010100000003", contract.ReasonPersonMismatch}, // the same name and birth date
+	} {
+		v := newVisit(t, r.agent, doc, nonce, true)
+		v.Person.InsuranceNumber = tt.number
+		r.send(v)
+		assurance := contract.AssuranceChip
+		if tt.reason != "" {
+			assurance = ""
+		}
+		vs.expect(v.ID, assurance, tt.reason)
+	}
+}
+
+// TestReconsidersInAStreamBegunAnew: the numbers of messages begin at one again.
+func TestReconsidersInAStreamBegunAnew(t *testing.T) {
+	doc, plain := document(t, "cccd", chip.TamperNone), document(t, "cccd-no-aa", chip.TamperNone)
+	r := newRig(t, anchors(t, plain))
+	_, stop := r.run()
+	first := declared(t, r.agent) // the visit below is not the first message
+	r.send(first)
+	v := newVisit(t, r.agent, doc, r.nonce(), true)
+	r.send(v)
+	vs := r.verdicts(r.agent)
+	vs.expect(first.ID, contract.AssuranceDeclared, "")
+	vs.expect(v.ID, "", contract.ReasonNoTrustAnchor)
+	stop()
+	if err := r.js.DeleteStream(t.Context(), contract.VisitStream); err != nil {
+		t.Fatal(err)
+	}
+	r.config.Anchors = anchors(t, plain, doc)
+	r.run()
+	r.send(v)
+	vs.expect(v.ID, contract.AssuranceChip, "")
 }
 
 // TestRejectedIsReconsidered: the trust anchor arrives, the visit is sent again.

@@ -34,7 +34,7 @@ const (
 	// verdicts without asking.
 	verdictsKept = 90 * 24 * time.Hour
 	// noncesKept is how long a station may be offline: a visit with an older
-	// nonce is refused. A month is promised; three are kept.
+	// nonce is attested at most. A month is promised; three are kept.
 	noncesKept = 90 * 24 * time.Hour
 	// headerRoom is what the headers of a visit may take besides its payload.
 	headerRoom = 4 << 10
@@ -142,6 +142,7 @@ type record struct {
 	Sequence uint64          `json:"sequence"` // in VISITS
 	Arrived  time.Time       `json:"arrived"`
 	Verdict  json.RawMessage `json:"verdict"`
+	Doubt    contract.Reason `json:"doubt,omitempty"` // see [Finding]
 
 	revision uint64
 }

@@ -1,6 +1,7 @@
 package central
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"strings"
 	"time"
@@ -15,10 +16,15 @@ import (
 	"github.com/chamthe/chamthe/sync/contract"
 )
 
-// clockTolerance is how far an agent's clock may be off before its times
-// contradict the central service's. A computer that follows a time server is
-// off by less than a second; ten minutes is what people set by hand.
-const clockTolerance = 10 * time.Minute
+const (
+	// clockTolerance is how far an agent's clock may be off before its times
+	// contradict the central service's. A computer that follows a time server is
+	// off by less than a second; ten minutes is what people set by hand.
+	clockTolerance = 10 * time.Minute
+	// oldest is how long before its arrival a visit can have taken place: as long
+	// as nonces are kept.
+	oldest = noncesKept
+)
 
 // Verifier judges the evidence of a visit. It asks nobody and changes nothing,
 // so it is safe for concurrent use, and the same visit gets the same finding.
@@ -34,6 +40,10 @@ type Finding struct {
 	Reason    contract.Reason
 	Assurance contract.Assurance
 	Presence  *contract.Presence
+	// Doubt is why an accepted visit is worth less than its evidence claims: the
+	// times contradict each other or ours ([contract.ReasonTime]), or its nonce is
+	// not known here ([contract.ReasonNonceUnknown]). It is kept with the record.
+	Doubt contract.Reason
 }
 
 func reject(why contract.Reason) Finding { return Finding{Reason: why} }
@@ -51,19 +61,37 @@ func reject(why contract.Reason) Finding { return Finding{Reason: why} }
 //     of this service, it is chip-verified, for the window from the nonce's
 //     issue to the arrival. Without a nonce the signature has no lower bound (a
 //     chip that was present once could have signed for many days to come), so
-//     such a visit stays attested.
+//     such a visit stays attested. A nonce that this service does not have is
+//     as good as none, because its store may have been lost since; one that
+//     differs from its own copy is a forgery.
+//
+// Clocks alone reject nothing: a computer whose battery is empty lives in
+// another year, and ours can be wrong too. Where the times contradict each
+// other or lie outside of what can be, they are not believed: the signer is
+// judged at the arrival and not at a date of the agent's choice, and the visit
+// is attested at most.
 func (f *Verifier) Assess(v *contract.Visit, own *contract.Nonce, arrived time.Time) Finding {
-	if why := times(v, own, arrived); why != "" {
-		return reject(why)
+	var doubt contract.Reason
+	if !plausible(v, own, arrived) {
+		doubt = contract.ReasonTime
 	}
 	e := v.Evidence
 	if v.Means != contract.MeansChip || e == nil {
-		return Finding{Assurance: contract.AssuranceDeclared}
+		return Finding{Assurance: contract.AssuranceDeclared, Doubt: doubt}
 	}
-	if e.Nonce != nil && !sameNonce(e.Nonce, own) {
+	at := e.Time
+	if doubt != "" {
+		at = arrived
+	}
+	switch {
+	case e.Nonce == nil:
+		own = nil
+	case own == nil:
+		doubt = cmp.Or(doubt, contract.ReasonNonceUnknown)
+	case !sameNonce(e.Nonce, own):
 		return reject(contract.ReasonNonceUnknown)
 	}
-	sod, why := f.passive(e)
+	sod, why := f.passive(e, at)
 	if why != "" {
 		return reject(why)
 	}
@@ -90,13 +118,13 @@ func (f *Verifier) Assess(v *contract.Visit, own *contract.Nonce, arrived time.T
 		if _, can := sod.Object.Hashes[15]; can && v.Verified {
 			return reject(contract.ReasonEvidenceMissing)
 		}
-		return Finding{Assurance: contract.AssuranceAttested}
+		return Finding{Assurance: contract.AssuranceAttested, Doubt: doubt}
 	}
 	if why := active(v); why != "" {
 		return reject(why)
 	}
-	if own == nil {
-		return Finding{Assurance: contract.AssuranceAttested}
+	if own == nil || doubt != "" {
+		return Finding{Assurance: contract.AssuranceAttested, Doubt: doubt}
 	}
 	// The server that took the visit in and the process that issued the nonce
 	// are two machines: their clocks may cross by a moment.
@@ -107,27 +135,27 @@ func (f *Verifier) Assess(v *contract.Visit, own *contract.Nonce, arrived time.T
 	return Finding{Assurance: contract.AssuranceChip, Presence: &contract.Presence{From: from, To: arrived}}
 }
 
-// times looks for contradictions between the agent's clock and this service's.
-func times(v *contract.Visit, own *contract.Nonce, arrived time.Time) contract.Reason {
-	latest := arrived.Add(clockTolerance)
-	if v.RecordedAt.After(latest) || v.RecordedAt.Before(v.StartedAt.Add(-clockTolerance)) {
-		return contract.ReasonTime
+// plausible reports whether the agent's clock and this service's agree as far
+// as can be seen.
+func plausible(v *contract.Visit, own *contract.Nonce, arrived time.Time) bool {
+	earliest, latest := arrived.Add(-oldest), arrived.Add(clockTolerance)
+	within := func(t time.Time) bool { return !t.Before(earliest) && !t.After(latest) }
+	if !within(v.StartedAt) || !within(v.RecordedAt) || v.RecordedAt.Before(v.StartedAt.Add(-clockTolerance)) {
+		return false
 	}
 	e := v.Evidence
 	if e == nil {
-		return ""
+		return true
 	}
 	switch {
-	case e.Time.Before(v.StartedAt.Add(-clockTolerance)), e.Time.After(v.RecordedAt.Add(clockTolerance)):
-		return contract.ReasonTime
+	case !within(e.Time), e.Time.Before(v.StartedAt.Add(-clockTolerance)), e.Time.After(v.RecordedAt.Add(clockTolerance)):
+		return false
 	case own != nil && own.IssuedAt.After(latest):
-		return contract.ReasonTime
+		return false // it is our own clock that was set
 	case own != nil && e.Nonce != nil && e.Time.Before(own.IssuedAt.Add(-clockTolerance)):
-		// It uses a nonce from its own future. This also keeps a signer's
-		// validity from being judged at a date of the agent's choice.
-		return contract.ReasonTime
+		return false // it uses a nonce from its own future
 	}
-	return ""
+	return true
 }
 
 func sameNonce(claimed, own *contract.Nonce) bool {
@@ -135,8 +163,9 @@ func sameNonce(claimed, own *contract.Nonce) bool {
 		subtle.ConstantTimeCompare(claimed.Value, own.Value) == 1
 }
 
-// passive repeats passive authentication over everything that was sent.
-func (f *Verifier) passive(e *contract.Evidence) (*lds.SOD, contract.Reason) {
+// passive repeats passive authentication over everything that was sent, at the
+// time of the visit.
+func (f *Verifier) passive(e *contract.Evidence, at time.Time) (*lds.SOD, contract.Reason) {
 	sod, err := lds.ParseSOD(e.SOD)
 	if err != nil {
 		return nil, contract.ReasonEvidenceMalformed
@@ -148,7 +177,7 @@ func (f *Verifier) passive(e *contract.Evidence) (*lds.SOD, contract.Reason) {
 	if len(e.DG15) > 0 {
 		groups[15] = e.DG15
 	}
-	return sod, passiveReason(passiveauth.Verify(sod, groups, f.Anchors, e.Time))
+	return sod, passiveReason(passiveauth.Verify(sod, groups, f.Anchors, at))
 }
 
 // active verifies the chip's signature over the challenge as it must be: what
@@ -203,6 +232,24 @@ func isPerson(p *contract.Person, m mrz.MRZ) bool {
 	return isDate(p.BirthDate, m.DateOfBirth) && isDate(p.Expiry, m.DateOfExpiry)
 }
 
+// isHolder reports whether the insurer's own record of an insurance number, nil
+// for none, is of the person in DG1. A chip holds no such number: without the
+// record a visit could be charged to anybody's.
+func isHolder(p *Person, m mrz.MRZ) bool {
+	if p == nil || !m.NameMatches(p.Name) || !isDate(p.BirthDate, m.DateOfBirth) {
+		return false
+	}
+	// Whoever has the same name and birth date has another number.
+	return p.Number == "" || !holdsNumber(m) || isNumber(p.Number, m)
+}
+
+// sameInsurance compares insurance numbers as they are written: a card's 15
+// characters end with the ten digits that alone are its person's.
+func sameInsurance(a, b string) bool {
+	const digits = 10
+	return a == b || len(a) >= digits && len(b) >= digits && (len(a) == digits || len(b) == digits) && a[len(a)-digits:] == b[len(b)-digits:]
+}
+
 var sexes = map[string]contract.Sex{"M": contract.SexMale, "F": contract.SexFemale, "<": contract.SexUnspecified}
 
 // isNumber looks for the personal number, which only Vietnam's cards are known to
@@ -210,12 +257,14 @@ var sexes = map[string]contract.Sex{"M": contract.SexMale, "F": contract.SexFema
 // follows after fillers). What another state writes into its optional data is
 // no proof of a Vietnamese number, whoever trusts that state's certificates.
 func isNumber(number string, m mrz.MRZ) bool {
-	if m.IssuingState != vn.State || m.Format != mrz.TD1 {
+	if !holdsNumber(m) {
 		return false
 	}
 	first, _, _ := strings.Cut(m.OptionalData, "<")
 	return first == number
 }
+
+func holdsNumber(m mrz.MRZ) bool { return m.IssuingState == vn.State && m.Format == mrz.TD1 }
 
 // isDate compares a date with YYMMDD in the parts that both know; the century
 // is not in the zone.

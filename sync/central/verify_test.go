@@ -51,7 +51,10 @@ func TestAssess(t *testing.T) {
 		{"other agent", func(in *input) { in.v.Agent = b.name }, "", contract.ReasonChallenge},
 		{"other id", func(in *input) { in.v.ID = older.ID }, "", contract.ReasonChallenge},
 		{"other time", func(in *input) { in.v.Evidence.Time = in.v.Evidence.Time.Add(time.Millisecond) }, "", contract.ReasonChallenge},
-		{"nonce that was never issued", func(in *input) { in.own = nil }, "", contract.ReasonNonceUnknown},
+		{"nonce that is not known (any more)", func(in *input) { in.own = nil }, contract.AssuranceAttested, ""},
+		{"nonce that is not known, old signature", func(in *input) {
+			in.own, in.v.Evidence.Signature = nil, older.Evidence.Signature
+		}, "", contract.ReasonChipSignature},
 		{"nonce with another value", func(in *input) { in.v.Evidence.Nonce.Value = flip(in.v.Evidence.Nonce.Value, 0) }, "", contract.ReasonNonceUnknown},
 		{"nonce made older", func(in *input) {
 			in.v.Evidence.Nonce.IssuedAt = in.v.Evidence.Nonce.IssuedAt.Add(-time.Hour)
@@ -126,13 +129,35 @@ func TestAssess(t *testing.T) {
 			in.v.Person.Number, in.v.Person.DocumentNumber = "", "099000001"
 		}, contract.AssuranceChip, ""},
 		// Time.
-		{"recorded in the future", func(in *input) { in.arrived = in.arrived.Add(-24 * time.Hour) }, "", contract.ReasonTime},
-		{"recorded before it began", func(in *input) { in.v.RecordedAt = in.v.StartedAt.Add(-time.Hour) }, "", contract.ReasonTime},
-		{"challenge after the record", func(in *input) { in.v.Evidence.Time = in.v.RecordedAt.Add(time.Hour) }, "", contract.ReasonTime},
+		{"recorded in the future", func(in *input) { in.arrived = in.arrived.Add(-24 * time.Hour) }, contract.AssuranceAttested, ""},
+		{"recorded before it began", func(in *input) { in.v.RecordedAt = in.v.StartedAt.Add(-time.Hour) }, contract.AssuranceAttested, ""},
+		{"challenge after the record", func(in *input) {
+			in.v.StartedAt, in.v.RecordedAt = in.v.StartedAt.Add(-time.Hour), in.v.RecordedAt.Add(-time.Hour)
+		}, contract.AssuranceAttested, ""},
+		{"our nonce is from the future", func(in *input) {
+			n := *nonce
+			n.IssuedAt = n.IssuedAt.Add(time.Hour)
+			in.own, in.v.Evidence.Nonce = &n, &n
+		}, contract.AssuranceAttested, ""},
 		{"clock a day behind the nonce", func(in *input) {
-			in.v.StartedAt, in.v.RecordedAt = in.v.StartedAt.Add(-24*time.Hour), in.v.RecordedAt.Add(-24*time.Hour)
-			in.v.Evidence.Time = in.v.Evidence.Time.Add(-24 * time.Hour)
-		}, "", contract.ReasonTime},
+			n := *nonce
+			n.IssuedAt = n.IssuedAt.Add(24 * time.Hour)
+			in.own, in.v.Evidence.Nonce, in.arrived = &n, &n, in.arrived.Add(24*time.Hour)
+		}, contract.AssuranceAttested, ""},
+		{"began years ago", func(in *input) { in.v.StartedAt = in.v.StartedAt.AddDate(-2, 0, 0) }, contract.AssuranceAttested, ""},
+		{"arrives after four months", func(in *input) { in.arrived = in.arrived.AddDate(0, 4, 0) }, contract.AssuranceAttested, ""},
+		{"backdated to before the signer expired", func(in *input) {
+			d := document(t, "cccd", chip.TamperExpiredDS)
+			*in.v = *newVisit(t, a, d, nil, false)
+			back := in.v.RecordedAt.AddDate(-2, 0, 0)
+			in.v.StartedAt, in.v.RecordedAt, in.v.Evidence.Time, in.v.Verified = back, back, back, false
+			in.own, in.pool = nil, anchors(t, d)
+		}, "", contract.ReasonSignerExpired},
+		{"typed by hand, battery empty", func(in *input) {
+			*in.v = *declared(t, a)
+			in.v.StartedAt = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+			in.v.RecordedAt = in.v.StartedAt
+		}, contract.AssuranceDeclared, ""},
 		{"arrives after a month", func(in *input) { in.arrived = in.arrived.AddDate(0, 1, 0) }, contract.AssuranceChip, ""},
 		// Less than a signature.
 		{"chip without active authentication", func(in *input) {

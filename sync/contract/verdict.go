@@ -67,10 +67,10 @@ const (
 	ReasonAgentSignature       Reason = "agent_signature"       // the agent's signature does not hold
 	ReasonSubjectMismatch      Reason = "subject_mismatch"      // subject, header and visit name different senders
 	ReasonConflict             Reason = "conflict"              // another visit with this id exists
-	ReasonTime                 Reason = "time"                  // the times contradict each other or lie in the future
+	ReasonTime                 Reason = "time"                  // of earlier versions: clocks alone reject nothing now
 	ReasonEvidenceMissing      Reason = "evidence_missing"      // "verified" without what proves it
 	ReasonEvidenceMalformed    Reason = "evidence_malformed"    // EF.SOD or a data group cannot be read
-	ReasonNonceUnknown         Reason = "nonce_unknown"         // the central service never issued this nonce
+	ReasonNonceUnknown         Reason = "nonce_unknown"         // the central service issued another nonce under this id
 	ReasonChallenge            Reason = "challenge"             // the challenge is not this visit's
 	ReasonSODSignature         Reason = "sod_signature"         // the signature over EF.SOD does not hold
 	ReasonHashMismatch         Reason = "hash_mismatch"         // DG1, DG14 or DG15 differs from what the issuer signed
