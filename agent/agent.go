@@ -82,7 +82,7 @@ func Open(cfg Config) (*Agent, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if err := makeDir(cfg.Dir); err != nil {
+	if err := MakeDir(cfg.Dir); err != nil {
 		return nil, err
 	}
 	a := &Agent{cfg: cfg, changed: make(chan struct{})}
@@ -270,7 +270,7 @@ func (a *Agent) Settled(ctx context.Context, id string) (outbox.Item, error) {
 // and makes directory and key when there are none: a central service has to
 // know the key before the agent can connect.
 func Identity(dir string) (string, error) {
-	if err := makeDir(dir); err != nil {
+	if err := MakeDir(dir); err != nil {
 		return "", err
 	}
 	if err := checkDir(dir, identityFile); err != nil {

@@ -22,9 +22,9 @@ var (
 	ErrExposed = errors.New("agent: data directory can be written by others")
 )
 
-// makeDir makes a directory and those above it, and has their names survive a
-// power failure.
-func makeDir(dir string) error {
+// MakeDir makes a data directory, private to its owner, and those above it, and
+// has their names survive a power failure.
+func MakeDir(dir string) error {
 	var parents []string // of what is new, the lowest first
 	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
 		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) || filepath.Dir(d) == d {
