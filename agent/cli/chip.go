@@ -127,7 +127,7 @@ can.txt) for "chamthe read". Never trust it for real cards.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if _, _, err := net.SplitHostPort(vpcd); err != nil {
-				return usagef("--vpcd: want HOST:PORT: %w", err)
+				return usagef("--vpcd: want HOST:PORT")
 			}
 			var d *chip.Document
 			var err error

@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/reader"
@@ -42,8 +43,12 @@ func run(ctx context.Context, args []string, e *env) int {
 		return 0
 	}
 	f := fault.Classify(err)
-	if _, ok := errors.AsType[*usageError](err); ok || !e.began {
-		f = fault.New(fault.Usage, err)
+	if u, ok := errors.AsType[*usageError](err); ok {
+		f = fault.New(fault.Usage, u)
+	} else if !e.began {
+		// What a library says about the command line repeats it, and a number or
+		// a name may stand there by mistake.
+		f = fault.New(fault.Usage, errCommandLine)
 	}
 	printFault(e.stderr, f)
 	return f.Exit
@@ -65,6 +70,7 @@ is back.`,
 		Args:          cobra.NoArgs,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newDemo(e), newReaders(e), newRead(e), newChip(e), newQueue(e), newVersion(e))
 	wrap(e, root)
 	return root
@@ -77,9 +83,31 @@ func (e *usageError) Unwrap() error { return e.error }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
 
-// errArgument does not repeat the argument: it may be half of a name that
-// nobody quoted.
-var errArgument = errors.New("a word that belongs to no flag: quote values that have spaces")
+// These do not repeat what was given: it may be half of a name that nobody
+// quoted, or a person's number in the wrong place.
+var (
+	errArgument    = &usageError{errors.New("a word that belongs to no flag: quote values that have spaces")}
+	errCommand     = &usageError{errors.New("no such command: see --help")}
+	errCommandLine = errors.New("the command line cannot be understood: see --help")
+)
+
+// flagError says what is wrong with a flag without its value, and without its
+// name if we have no such flag.
+func flagError(_ *cobra.Command, err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
+		return err
+	}
+	if v, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return usagef("--%s: the value is not of the kind %s", v.GetFlag().Name, v.GetFlag().Value.Type())
+	}
+	if _, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return usagef("a flag has no value: see --help")
+	}
+	return usagef("no such flag: see --help")
+}
+
+// takesArguments marks a command that looks at its arguments itself.
+const takesArguments = "arguments"
 
 // wrap notes when a command begins: whatever is wrong before that is wrong with
 // the command line.
@@ -90,10 +118,14 @@ func wrap(e *env, c *cobra.Command) {
 			return begin(c, args)
 		}
 	}
-	if !c.HasSubCommands() {
+	wrong := errArgument
+	if c.HasSubCommands() {
+		wrong = errCommand
+	}
+	if _, takes := c.Annotations[takesArguments]; !takes {
 		c.Args = func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return errArgument
+				return wrong
 			}
 			return nil
 		}
