@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nkeys"
@@ -67,7 +68,9 @@ visit, and the central service's verdict on it.
 With --tamper the document is forged in one way; the visit is then refused, and
 the exit status says why. With --data the visit and the keys stay in a
 directory, and with --central another process is the central service (see
-chamthe-central); DIR/central then holds what that process has to know.`,
+chamthe-central). DIR is the desk's, and private to it; DIR/central is the
+central side's: what that service has to know, and the store of the server in
+this process.`,
 		Example: `  chamthe demo
   chamthe demo --chip passport-bac --json
   chamthe demo --tamper clone; echo $?
@@ -139,9 +142,9 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	d.say("From a tap to an acknowledged visit. Everyone here is made up.\n")
 
-	key, err := agent.Identity(d.dir)
-	if err != nil {
-		return err
+	cfg := agent.Config{
+		Dir: d.dir, Facility: demoFacility, Operator: demoOperator, URLs: []string{d.url}, Trust: pool,
+		Logger: d.logger("agent"),
 	}
 	url := d.url
 	var service nkeys.KeyPair // of the central service in this process
@@ -149,29 +152,36 @@ func (d *demo) run(ctx context.Context) (err error) {
 		if service, err = nkeys.CreateUser(); err != nil {
 			return err
 		}
-		server, err := d.startNATS(key, service)
-		if err != nil {
-			return err
+		var server *natsd.Server
+		defer func() {
+			if server != nil {
+				server.Shutdown()
+			}
+		}()
+		// Only once the directory is the agent's: two demonstrations must not have
+		// two servers on one store.
+		cfg.Server = func(key string) (string, error) {
+			if server, err = d.startNATS(key, service); err != nil {
+				return "", err
+			}
+			url = server.ClientURL()
+			return url, nil
 		}
-		defer server.Shutdown()
-		url = server.ClientURL()
 	}
-	d.agent, err = agent.Open(agent.Config{
-		Dir: d.dir, Facility: demoFacility, Operator: demoOperator, URLs: []string{url}, Trust: pool,
-		Logger: d.logger("agent"),
-	})
-	if err != nil {
+	if d.agent, err = agent.Open(cfg); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.agent.Close()) }()
 
-	// The services end before the queue that they use is closed.
+	// The services end before the queue that they use is closed. One that ends by
+	// itself interrupts everything; what it says is the cause.
+	asked := ctx
 	ctx, stop := context.WithCancel(ctx)
 	services, ctx := errgroup.WithContext(ctx)
 	defer func() {
 		stop()
-		if serr := services.Wait(); err == nil {
-			err = serr
+		if serr := services.Wait(); serr != nil && asked.Err() == nil {
+			err = fault.Classify(serr)
 		}
 	}()
 	seed := d.seed()
@@ -180,13 +190,22 @@ func (d *demo) run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
+		ready := make(chan struct{})
 		c, err := central.New(central.Config{
 			URLs: []string{url}, Credentials: credentials, Anchors: pool, Seed: seed, Logger: d.logger("central"),
+			Ready: sync.OnceFunc(func() { close(ready) }),
 		})
 		if err != nil {
 			return err
 		}
 		services.Go(func() error { return c.Run(ctx) })
+		// An agent that asks too early is told that nobody is there, and waits
+		// before it asks again.
+		select {
+		case <-ready:
+		case <-ctx.Done():
+		case <-time.After(onlineWait):
+		}
 	} else if err := d.writeSeed(seed); err != nil {
 		return err
 	}
@@ -207,7 +226,7 @@ func (d *demo) startNATS(agentKey string, service nkeys.KeyPair) (*natsd.Server,
 		return nil, err
 	}
 	return natsd.Start(natsd.Options{
-		Dir: filepath.Join(d.dir, "jetstream"), SyncAlways: true, Logger: d.logger("nats"),
+		Dir: filepath.Join(d.dir, "central", "jetstream"), SyncAlways: true, Logger: d.logger("nats"),
 		Users: []natsd.User{{NKey: serviceKey}, {NKey: agentKey, Publish: publish, Subscribe: subscribe}},
 	})
 }
@@ -277,7 +296,8 @@ func (d *demo) checkIn(ctx context.Context, pool *trust.Pool) error {
 
 // settled turns the state of the visit into the outcome.
 func (d *demo) settled(ctx context.Context, o *wire.Outcome, item outbox.Item, err error) error {
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	interrupted := errors.Is(err, context.Canceled)
+	if err != nil && !interrupted && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	stats, serr := d.agent.Queue().Stats(context.WithoutCancel(ctx))
@@ -293,8 +313,15 @@ func (d *demo) settled(ctx context.Context, o *wire.Outcome, item outbox.Item, e
 		o.Verdict = wire.VerdictRejected
 		f = fault.New(fault.VisitRejected, fmt.Errorf("reason %s", item.Verdict.Reason))
 	default:
+		// Also when somebody did not want to wait: the visit is recorded, and must
+		// not be made again.
 		o.Verdict = wire.VerdictRecorded
 		f = fault.New(fault.VisitWaiting, nil)
+		if interrupted {
+			f.Detail = "not waited for: interrupted"
+		} else if link := d.agent.Link(context.WithoutCancel(ctx)); link.Last != uplink.NoTrouble {
+			f.Detail = string(fault.OfLink(link))
+		}
 	}
 	if !item.StoredAt.IsZero() {
 		d.timings["stored"] = millis(item.StoredAt.Sub(item.RecordedAt))
@@ -424,7 +451,7 @@ func (d *demo) pki() (*chip.PKI, error) {
 	if !d.keep || !slices.Contains(profileNames(), d.document.profile) {
 		return nil, nil // an unknown profile is the next step's to refuse
 	}
-	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+	if err := agent.MakeDir(d.dir); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(d.dir, "issuer-"+d.document.profile+".json")
@@ -439,7 +466,7 @@ func (d *demo) pki() (*chip.PKI, error) {
 		if b, err = json.Marshal(s); err != nil {
 			return nil, err
 		}
-		if err := os.WriteFile(file, b, 0o600); err != nil {
+		if err := writeFile(file, b); err != nil {
 			return nil, err
 		}
 	case err != nil:
@@ -461,7 +488,7 @@ func (d *demo) anchors() (*trust.Pool, error) {
 	}
 	sum := sha256.Sum256(d.doc.CSCA)
 	name := filepath.Join(dir, "csca-"+hex.EncodeToString(sum[:6])+".der")
-	if err := os.WriteFile(name, d.doc.CSCA, 0o600); err != nil {
+	if err := writeFile(name, d.doc.CSCA); err != nil {
 		return nil, err
 	}
 	if _, err := cms.ParseCertificate(d.doc.CSCA); err != nil {
@@ -495,5 +522,5 @@ func (d *demo) writeSeed(s *central.Seed) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(d.dir, "central", "seed.json"), append(b, '\n'), 0o600)
+	return writeFile(filepath.Join(d.dir, "central", "seed.json"), append(b, '\n'))
 }
