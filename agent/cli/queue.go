@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/sync/outbox"
+	"github.com/chamthe/chamthe/sync/store"
 )
 
 func newQueue(e *env) *cobra.Command {
@@ -22,7 +24,7 @@ func newQueue(e *env) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newQueueList(e), newQueueSend(e))
+	c.AddCommand(newQueueList(e), newQueueSend(e), newQueueRequeue(e), newQueueCheck(e))
 	return c
 }
 
@@ -46,26 +48,33 @@ func newQueueList(e *env) *cobra.Command {
 		Short:   "List the visits and how each stands (no personal data)",
 		Example: "  chamthe queue list --data /tmp/desk",
 		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if err := used(dir); err != nil {
-				return err
-			}
-			q, st, err := agent.OpenQueue(dir)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, st.Close()) }()
-			items, err := allItems(c.Context(), q)
-			if err != nil {
-				return err
-			}
-			return printQueue(e, items, asJSON)
+		RunE: func(c *cobra.Command, _ []string) error {
+			return withQueue(dir, func(q *outbox.Queue, _ *store.Store) error {
+				items, err := allItems(c.Context(), q)
+				if err != nil {
+					return err
+				}
+				return printQueue(e, items, asJSON)
+			})
 		},
 	}
 	c.Flags().StringVar(&dir, "data", "", "data `DIR`ectory")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	required(c, "data")
 	return c
+}
+
+// withQueue opens the outbox of a data directory for fn.
+func withQueue(dir string, fn func(*outbox.Queue, *store.Store) error) (err error) {
+	if err := used(dir); err != nil {
+		return err
+	}
+	q, st, err := agent.OpenQueue(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return fn(q, st)
 }
 
 // used returns a usage error unless an agent has worked in dir: a name with a
@@ -121,7 +130,17 @@ func printQueue(e *env, items []queueItem, asJSON bool) error {
 		if !i.VerdictAt.IsZero() {
 			verdict += " " + i.VerdictAt.Format(time.TimeOnly)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", i.ID, i.State, i.RecordedAt.Format(time.DateTime), verdict)
+		id, recorded := i.ID, "unknown"
+		if id == "" {
+			id = "(unreadable)"
+		}
+		if !i.RecordedAt.IsZero() {
+			recorded = i.RecordedAt.Format(time.DateTime)
+		}
+		if i.Damaged {
+			verdict = strings.TrimSpace("DAMAGED " + verdict)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\n", id, i.State, recorded, verdict)
 	}
 	return w.Flush()
 }
@@ -165,9 +184,10 @@ func newQueueSend(e *env) *cobra.Command {
 func sendQueue(ctx context.Context, e *env, a *agent.Agent, wait time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	q := a.Queue()
 	var last outbox.Stats
 	err := a.Wait(limited, func() (bool, error) {
-		s, err := a.Queue().Stats(ctx)
+		s, err := q.Stats(ctx)
 		if err != nil {
 			return false, err
 		}
@@ -175,19 +195,145 @@ func sendQueue(ctx context.Context, e *env, a *agent.Agent, wait time.Duration) 
 			fmt.Fprintf(e.stdout, "%d queued, %d stored, %d accepted, %d rejected\n", s.Queued, s.Stored, s.Accepted, s.Rejected)
 		}
 		last = s
-		return s.Queued+s.Stored == 0, nil
-	})
-	switch {
-	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-		code := fault.VisitWaiting
-		if !a.Link(ctx).Online {
-			code = fault.CentralUnreachable
+		if s.Queued == 0 || s.Stored > 0 {
+			return s.Queued+s.Stored == 0, nil
 		}
-		return fault.New(code, fmt.Errorf("%d visits wait", last.Queued+last.Stored))
-	case err != nil:
+		// Damaged entries can never be sent: nobody waits for them.
+		next, err := q.Next(ctx, 0, 1)
+		return len(next) == 0, err
+	})
+	late := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
+	if err != nil && !late {
 		return err
+	}
+	damaged, err := q.Damaged(ctx)
+	if err != nil {
+		return err
+	}
+	waiting := fmt.Sprintf("%d visits wait", last.Queued+last.Stored)
+	switch {
+	case damaged > 0:
+		fmt.Fprintf(e.stdout, "%d damaged\n", damaged)
+		if late {
+			waiting += ": " + string(fault.OfLink(a.Link(ctx)))
+		}
+		return fault.New(fault.VisitDamaged, fmt.Errorf("%d visits are damaged; %s, the damaged ones among them", damaged, waiting))
+	case late:
+		return fault.New(fault.OfLink(a.Link(ctx)), errors.New(waiting))
 	case last.Rejected > 0:
 		return fault.New(fault.VisitRejected, fmt.Errorf("%d visits were rejected", last.Rejected))
+	}
+	return nil
+}
+
+func newQueueCheck(e *env) *cobra.Command {
+	var dir string
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Read everything in a data directory, and say whether it is sound",
+		Long: `Check reads every page of the data file and opens every visit. It changes
+nothing. A running agent does the same when it starts.`,
+		Example: "  chamthe queue check --data /tmp/desk",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return withQueue(dir, func(q *outbox.Queue, st *store.Store) error {
+				if err := st.Check(c.Context()); err != nil {
+					return err
+				}
+				damaged, err := q.Damaged(c.Context())
+				if err != nil {
+					return err
+				}
+				s, err := q.Stats(c.Context())
+				if err != nil {
+					return err
+				}
+				fmt.Fprintf(e.stdout, "%d queued, %d stored, %d accepted, %d rejected; %d damaged\n", s.Queued, s.Stored, s.Accepted, s.Rejected, damaged)
+				if damaged > 0 {
+					return fault.New(fault.VisitDamaged, fmt.Errorf("%d visits are damaged", damaged))
+				}
+				return nil
+			})
+		},
+	}
+	c.Flags().StringVar(&dir, "data", "", "data `DIR`ectory")
+	required(c, "data")
+	return c
+}
+
+func newQueueRequeue(e *env) *cobra.Command {
+	var dir string
+	var rejected bool
+	c := &cobra.Command{
+		Use:   "requeue [ID]",
+		Short: "Put a visit, or all rejected ones, back to be sent again",
+		Long: `Requeue puts back what the central service rejected for a reason that is gone
+now, or what was stored in a server that is lost. A visit that it has counted
+already is not counted again.`,
+		Example: `  chamthe queue requeue --data /tmp/desk 01890a5d-ac96-774b-bcce-b302099a8057
+  chamthe queue requeue --data /tmp/desk --rejected`,
+		Annotations: map[string]string{takesArguments: ""},
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 || (len(args) == 1) == rejected {
+				return usagef("give one visit's id, or --rejected")
+			}
+			return withQueue(dir, func(q *outbox.Queue, _ *store.Store) error {
+				if rejected {
+					return requeueRejected(c.Context(), e, q)
+				}
+				return requeue(c.Context(), e, q, args[0])
+			})
+		},
+	}
+	c.Flags().StringVar(&dir, "data", "", "data `DIR`ectory")
+	c.Flags().BoolVar(&rejected, "rejected", false, "all visits that the central service rejected")
+	required(c, "data")
+	return c
+}
+
+// requeue puts one visit back. It repeats the id only when it is one.
+func requeue(ctx context.Context, e *env, q *outbox.Queue, id string) error {
+	_, before, err := q.Get(ctx, id)
+	if err == nil {
+		err = q.Requeue(ctx, id)
+	}
+	switch {
+	case errors.Is(err, outbox.ErrNotFound):
+		return usagef("no visit has this id: see chamthe queue list")
+	case errors.Is(err, outbox.ErrFinal):
+		return usagef("the visit is accepted: there is nothing to send again")
+	case err != nil:
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s was %s, is queued\n", id, before.State)
+	return err
+}
+
+func requeueRejected(ctx context.Context, e *env, q *outbox.Queue) error {
+	done, damaged := 0, 0
+	for after := uint64(0); ; {
+		page, err := q.List(ctx, outbox.Rejected, after, 500)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, i := range page {
+			after = i.Seq
+			if i.Damaged {
+				damaged++
+				continue
+			}
+			if err := requeue(ctx, e, q, i.ID); err != nil {
+				return err
+			}
+			done++
+		}
+	}
+	fmt.Fprintf(e.stdout, "%d visits put back\n", done)
+	if damaged > 0 {
+		return fault.New(fault.VisitDamaged, fmt.Errorf("%d rejected visits are damaged", damaged))
 	}
 	return nil
 }
