@@ -135,7 +135,7 @@ func (a *Agent) open() error {
 	a.uplink, err = uplink.New(uplink.Config{
 		URLs: urls, TLS: a.cfg.TLS, Credentials: credentials,
 		Facility: a.cfg.Facility, Signer: a.signer, Queue: a.queue,
-		Nonces:    uplink.NonceFile(filepath.Join(a.cfg.Dir, nonceFile)),
+		Nonces:    nonces{uplink.NonceFile(filepath.Join(a.cfg.Dir, nonceFile)), a.cfg.Logger},
 		OnState:   a.signal,
 		OnVerdict: func([]outbox.Item) { a.signal() },
 		Logger:    a.cfg.Logger,
@@ -145,6 +145,23 @@ func (a *Agent) open() error {
 	}
 	a.lookup, err = lookup.Open(lookup.Config{Store: a.store, Sealer: sealer, Asker: a.uplink})
 	return err
+}
+
+// nonces is a nonce file that may be lost: one that cannot be read is none, and
+// no reason not to work.
+type nonces struct {
+	uplink.NonceFile
+	log *slog.Logger
+}
+
+// LoadNonce implements [uplink.NonceStore]. It returns no error.
+func (n nonces) LoadNonce(ctx context.Context) (contract.Nonce, bool, error) {
+	nonce, ok, err := n.NonceFile.LoadNonce(ctx)
+	if err != nil {
+		n.log.Warn("the last nonce cannot be read", "error", err)
+		return contract.Nonce{}, false, nil
+	}
+	return nonce, ok, nil
 }
 
 // Run keeps the link to the central service until ctx ends, and returns nil

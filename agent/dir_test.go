@@ -185,3 +185,21 @@ func TestServer(t *testing.T) {
 	}
 	open(t, dir)
 }
+
+// TestUnreadableNonce: a nonce that cannot be read is none, and the agent works.
+func TestUnreadableNonce(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "nonce.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a := open(t, dir)
+	stop := run(t, a)
+	// It goes on until it is told to stop: the check is over by then.
+	if err := a.Wait(t.Context(), func() (bool, error) { return a.Health().Checked, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := a.Nonce(); ok {
+		t.Error("there is a nonce")
+	}
+	stop()
+}
