@@ -102,7 +102,7 @@ var troubles = map[uplink.Trouble]Code{
 	uplink.TooLarge:     VisitTooLarge,
 	uplink.StoreTrouble: StoreTrouble,
 	uplink.Malformed:    CentralMalformed,
-	"foreign":           VisitForeign,
+	uplink.Foreign:      VisitForeign,
 }
 
 // OfLink returns the code for visits that wait: why the link does not take

@@ -253,7 +253,7 @@ func TestOfLink(t *testing.T) {
 		uplink.NoTrouble: fault.VisitWaiting, uplink.Unreachable: fault.CentralUnreachable, uplink.ServerRestarts: fault.CentralUnreachable,
 		uplink.TLSTrouble: fault.CentralUntrusted, uplink.Unauthorized: fault.CentralRefuses, uplink.NoService: fault.CentralSilent,
 		uplink.ServerFull: fault.CentralFull, uplink.TooLarge: fault.VisitTooLarge, uplink.StoreTrouble: fault.StoreTrouble,
-		uplink.Malformed: fault.CentralMalformed, "foreign": fault.VisitForeign, "of tomorrow": fault.CentralUnreachable,
+		uplink.Malformed: fault.CentralMalformed, uplink.Foreign: fault.VisitForeign, "of tomorrow": fault.CentralUnreachable,
 	}
 	for trouble, code := range want {
 		if got := fault.OfLink(uplink.State{Online: true, Last: trouble}); got != code {
