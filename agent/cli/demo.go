@@ -305,6 +305,9 @@ func (d *demo) settled(ctx context.Context, o *wire.Outcome, item outbox.Item, e
 		return serr
 	}
 	o.Delivery = &wire.Delivery{VisitID: item.ID, State: item.State.String(), Waiting: stats.Queued + stats.Stored}
+	if h := d.agent.Health(); h.Err != nil || h.Damaged > 0 {
+		d.say("DAMAGED  what this directory keeps of earlier visits (%d of them): see chamthe queue check", h.Damaged)
+	}
 	var f *fault.Fault
 	switch item.State {
 	case outbox.Accepted:
@@ -317,10 +320,13 @@ func (d *demo) settled(ctx context.Context, o *wire.Outcome, item outbox.Item, e
 		// not be made again.
 		o.Verdict = wire.VerdictRecorded
 		f = fault.New(fault.VisitWaiting, nil)
-		if interrupted {
+		switch why := fault.OfLink(d.agent.Link(context.WithoutCancel(ctx))); {
+		case interrupted:
 			f.Detail = "not waited for: interrupted"
-		} else if link := d.agent.Link(context.WithoutCancel(ctx)); link.Last != uplink.NoTrouble {
-			f.Detail = string(fault.OfLink(link))
+		case why == fault.CentralRefuses, why == fault.CentralUntrusted, why == fault.CentralFull:
+			f = fault.New(why, nil) // waiting alone will not help
+		case why != fault.VisitWaiting:
+			f.Detail = string(why)
 		}
 	}
 	if !item.StoredAt.IsZero() {

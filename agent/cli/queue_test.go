@@ -123,7 +123,9 @@ func TestOnlyDamagedIsLeft(t *testing.T) {
 		_, err := q.Verdict(t.Context(), contract.Verdict{Version: 1, Visit: visitB, State: contract.VerdictAccepted, At: time.Now()})
 		return err
 	})
-	damage(t, dir, func(b *bbolt.Bucket) error { return b.Bucket([]byte("log")).Put([]byte{0, 0, 0, 0, 0, 0, 0, 1}, []byte("x")) })
+	damage(t, dir, func(b *bbolt.Bucket) error {
+		return b.Bucket([]byte("log")).Put([]byte{0, 0, 0, 0, 0, 0, 0, 1}, []byte("x"))
+	})
 	command(t, "queue", "send", "--data", dir, "--central", "nats://127.0.0.1:1", "--wait", "1h").failed(t, fault.VisitDamaged)
 }
 
@@ -174,6 +176,11 @@ func TestSendSaysWhy(t *testing.T) {
 	got.failed(t, fault.CentralRefuses)
 	if !strings.Contains(got.stderr, "2 visits wait") {
 		t.Errorf("standard error:\n%s", got.stderr)
+	}
+	got = command(t, "demo", "--chip", chip.ProfileCCCDNoAA, "--data", t.TempDir(), "--central", server.ClientURL(), "--wait", "1s")
+	got.failed(t, fault.CentralRefuses)
+	if !strings.Contains(got.stdout, "verdict  RECORDED\n") {
+		t.Errorf("standard output:\n%s", got.stdout)
 	}
 }
 
