@@ -96,8 +96,9 @@ func (c *Central) dialOptions() natsconn.Options {
 }
 
 // Run serves until ctx ends, and then returns nil after the work in hand is
-// done. A server that is not there is waited for, and one that goes away is
-// looked for again; neither is an error.
+// done. A server that is not there is waited for, one that goes away is looked
+// for again, and a stream or bucket that is lost is made and seeded again; none
+// of it is an error.
 func (c *Central) Run(ctx context.Context) error {
 	backoff := natsconn.Backoff{Min: reconnectMin, Max: reconnectMax}
 	for {
@@ -113,7 +114,8 @@ func (c *Central) Run(ctx context.Context) error {
 	}
 }
 
-// session serves on one connection until it is lost or ctx ends.
+// session serves on one connection until it is lost, a part of the store is, or
+// ctx ends.
 func (c *Central) session(ctx context.Context, serving func()) error {
 	nc, err := natsconn.Dial(ctx, c.dialOptions())
 	if err != nil {
@@ -156,6 +158,7 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return in.run(gctx, max(c.cfg.Workers, 1)) })
 	g.Go(func() error { return closed(gctx, nc) })
+	g.Go(func() error { return st.watch(gctx) })
 	return g.Wait()
 }
 

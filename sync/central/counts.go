@@ -26,6 +26,33 @@ type Counts struct {
 type counts struct {
 	mu sync.Mutex
 	Counts
+	later map[uint64]uint64 // by sequence: how often a visit was given back
+}
+
+// maxLater bounds the memory of what was given back; to forget it makes the
+// intake less patient.
+const maxLater = 1 << 16
+
+func (c *counts) postpone(seq uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Postponed++
+	if c.later == nil || len(c.later) >= maxLater {
+		c.later = make(map[uint64]uint64)
+	}
+	c.later[seq]++
+}
+
+func (c *counts) postponed(seq uint64) uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.later[seq]
+}
+
+func (c *counts) settled(seq uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.later, seq)
 }
 
 func (c *counts) add(n *uint64) {

@@ -26,7 +26,8 @@ const (
 	pullAhead = 8
 	// poisonAfter is the number of deliveries after which a visit is set aside:
 	// one that takes the process down each time must not do so for ever. The
-	// agent still has it, asks for its verdict, and so brings it back.
+	// agent still has it, asks for its verdict, and so brings it back. Deliveries
+	// that this process postponed itself do not count.
 	poisonAfter = 25
 	maxNakDelay = time.Minute
 )
@@ -84,7 +85,9 @@ func (in *intake) handle(ctx context.Context, msg jetstream.Msg) {
 	if meta.NumDelivered > 1 {
 		in.counts.add(&in.counts.Redelivered)
 	}
-	if meta.NumDelivered > poisonAfter {
+	// A delivery that ended because the store was out of reach tells nothing
+	// about the visit.
+	if meta.NumDelivered > poisonAfter+in.counts.postponed(seq) {
 		in.counts.add(&in.counts.SetAside)
 		in.log.Error("visit set aside after too many deliveries", "sequence", seq)
 		in.end(msg.TermWithReason("too many deliveries"))
@@ -105,7 +108,9 @@ func (in *intake) handle(ctx context.Context, msg jetstream.Msg) {
 	}
 	if err := in.decide(ctx, msg, meta, &v); err != nil {
 		in.later(msg, meta, err)
+		return
 	}
+	in.counts.settled(seq)
 }
 
 // decide is for a visit that its agent has signed. An error means that the
@@ -266,7 +271,8 @@ func (in *intake) refuse(ctx context.Context, msg jetstream.Msg, meta *jetstream
 
 // later gives a message back.
 func (in *intake) later(msg jetstream.Msg, meta *jetstream.MsgMetadata, err error) {
-	in.counts.add(&in.counts.Postponed)
+	in.counts.postpone(meta.Sequence.Stream)
+	in.store.suspect()
 	in.log.Warn("visit postponed", "sequence", meta.Sequence.Stream, "deliveries", meta.NumDelivered, "error", err)
 	in.end(msg.NakWithDelay(min(time.Duration(meta.NumDelivered)*time.Second, maxNakDelay)))
 }

@@ -504,6 +504,50 @@ func TestServerRestarts(t *testing.T) {
 	}
 }
 
+// TestStoreDisappears: whatever is taken away is made again, and seeded.
+func TestStoreDisappears(t *testing.T) {
+	for _, name := range []string{"VISITS", "VERDICTS", "KV_ins-visits", "KV_ins-nonces", "KV_ins-agents", "KV_ins-people"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, anchors(t, document(t, "cccd-no-aa", chip.TamperNone)), central.Person{Number: "001099000001", Name: "Nguyễn Văn Thử", BirthDate: "1999"})
+			r.run()
+			if err := r.js.DeleteStream(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			// Somebody needs what is gone; until then nothing is lost.
+			nonce, err := contract.NonceSubject(facility)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := declared(t, r.agent)
+			m, err := contract.NewVisitMessage(r.agent, v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kv := func(bucket string) bool {
+				b, err := r.js.KeyValue(t.Context(), bucket)
+				if err != nil {
+					return false
+				}
+				st, err := b.Status(t.Context())
+				return err == nil && st.Values() > 0
+			}
+			for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+				answer, err := r.nc.Request(nonce, nil, time.Second)
+				answered := err == nil && len(answer.Data) > 0
+				_, err = r.js.PublishMsg(t.Context(), &nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Payload})
+				_, gone := r.js.Stream(t.Context(), contract.VerdictStream)
+				if answered && err == nil && gone == nil && kv("ins-agents") && kv("ins-people") && kv("ins-visits") && r.verdictCount() > 0 {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatalf("it does not come back; log:\n%s", r.log)
+				}
+			}
+			r.verdicts(r.agent).expect(v.ID, contract.AssuranceDeclared, "")
+		})
+	}
+}
+
 func TestServerNotThereAtStart(t *testing.T) {
 	r := newRig(t, anchors(t, document(t, "cccd-no-aa", chip.TamperNone)))
 	port := r.ns.Port()

@@ -1,6 +1,7 @@
 package central
 
 import (
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -38,5 +39,32 @@ func TestSetsAsideWhatComesAgainForEver(t *testing.T) {
 	in.handle(t.Context(), m)
 	if n := in.counts.snapshot(); m.ended == "too many deliveries" || n.SetAside != 1 {
 		t.Errorf("ended %q, counts %+v: one too early", m.ended, n)
+	}
+}
+
+func (m *delivered) NakWithDelay(time.Duration) error { m.ended = "later"; return nil }
+
+// TestOutagesAreNotPoison: a visit that was given back because the store did not
+// answer is innocent, however often.
+func TestOutagesAreNotPoison(t *testing.T) {
+	in := &intake{store: &store{doubt: make(chan struct{}, 1)}, counts: &counts{}, log: slog.New(slog.DiscardHandler)}
+	m := &delivered{}
+	for m.times < 3*poisonAfter {
+		m.times++
+		meta, err := m.Metadata()
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.later(m, meta, errors.New("no answer"))
+	}
+	m.times += poisonAfter
+	in.handle(t.Context(), m)
+	if n := in.counts.snapshot(); m.ended == "too many deliveries" || n.SetAside != 0 || n.Postponed != 3*poisonAfter {
+		t.Errorf("ended %q, counts %+v", m.ended, n)
+	}
+	m.times++
+	in.handle(t.Context(), m)
+	if m.ended != "too many deliveries" {
+		t.Errorf("ended %q after %d deliveries that were not postponed", m.ended, poisonAfter+1)
 	}
 }

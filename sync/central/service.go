@@ -272,5 +272,6 @@ func (s *service) fail(req micro.Request, code, reason string) {
 
 func (s *service) unavailable(req micro.Request, err error) {
 	s.log.Warn("request not answered", "error", err)
+	s.store.suspect()
 	s.fail(req, codeUnavailable, string(contract.ReasonUnavailable))
 }

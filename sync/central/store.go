@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -40,6 +41,7 @@ const (
 	headerRoom = 4 << 10
 
 	callTimeout = 5 * time.Second // one call of the JetStream API
+	lookEvery   = 15 * time.Second
 
 	// verdictAck is short because a connection that was just lost may have taken
 	// a verdict with it; a second delivery costs nothing.
@@ -57,6 +59,9 @@ type store struct {
 	nonces   jetstream.KeyValue
 	agents   jetstream.KeyValue
 	people   jetstream.KeyValue
+
+	made  map[string]time.Time // when each stream was made, as openStore found it
+	doubt chan struct{}        // a call has failed: look whether everything is there
 }
 
 // open makes the streams, buckets and the consumer, or takes those that exist.
@@ -94,7 +99,7 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 	if err != nil {
 		return nil, fmt.Errorf("stream of verdicts: %w", err)
 	}
-	s := &store{js: js, verdicts: verdicts}
+	s := &store{js: js, verdicts: verdicts, doubt: make(chan struct{}, 1)}
 	for _, b := range []struct {
 		kv   *jetstream.KeyValue
 		name string
@@ -126,8 +131,72 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 		return nil, fmt.Errorf("consumer: %w", err)
 	}
 	s.intake = c
+	if s.made, err = s.streams(ctx); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
+
+// streams returns when each stream of the store was made. An error says that
+// one of them, or the consumer, is not there or cannot be asked.
+func (s *store) streams(ctx context.Context) (map[string]time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	made := make(map[string]time.Time)
+	for _, name := range []string{
+		contract.VisitStream, contract.VerdictStream,
+		bucketStream + bucketVisits, bucketStream + bucketNonces, bucketStream + bucketAgents, bucketStream + bucketPeople,
+	} {
+		st, err := s.js.Stream(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("stream %s: %w", name, err)
+		}
+		made[name] = st.CachedInfo().Created
+	}
+	if _, err := s.js.Consumer(ctx, contract.VisitStream, intakeConsumer); err != nil {
+		return nil, fmt.Errorf("consumer: %w", err)
+	}
+	return made, nil
+}
+
+// bucketStream begins the name of the stream that holds a bucket.
+const bucketStream = "KV_"
+
+// suspect has watch look at once.
+func (s *store) suspect() {
+	select {
+	case s.doubt <- struct{}{}:
+	default:
+	}
+}
+
+// watch looks from time to time, and when a call has failed, whether the store
+// is the one that was opened. It returns an error when a part of it is gone or
+// was made anew by others: the seed is not in it then.
+func (s *store) watch(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.doubt:
+		case <-tick.C:
+		}
+		made, err := s.streams(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !maps.EqualFunc(made, s.made, time.Time.Equal) {
+			return errBegunAnew
+		}
+	}
+}
+
+var errBegunAnew = errors.New("central: a part of the store was made anew")
 
 type storeOptions struct {
 	replicas int
