@@ -78,6 +78,12 @@ type Access struct {
 	CAN  string
 }
 
+// Format prints "[redacted]" for every verb.
+func (Access) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalText gives "[redacted]".
+func (Access) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
 // maxCandidates bounds how many keys are tried on one chip: some chips slow
 // down with every failure (Doc 9303-11, 4.3), and a site never has more.
 const maxCandidates = 6
