@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -236,6 +237,11 @@ func (s *Server) Port() int { return s.port }
 // Addr returns host:port.
 func (s *Server) Addr() string { return net.JoinHostPort(s.host, strconv.Itoa(s.port)) }
 
+// Failed returns a channel that is closed when the store could not be written,
+// because the disk is full, say. The server remembers such an error and refuses
+// what concerns the stream until it is started again.
+func (s *Server) Failed() <-chan struct{} { return s.log.failed }
+
 // Shutdown stops the server and returns when its files are closed and its
 // port is free. Calling it again does nothing.
 func (s *Server) Shutdown() {
@@ -249,8 +255,11 @@ func (s *Server) Shutdown() {
 type logger struct {
 	log *slog.Logger
 
+	failed chan struct{} // closed when the store could not be written
+
 	mu    sync.Mutex
 	first error
+	broke bool // failed is closed
 }
 
 var _ server.Logger = (*logger)(nil)
@@ -259,7 +268,7 @@ func newLogger(l *slog.Logger) *logger {
 	if l == nil {
 		l = slog.New(slog.DiscardHandler)
 	}
-	return &logger{log: l}
+	return &logger{log: l, failed: make(chan struct{})}
 }
 
 func (l *logger) fatal() error {
@@ -278,8 +287,26 @@ func (l *logger) Fatalf(format string, v ...any) {
 	l.log.Error("nats server", "text", msg)
 }
 
+// What the server says, and to nobody else, when a stream or the whole store
+// is written no more (nats-server 2.15, filestore.go and jetstream.go).
+var storeFailures = []string{"Critical write error", "will be DISABLED"}
+
 func (l *logger) Errorf(format string, v ...any) {
+	for _, text := range storeFailures {
+		if strings.Contains(format, text) {
+			l.storeFailed()
+		}
+	}
 	l.log.Error("nats server", "text", fmt.Sprintf(format, v...))
+}
+
+func (l *logger) storeFailed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.broke {
+		l.broke = true
+		close(l.failed)
+	}
 }
 
 func (l *logger) Warnf(format string, v ...any) {

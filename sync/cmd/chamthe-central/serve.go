@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nkeys"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/chamthe/chamthe/sync/central"
 	"github.com/chamthe/chamthe/sync/natsd"
@@ -116,14 +117,14 @@ func (s *settings) run(ctx context.Context) error {
 		}
 	}
 	cfg.URLs = s.nats
+	var own *ownServer
 	if s.dir != "" {
-		ns, err := s.startServer()
-		if err != nil {
+		if own, err = s.startServer(); err != nil {
 			return err
 		}
 		// After the service: it finishes the visits in hand.
-		defer ns.Shutdown()
-		cfg.URLs = []string{ns.ClientURL()}
+		defer own.stop()
+		cfg.URLs = []string{own.ns.ClientURL()}
 	}
 	if s.key != nil {
 		if cfg.Credentials, err = uplink.NKeyCredentials(s.key); err != nil {
@@ -141,7 +142,12 @@ func (s *settings) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Run(ctx); err != nil {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.Run(gctx) })
+	if own != nil {
+		g.Go(func() error { return own.supervise(gctx) })
+	}
+	if err := g.Wait(); err != nil {
 		return err
 	}
 	n := c.Counts()
@@ -151,7 +157,7 @@ func (s *settings) run(ctx context.Context) error {
 
 // startServer brings up the NATS server of --dir, for this service and the
 // agents of the seed.
-func (s *settings) startServer() (*natsd.Server, error) {
+func (s *settings) startServer() (*ownServer, error) {
 	host, port, err := net.SplitHostPort(s.listen)
 	if err != nil {
 		return nil, fmt.Errorf("--listen %s: not host:port", s.listen)
@@ -183,13 +189,20 @@ func (s *settings) startServer() (*natsd.Server, error) {
 		}
 		users = append(users, natsd.User{NKey: a.Key, Publish: publish, Subscribe: subscribe})
 	}
-	ns, err := natsd.Start(natsd.Options{
+	srv := &ownServer{log: s.log, opt: natsd.Options{
 		Dir: s.dir, Host: host, Port: int(n), SyncAlways: !s.unsafeSync, Users: users, Logger: s.log,
-	})
-	if errors.Is(err, natsd.ErrPlaintext) {
+	}}
+	srv.ns, err = natsd.Start(srv.opt)
+	switch {
+	case errors.Is(err, natsd.ErrPlaintext):
 		return nil, fmt.Errorf("--listen %s: other machines could listen in; run a NATS server with TLS and use --nats", s.listen)
+	case errors.Is(err, natsd.ErrInUse):
+		return nil, fmt.Errorf("--dir %s: another chamthe-central is using it", s.dir)
+	case err != nil:
+		return nil, err
 	}
-	return ns, err
+	srv.opt.Port = srv.ns.Port() // where its clients look for it
+	return srv, nil
 }
 
 func readSeed(path string) (*central.Seed, error) {
