@@ -1,0 +1,513 @@
+package truststore_test
+
+import (
+	"context"
+	"crypto"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/chamthe/chamthe/agent/truststore"
+	"github.com/chamthe/chamthe/icao/chip/issuer"
+	"github.com/chamthe/chamthe/icao/trust"
+)
+
+var (
+	now = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	alg = issuer.Algorithm{Scheme: issuer.ECDSA, Hash: crypto.SHA256, Curve: "P-256"}
+)
+
+func authority(t *testing.T, country string, notAfter time.Time) *issuer.Authority {
+	t.Helper()
+	a, err := issuer.NewCSCA(issuer.Params{
+		Subject:   issuer.Subject{Country: country, State: country + "X", Organization: "test", CommonName: "CSCA"},
+		Algorithm: alg, NotBefore: now.AddDate(-5, 0, 0), NotAfter: notAfter,
+	})
+	return must(t, a, err)
+}
+
+func must[T any](t *testing.T, v T, err error) T {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// material is the files of some states: LA pins, KH and MM are on its list, KH
+// has a new key.
+type material struct {
+	dir                                                              string
+	la, kh, mm                                                       *issuer.Authority
+	root, khRoot, mmRoot, khNew, link, crl, oldCRL, list, ds, bundle string
+}
+
+func newMaterial(t *testing.T) *material {
+	t.Helper()
+	m := &material{dir: t.TempDir()}
+	until := now.AddDate(10, 0, 0)
+	m.la, m.kh, m.mm = authority(t, "LA", until), authority(t, "KH", until), authority(t, "MM", until)
+	next := authority(t, "KH", until)
+	link, err := m.kh.Link(next, issuer.Params{NotBefore: now.AddDate(-1, 0, 0), NotAfter: until})
+	link = must(t, link, err)
+	crl := func(from, to time.Time) []byte {
+		b, err := next.CRL(issuer.CRLOptions{Number: 1, ThisUpdate: from, NextUpdate: to, Revoked: []*big.Int{big.NewInt(77)}})
+		return must(t, b, err)
+	}
+	signer, err := m.la.NewMasterListSigner(issuer.Params{
+		Subject: issuer.Subject{Country: "LA", State: "LAX", Organization: "test", CommonName: "list signer"}, Algorithm: alg, NotBefore: now.AddDate(-1, 0, 0), NotAfter: until,
+	})
+	signer = must(t, signer, err)
+	list, err := signer.SignMasterList([][]byte{m.kh.Certificate, m.mm.Certificate, link}, m.la, issuer.CMSOptions{SigningTime: now.AddDate(0, 0, -10)})
+	list = must(t, list, err)
+	ds, err := m.kh.NewDS(issuer.Params{
+		Subject: issuer.Subject{Country: "KH", State: "KHX", Organization: "test", CommonName: "DS"}, Algorithm: alg, NotBefore: now.AddDate(-1, 0, 0), NotAfter: until,
+	})
+	ds = must(t, ds, err)
+	write := func(name string, b []byte) string {
+		file := filepath.Join(m.dir, name)
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	m.root, m.khRoot, m.mmRoot, m.khNew = write("la.cer", m.la.Certificate), write("kh.cer", m.kh.Certificate), write("mm.cer", m.mm.Certificate), write("kh-new.cer", next.Certificate)
+	m.link, m.list, m.ds = write("link.der", link), write("list.ml", list), write("ds.cer", ds.Certificate)
+	m.crl = write("kh.crl", crl(now.AddDate(0, 0, -5), now.AddDate(0, 0, 60)))
+	m.oldCRL = write("kh-old.crl", crl(now.AddDate(0, 0, -95), now.AddDate(0, 0, -35)))
+	m.bundle = write("bundle.pem", slices.Concat(
+		pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: list}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{0x30, 0}}),
+	))
+	return m
+}
+
+func imports(t *testing.T, dir string, req truststore.Request) *truststore.Report {
+	t.Helper()
+	req.By, req.At = "tester", now
+	r, err := truststore.Import(t.Context(), dir, &req)
+	return must(t, r, err)
+}
+
+func load(t *testing.T, dir string) *truststore.Store {
+	t.Helper()
+	s, err := truststore.Load(t.Context(), dir)
+	return must(t, s, err)
+}
+
+// whys tells what became of the pieces of a report.
+func whys(r *truststore.Report) (list []string) {
+	for _, src := range r.Sources {
+		for p := range src.All() {
+			list = append(list, src.Name+" "+string(p.Why))
+		}
+	}
+	return list
+}
+
+func TestImport(t *testing.T) {
+	t.Parallel()
+	m := newMaterial(t)
+	tests := []struct {
+		name    string
+		req     truststore.Request
+		want    []string
+		err     error
+		anchors int
+	}{
+		{"a root alone", truststore.Request{Root: m.root}, nil, nil, 1},
+		{"list under the root", truststore.Request{Root: m.root, Files: []string{m.list}},
+			[]string{"list.ml signature", "list.ml master_list", "list.ml master_list", "list.ml link_certificate"}, nil, 4},
+		{"list in PEM", truststore.Request{Root: m.root, Files: []string{m.bundle}},
+			[]string{"bundle.pem signature", "bundle.pem master_list", "bundle.pem master_list", "bundle.pem link_certificate", "bundle.pem unreadable"}, nil, 4},
+		{"list without a root", truststore.Request{Files: []string{m.list}}, []string{"list.ml signer_not_trusted"}, truststore.ErrRefused, 0},
+		{"list on my word", truststore.Request{Files: []string{m.list}, Accept: "I like it"}, []string{"list.ml signer_not_trusted"}, truststore.ErrRefused, 0},
+		{"list under another root", truststore.Request{Root: m.mmRoot, Files: []string{m.list}}, []string{"list.ml signer_not_trusted"}, truststore.ErrRefused, 1},
+		{"list beside its root, which is not pinned", truststore.Request{Files: []string{m.root, m.list}, Accept: "letter"},
+			[]string{"la.cer administrator", "list.ml signer_not_trusted"}, truststore.ErrRefused, 1},
+		{"self-signed without a word", truststore.Request{Files: []string{m.khRoot}}, []string{"kh.cer not_vouched_for"}, truststore.ErrRefused, 0},
+		{"self-signed on my word", truststore.Request{Files: []string{m.khRoot}, Accept: "letter"}, []string{"kh.cer administrator"}, nil, 1},
+		{"a root vouches for no other root", truststore.Request{Root: m.root, Files: []string{m.khRoot}}, []string{"kh.cer not_vouched_for"}, truststore.ErrRefused, 1},
+		{"in the wrong order", truststore.Request{Files: []string{m.crl, m.khNew, m.link, m.list}, Root: m.root},
+			[]string{"kh.crl signature", "kh-new.cer link_certificate", "link.der already_there",
+				"list.ml signature", "list.ml master_list", "list.ml master_list", "list.ml link_certificate"}, nil, 5},
+		{"new root by its link", truststore.Request{Files: []string{m.crl, m.link, m.khNew, m.khRoot}, Accept: "letter"},
+			[]string{"kh.crl signature", "link.der link_certificate", "kh-new.cer administrator", "kh.cer administrator"}, nil, 3},
+		{"link without issuer", truststore.Request{Files: []string{m.link}, Accept: "letter"}, []string{"link.der no_issuer"}, truststore.ErrRefused, 0},
+		{"revocation list without issuer", truststore.Request{Files: []string{m.crl}, Accept: "letter"}, []string{"kh.crl no_issuer"}, truststore.ErrRefused, 0},
+		{"document signer", truststore.Request{Files: []string{m.ds}, Accept: "letter"}, nil, truststore.ErrRefused, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "store")
+			tt.req.By, tt.req.At = "tester", now
+			r, err := truststore.Import(t.Context(), dir, &tt.req)
+			if !errors.Is(err, tt.err) || r == nil {
+				t.Fatalf("error %v, want %v", err, tt.err)
+			}
+			got := whys(r)
+			slices.Sort(got) // the order of a list is that of its encodings
+			slices.Sort(tt.want)
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Errorf("pieces (-want +got):\n%s", d)
+			}
+			if tt.anchors == 0 {
+				if truststore.Exists(dir) {
+					t.Error("something was written")
+				}
+				if _, err := truststore.Load(t.Context(), dir); !errors.Is(err, truststore.ErrNone) {
+					t.Errorf("loading nothing: %v", err)
+				}
+				return
+			}
+			s := load(t, dir)
+			if s.Pool.Len() != tt.anchors {
+				t.Errorf("%d anchors, want %d", s.Pool.Len(), tt.anchors)
+			}
+			before := snapshot(t, dir)
+			again, err := truststore.Import(t.Context(), dir, &tt.req)
+			if !errors.Is(err, tt.err) || again.Added != 0 || again.Pinned {
+				t.Errorf("the same again: %d added, pinned %v, %v", again.Added, again.Pinned, err)
+			}
+			if d := cmp.Diff(before, snapshot(t, dir)); d != "" {
+				t.Errorf("the same again changed the directory:\n%s", d)
+			}
+		})
+	}
+}
+
+// snapshot is the names and contents of a directory.
+func snapshot(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all[path] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestRecord: who, when, from where and why survive.
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	m, dir := newMaterial(t), t.TempDir()
+	imports(t, dir, truststore.Request{Files: []string{m.khRoot}, Accept: " letter of\n2 March "})
+	imports(t, dir, truststore.Request{Root: m.root, Files: []string{m.list}})
+	s := load(t, dir)
+	if len(s.Roots) != 1 || s.Roots[0].By != "tester" || !s.Roots[0].Pinned.Equal(now) || s.Roots[0].Name != "la.cer" {
+		t.Errorf("roots %+v", s.Roots)
+	}
+	if len(s.Sources) != 2 {
+		t.Fatalf("%d sources", len(s.Sources))
+	}
+	kh, list := s.Sources[0], s.Sources[1]
+	if kh.Accept != "letter of 2 March" || kh.By != "tester" || !kh.Added.Equal(now) || kh.Pieces[0].Why != trust.ByAdministrator {
+		t.Errorf("source %+v", kh)
+	}
+	if list.Accept != "" || !list.Pieces[0].Dated.Equal(now.AddDate(0, 0, -10)) || list.Pieces[0].ID != list.SHA256 || len(list.Pieces[0].Entries) != 3 {
+		t.Errorf("source %+v", list)
+	}
+	for _, a := range s.Pool.Anchors() {
+		if a.Source == "" || !a.Added.Equal(now) {
+			t.Errorf("anchor of %s: source %q, added %v", a.Certificate.Subject, a.Source, a.Added)
+		}
+	}
+}
+
+// TestLater: material that comes in several imports finds what is there.
+func TestLater(t *testing.T) {
+	t.Parallel()
+	m, dir := newMaterial(t), t.TempDir()
+	imports(t, dir, truststore.Request{Root: m.root})
+	imports(t, dir, truststore.Request{Files: []string{m.list}})
+	imports(t, dir, truststore.Request{Files: []string{m.crl}})
+	imports(t, dir, truststore.Request{Files: []string{m.khNew}})
+	s := load(t, dir)
+	if s.Pool.Len() != 5 || len(s.Pool.RevocationLists()) != 1 {
+		t.Errorf("%d anchors, %d revocation lists", s.Pool.Len(), len(s.Pool.RevocationLists()))
+	}
+	r, err := truststore.Import(t.Context(), dir, &truststore.Request{Files: []string{m.oldCRL}, By: "tester", At: now})
+	if !errors.Is(err, truststore.ErrRefused) || r.Sources[0].Pieces[0].Why != trust.Older {
+		t.Errorf("an older revocation list: %v", err)
+	}
+}
+
+func TestImportBad(t *testing.T) {
+	t.Parallel()
+	m := newMaterial(t)
+	write := func(name string, b []byte) string {
+		file := filepath.Join(m.dir, name)
+		if err := os.WriteFile(file, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	both := write("both.pem", slices.Concat(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.la.Certificate}),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: m.kh.Certificate})))
+	for _, tt := range []struct {
+		name string
+		req  truststore.Request
+		want error
+	}{
+		{"no such file", truststore.Request{Files: []string{filepath.Join(m.dir, "none")}, Accept: "x"}, truststore.ErrUnreadable},
+		{"a directory", truststore.Request{Files: []string{m.dir}, Accept: "x"}, truststore.ErrUnreadable},
+		{"garbage after what is good", truststore.Request{Files: []string{m.khRoot, write("garbage", []byte("hello"))}, Accept: "x"}, truststore.ErrUnreadable},
+		{"empty", truststore.Request{Files: []string{write("empty", nil)}, Accept: "x"}, truststore.ErrUnreadable},
+		{"no such root", truststore.Request{Root: filepath.Join(m.dir, "none")}, truststore.ErrUnreadable},
+		{"two roots", truststore.Request{Root: both}, truststore.ErrRoot},
+		{"a link as root", truststore.Request{Root: m.link}, truststore.ErrRoot},
+		{"a list as root", truststore.Request{Root: m.list}, truststore.ErrRoot},
+		{"a document signer as root", truststore.Request{Root: m.ds}, truststore.ErrRoot},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "store")
+			tt.req.By, tt.req.At = "tester", now
+			r, err := truststore.Import(t.Context(), dir, &tt.req)
+			if r != nil || !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+			if truststore.Exists(dir) {
+				t.Error("something was written")
+			}
+		})
+	}
+	for _, req := range []truststore.Request{{Root: m.root, At: now}, {Root: m.root, By: "x"}} {
+		if _, err := truststore.Import(t.Context(), t.TempDir(), &req); err == nil {
+			t.Errorf("accepted without a person or a time: %+v", req)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := truststore.Import(ctx, t.TempDir(), &truststore.Request{Root: m.root, By: "x", At: now}); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+// TestDamage: what is not as it was written is not believed, and says so.
+func TestDamage(t *testing.T) {
+	t.Parallel()
+	m := newMaterial(t)
+	objects := func(t *testing.T, dir string) []string {
+		all, err := filepath.Glob(filepath.Join(dir, "objects", "*"))
+		return must(t, all, err)
+	}
+	edit := func(t *testing.T, file string, change func(map[string]any)) {
+		t.Helper()
+		var v map[string]any
+		b, err := os.ReadFile(file)
+		if err := json.Unmarshal(must(t, b, err), &v); err != nil {
+			t.Fatal(err)
+		}
+		change(v)
+		b, err = json.Marshal(v)
+		if err := os.WriteFile(file, must(t, b, err), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		damage func(t *testing.T, dir string)
+		want   error
+	}{
+		{"object changed", func(t *testing.T, dir string) {
+			b, err := os.ReadFile(m.mmRoot)
+			if err := os.WriteFile(objects(t, dir)[0], must(t, b, err), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, truststore.ErrDamaged},
+		{"object cut", func(t *testing.T, dir string) {
+			if err := os.Truncate(objects(t, dir)[0], 100); err != nil {
+				t.Fatal(err)
+			}
+		}, truststore.ErrDamaged},
+		{"object gone", func(t *testing.T, dir string) {
+			if err := os.Remove(objects(t, dir)[0]); err != nil {
+				t.Fatal(err)
+			}
+		}, truststore.ErrDamaged},
+		{"entry gone", func(t *testing.T, dir string) {
+			if err := os.Remove(filepath.Join(dir, "imports", "000001.json")); err != nil {
+				t.Fatal(err)
+			}
+		}, truststore.ErrDamaged},
+		{"entry cut", func(t *testing.T, dir string) {
+			if err := os.Truncate(filepath.Join(dir, "imports", "000001.json"), 100); err != nil {
+				t.Fatal(err)
+			}
+		}, truststore.ErrDamaged},
+		{"an object out of the directory", func(t *testing.T, dir string) {
+			edit(t, filepath.Join(dir, "imports", "000001.json"), func(v map[string]any) {
+				v["root"].(map[string]any)["objects"] = []string{"../../x"}
+			})
+		}, truststore.ErrDamaged},
+		{"entry of nobody", func(t *testing.T, dir string) {
+			edit(t, filepath.Join(dir, "imports", "000001.json"), func(v map[string]any) { v["by"] = "" })
+		}, truststore.ErrDamaged},
+		{"newer version", func(t *testing.T, dir string) {
+			edit(t, filepath.Join(dir, "imports", "000002.json"), func(v map[string]any) { v["version"], v["tomorrow"] = 2, true })
+		}, truststore.ErrNewer},
+		{"everybody may write", func(t *testing.T, dir string) {
+			if runtime.GOOS == "windows" {
+				t.Skip("windows has no such modes")
+			}
+			if err := os.Chmod(filepath.Join(dir, "objects"), 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}, truststore.ErrExposed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			imports(t, dir, truststore.Request{Root: m.root, Files: []string{m.list}})
+			imports(t, dir, truststore.Request{Files: []string{m.crl}})
+			tt.damage(t, dir)
+			if _, err := truststore.Load(t.Context(), dir); !errors.Is(err, tt.want) {
+				t.Errorf("load: %v, want %v", err, tt.want)
+			}
+			if _, err := truststore.Gather(t.Context(), []string{dir}, now); !errors.Is(err, tt.want) {
+				t.Errorf("gather: %v, want %v", err, tt.want)
+			}
+			if r, err := truststore.Import(t.Context(), dir, &truststore.Request{Files: []string{m.khNew}, By: "x", At: now}); r != nil || !errors.Is(err, tt.want) {
+				t.Errorf("import: %v, want %v", err, tt.want)
+			}
+		})
+	}
+	// A word that somebody put into the record does not replace a signature.
+	dir := t.TempDir()
+	imports(t, dir, truststore.Request{Root: m.root, Files: []string{m.list}})
+	imports(t, dir, truststore.Request{Files: []string{m.khNew}})
+	edit(t, filepath.Join(dir, "imports", "000001.json"), func(v map[string]any) { delete(v, "root") })
+	s := load(t, dir)
+	if s.Pool.Len() != 0 {
+		t.Errorf("%d anchors without the root", s.Pool.Len())
+	}
+	if !slices.ContainsFunc(s.Check(now), func(f truststore.Finding) bool { return f.What == truststore.NoLongerAccepted && f.Attention }) {
+		t.Error("check does not say that material is no longer accepted")
+	}
+}
+
+// TestTogether: imports at the same moment do not lose one another.
+func TestTogether(t *testing.T) {
+	t.Parallel()
+	m, dir := newMaterial(t), t.TempDir()
+	var group sync.WaitGroup
+	for _, file := range []string{m.root, m.khRoot, m.mmRoot, m.khNew} {
+		group.Go(func() {
+			if _, err := truststore.Import(t.Context(), dir, &truststore.Request{Files: []string{file}, Accept: "letter", By: "tester", At: now}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if s := load(t, dir); s.Pool.Len() != 4 || len(s.Sources) != 4 {
+		t.Errorf("%d anchors of %d sources", s.Pool.Len(), len(s.Sources))
+	}
+}
+
+// TestLeftovers: what a killed process leaves does no harm and goes.
+func TestLeftovers(t *testing.T) {
+	t.Parallel()
+	m, dir := newMaterial(t), t.TempDir()
+	imports(t, dir, truststore.Request{Root: m.root})
+	left := filepath.Join(dir, "objects", ".new-1")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(left, now.AddDate(0, 0, -1), now.AddDate(0, 0, -1)); err != nil {
+		t.Fatal(err)
+	}
+	load(t, dir)
+	imports(t, dir, truststore.Request{Files: []string{m.list}})
+	if _, err := os.Stat(left); err == nil {
+		t.Error("it is still there")
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	m, dir := newMaterial(t), t.TempDir()
+	imports(t, dir, truststore.Request{Root: m.root, Files: []string{m.list, m.crl}})
+	s := load(t, dir)
+	count := func(at time.Time) map[string]int {
+		got := make(map[string]int)
+		for _, f := range s.Check(at) {
+			if f.Attention {
+				got["! "+f.What]++
+			} else {
+				got[f.What]++
+			}
+		}
+		return got
+	}
+	for _, tt := range []struct {
+		name string
+		at   time.Time
+		want map[string]int
+	}{
+		{"today", now, map[string]int{}},
+		{"the last day of the revocation list", now.AddDate(0, 0, 60), map[string]int{}},
+		{"a day later", now.AddDate(0, 0, 61), map[string]int{"! " + truststore.CRLOutdated: 1}},
+		{"in two years", now.AddDate(2, 0, 0), map[string]int{"! " + truststore.CRLOutdated: 1, "! " + truststore.ListOld: 1}},
+		{"when all is over", now.AddDate(11, 0, 0), map[string]int{
+			"! " + truststore.CRLOutdated: 1, "! " + truststore.ListOld: 1, "! " + truststore.RootExpired: 1, "! " + truststore.StateExpired: 3, truststore.Expired: 4,
+		}},
+		{"with a clock that is wrong", now.AddDate(-6, 0, 0), map[string]int{"! " + truststore.RootExpired: 1, "! " + truststore.StateExpired: 3, truststore.NotYetValid: 4}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if d := cmp.Diff(tt.want, count(tt.at)); d != "" {
+				t.Errorf("findings (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestGather(t *testing.T) {
+	t.Parallel()
+	m, dir := newMaterial(t), t.TempDir()
+	imports(t, dir, truststore.Request{Root: m.root})
+	for _, tt := range []struct {
+		name    string
+		paths   []string
+		anchors int
+		err     error
+	}{
+		{"nothing", nil, 0, nil},
+		{"certificate", []string{m.khRoot}, 1, nil},
+		{"list and its root", []string{m.list, m.root}, 4, nil},
+		{"list without its root", []string{m.list, m.mmRoot}, 0, truststore.ErrRefused},
+		{"list under a root of the store", []string{m.list, dir}, 4, nil},
+		{"link and revocation list", []string{m.crl, m.link, m.khRoot}, 2, nil},
+		{"all in a directory", []string{m.dir}, 5, truststore.ErrRefused}, // a document signer lies there
+		{"none", []string{filepath.Join(m.dir, "none")}, 0, truststore.ErrUnreadable},
+		{"an empty directory", []string{t.TempDir()}, 0, truststore.ErrUnreadable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			pool, err := truststore.Gather(t.Context(), tt.paths, now)
+			if !errors.Is(err, tt.err) {
+				t.Fatalf("error %v, want %v", err, tt.err)
+			}
+			if err == nil && pool.Len() != tt.anchors {
+				t.Errorf("%d anchors, want %d", pool.Len(), tt.anchors)
+			}
+		})
+	}
+}
