@@ -6,6 +6,8 @@ import (
 
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/truststore"
+	"github.com/chamthe/chamthe/icao/chipauth"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/result"
@@ -64,6 +66,13 @@ var sentinels = []struct {
 	{inspect.ErrNoData, CardUnreadable},
 	{inspect.ErrInterrupted, CardUnreadable},
 
+	{truststore.ErrNewer, StoreNewer},
+	{truststore.ErrDamaged, TrustDamaged},
+	{truststore.ErrExposed, TrustExposed},
+	{truststore.ErrRefused, TrustRefused},
+	{truststore.ErrUnreadable, BadTrust},
+	{truststore.ErrRoot, BadTrust},
+
 	{vn.ErrQR, BadQR},
 	{vn.ErrTooLong, BadQR},
 }
@@ -82,7 +91,7 @@ var checks = map[inspect.ID]map[result.Value]Code{
 	inspect.DG14Integrity:        {result.Failed: ChipCopied},
 	inspect.DG15Integrity:        {result.Failed: ChipCopied},
 	inspect.DG2Integrity:         {result.Failed: PhotoAltered},
-	inspect.PACECAM:              {result.Failed: ChipCopied},
+	inspect.PACECAM:              {result.Failed: CardSecurityInvalid},
 	inspect.ChipAuthentication:   {result.Failed: ChipCopied},
 	inspect.ActiveAuthentication: {result.Failed: ChipCopied},
 	inspect.ChipAuthenticity:     {result.Failed: ChipCopied},
@@ -130,6 +139,11 @@ func Classify(err error) *Fault {
 	if c, ok := errors.AsType[*inspect.CheckError](err); ok {
 		if c.ID == inspect.DG2Integrity && c.Check.Reason == inspect.ReasonWithheld {
 			return New(PhotoWithheld, err)
+		}
+		// A chip without the key is a copy; a key without its issuer's signature
+		// is another matter.
+		if c.ID == inspect.PACECAM && c.Check.Value == result.Failed && c.Check.Reason == chipauth.ReasonNotProved {
+			return New(ChipCopied, err)
 		}
 		code, known := checks[c.ID][c.Check.Value]
 		if !known {

@@ -34,6 +34,7 @@ const (
 	IssuerInvalid         Code = "issuer_invalid"
 	OtherDocument         Code = "other_document"
 	PhotoWithheld         Code = "photo_withheld"
+	CardSecurityInvalid   Code = "card_security_invalid"
 	OfferAltered          Code = "offer_altered"
 	SignerRevoked         Code = "signer_revoked"
 	NotVerified           Code = "not_verified"
@@ -82,7 +83,12 @@ const (
 	VisitTooLarge      Code = "visit_too_large"
 	VisitForeign       Code = "visit_foreign"
 
-	BadTrust  Code = "bad_trust_file"
+	BadTrust       Code = "bad_trust_file"
+	TrustRefused   Code = "trust_refused"
+	TrustDamaged   Code = "trust_damaged"
+	TrustExposed   Code = "trust_exposed"
+	TrustAttention Code = "trust_attention"
+
 	Cancelled Code = "cancelled"
 )
 
@@ -124,6 +130,7 @@ var infos = []Info{
 	{IssuerInvalid, 21, Refuse, "The signer's certificate names a trusted issuer, and that issuer did not sign it.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
 	{SignerRevoked, 22, Refuse, "The certificate that signed this card's data has been revoked.", "Do not accept this card as verified; check in without a chip."},
 	{OtherDocument, 27, Refuse, "The chip holds the data of another document than the one whose code was scanned.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
+	{CardSecurityInvalid, 33, Refuse, "The signature over the chip's own key (EF.CardSecurity) does not hold.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
 	{PhotoWithheld, 28, Refuse, "The chip keeps back the photo that its issuer signed.", "Put the card on the reader again; if it stays so, do not accept this card as verified."},
 	{OfferAltered, 29, Refuse, "What the chip said in the clear about its protection is not what its issuer signed.", "Put the card on another reader; if it stays so, do not accept this card as verified."},
 	{NotVerified, 23, Unsure, "A check that this site requires was not made.", "Read the card again; if it stays so, check in without a chip."},
@@ -167,7 +174,12 @@ var infos = []Info{
 	{VisitTooLarge, 69, System, "A visit is larger than the central server takes.", "Tell those who run it: its limit for one message must be raised. The other visits go on, and this one stays in the queue."},
 	{VisitForeign, 71, System, "A visit was recorded by another desk or for another facility, and this one may not send it.", "Give the facility's code that it was recorded for, or restore the key file (agent.nk) of that time. The other visits go on, and this one stays in the queue."},
 
-	{BadTrust, 70, Input, "A file of trusted certificates cannot be read.", "Give DER or PEM certificates of the issuing authority (CSCA)."},
+	{BadTrust, 70, Input, "A file of trusted certificates cannot be read.", "Give certificates of the issuing authority (CSCA), master lists or revocation lists, as DER, PEM, PKCS #7 or LDIF."},
+	{TrustRefused, 72, Input, "Nothing in a file of trust material was accepted: nobody who is trusted here vouches for it.", "Give the root that signed it as well (`chamthe trust import --root`), or accept its certificates on your own word (--accept); what was refused is not believed."},
+	{TrustDamaged, 73, System, "The directory of trust material is damaged, and none of it is believed.", "Restore it from the backup, or import the files again into a new directory."},
+	{TrustExposed, 74, System, "Everybody on this computer may write to the directory of trust material, so none of it is believed.", "Take that permission away (`chmod -R o-w`), and look with `chamthe trust list` at what is in it."},
+	{TrustAttention, 75, System, "Some of the trust material is out of date.", "Get newer files from where the old ones came from and import them (`chamthe trust import`)."},
+
 	{Cancelled, 130, Retry, "The command was interrupted.", "Start it again."},
 }
 

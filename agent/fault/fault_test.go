@@ -13,6 +13,8 @@ import (
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/truststore"
+	"github.com/chamthe/chamthe/icao/chipauth"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/result"
@@ -31,13 +33,13 @@ var exits = map[fault.Code]int{
 	"chip_copied": 15, "wrong_key": 16, "card_removed": 17, "photo_altered": 18, "document_expired": 19,
 	"data_mismatch": 20, "issuer_invalid": 21, "signer_revoked": 22, "not_verified": 23, "access_refused": 24,
 	"card_unreadable": 25, "no_security_object": 26, "other_document": 27, "photo_withheld": 28, "offer_altered": 29,
-	"bad_mrz": 30, "bad_qr": 31, "bad_can": 32,
+	"bad_mrz": 30, "bad_qr": 31, "bad_can": 32, "card_security_invalid": 33,
 	"no_pcsc_service": 40, "no_reader": 41, "no_card": 42, "reader_busy": 43, "reader_hung": 44,
 	"store_newer": 50, "store_locked": 51, "store_damaged": 52, "cannot_record": 53, "bad_key_file": 54,
 	"data_exposed": 55, "visit_damaged": 56, "store_trouble": 57, "not_recorded": 58, "perhaps_recorded": 59,
 	"central_unreachable": 60, "visit_rejected": 61, "visit_waiting": 62, "bad_central_address": 63,
 	"central_refuses": 64, "central_untrusted": 65, "central_full": 66, "central_silent": 67, "central_malformed": 68, "visit_too_large": 69, "visit_foreign": 71,
-	"bad_trust_file": 70, "cancelled": 130,
+	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "cancelled": 130,
 }
 
 func TestAll(t *testing.T) {
@@ -111,6 +113,8 @@ func TestSentinels(t *testing.T) {
 		uplink.ErrPlaintext: fault.BadAddress, uplink.ErrAddress: fault.BadAddress, uplink.ErrOffline: fault.CentralUnreachable, uplink.ErrNoAnswer: fault.CentralUnreachable,
 		inspect.ErrWrongKey: fault.WrongKey, inspect.ErrAccess: fault.AccessRefused, inspect.ErrCopy: fault.ChipCopied, inspect.ErrNoSecurityObject: fault.NoSecurityObject,
 		inspect.ErrNoData: fault.CardUnreadable, inspect.ErrInterrupted: fault.CardUnreadable,
+		truststore.ErrNewer: fault.StoreNewer, truststore.ErrDamaged: fault.TrustDamaged, truststore.ErrExposed: fault.TrustExposed,
+		truststore.ErrRefused: fault.TrustRefused, truststore.ErrUnreadable: fault.BadTrust, truststore.ErrRoot: fault.BadTrust,
 		vn.ErrQR: fault.BadQR, vn.ErrTooLong: fault.BadQR,
 		context.Canceled: fault.Cancelled, context.DeadlineExceeded: fault.ReaderHung,
 	}
@@ -201,7 +205,7 @@ func TestChecks(t *testing.T) {
 		{inspect.DG15Integrity, result.Failed}:        fault.ChipCopied,
 		{inspect.DG2Integrity, result.Failed}:         fault.PhotoAltered,
 		{inspect.ChipAuthenticity, result.Failed}:     fault.ChipCopied,
-		{inspect.PACECAM, result.Failed}:              fault.ChipCopied,
+		{inspect.PACECAM, result.Failed}:              fault.CardSecurityInvalid, // but see TestChipWithoutKey
 		{inspect.ChipAuthentication, result.Failed}:   fault.ChipCopied,
 		{inspect.ActiveAuthentication, result.Failed}: fault.ChipCopied,
 		{inspect.KeyBinding, result.Failed}:           fault.OtherDocument,
@@ -262,5 +266,12 @@ func TestOfLink(t *testing.T) {
 	}
 	if got := fault.OfLink(uplink.State{}); got != fault.CentralUnreachable {
 		t.Errorf("offline without a reason: %s", got)
+	}
+}
+
+func TestChipWithoutKey(t *testing.T) {
+	err := &inspect.CheckError{ID: inspect.PACECAM, Check: result.Check{Value: result.Failed, Reason: chipauth.ReasonNotProved}}
+	if got := fault.Classify(deep(err)); got.Code != fault.ChipCopied {
+		t.Errorf("got %s", got.Code)
 	}
 }
