@@ -8,6 +8,7 @@ import (
 	"math/big"
 
 	"github.com/chamthe/chamthe/icao/internal/ec"
+	"github.com/chamthe/chamthe/icao/internal/modp"
 	"github.com/chamthe/chamthe/icao/secinfo"
 	"github.com/chamthe/chamthe/icao/tlv"
 )
@@ -165,12 +166,12 @@ func (k *dhKey) readStandardized(algorithm *tlv.String) error {
 	if !readNumber(algorithm, &id) {
 		return ErrKey
 	}
-	groups := modpGroups()
+	groups := modp.Groups()
 	if id.Cmp(big.NewInt(int64(len(groups)))) >= 0 {
 		return ErrUnsupported
 	}
 	g := groups[id.Int64()]
-	k.p, k.g = g.p, g.g
+	k.p, k.g = g.P, g.G
 	return nil
 }
 
@@ -209,14 +210,14 @@ func (k *dhKey) readX942(algorithm *tlv.String) error {
 // recognize finds out whether the group is a standardized one, whose order is
 // known. It reports false if the key says another order.
 func (k *dhKey) recognize() bool {
-	for _, g := range modpGroups() {
-		if k.p.Cmp(g.p) != 0 || k.g.Cmp(g.g) != 0 {
+	for _, g := range modp.Groups() {
+		if k.p.Cmp(g.P) != 0 || k.g.Cmp(g.G) != 0 {
 			continue
 		}
-		if k.q != nil && k.q.Cmp(g.q) != 0 {
+		if k.q != nil && k.q.Cmp(g.Q) != 0 {
 			return false
 		}
-		k.group, k.q = g.name, g.q
+		k.group, k.q = g.Name, g.Q
 	}
 	return true
 }
