@@ -34,6 +34,7 @@ const accountInfo = "$JS.API.INFO"
 // accounts sets the users of so and their accounts.
 func accounts(so *server.Options, users []User) error {
 	var service *server.Account
+	exported := make(map[string]bool)
 	for _, u := range users {
 		nu := &server.NkeyUser{Nkey: u.NKey, Permissions: u.permissions()}
 		so.Nkeys = append(so.Nkeys, nu)
@@ -53,13 +54,15 @@ func accounts(so *server.Options, users []User) error {
 		subjects := slices.Concat(u.Publish, []string{accountInfo})
 		slices.Sort(subjects)
 		for _, subject := range slices.Compact(subjects) {
-			kind := server.Singleton
-			if strings.HasPrefix(subject, pullRequests) {
-				kind = server.Streamed
-			}
-			only := []*server.Account{nu.Account}
-			if err := service.AddServiceExportWithResponse(subject, kind, only); err != nil {
-				return fmt.Errorf("natsd: export: %w", err)
+			if e := export(subject); !exported[e] {
+				exported[e] = true
+				kind := server.Singleton
+				if strings.HasPrefix(e, pullRequests) {
+					kind = server.Streamed
+				}
+				if err := service.AddServiceExportWithResponse(e, kind, nil); err != nil {
+					return fmt.Errorf("natsd: export: %w", err)
+				}
 			}
 			if err := nu.Account.AddServiceImport(service, subject, subject); err != nil {
 				return fmt.Errorf("natsd: import: %w", err)
@@ -67,6 +70,22 @@ func accounts(so *server.Options, users []User) error {
 		}
 	}
 	return nil
+}
+
+// export returns what the service's account offers for a subject to be imported:
+// a few wildcards for any number of users, because the server's work grows with
+// the square of their number. What a user reaches is its own imports, which are
+// exact, and nobody else makes accounts. No two exports overlap.
+func export(subject string) string {
+	tokens := strings.Split(subject, ".")
+	keep := 3
+	if strings.HasPrefix(subject, "$JS.API.") {
+		keep = max(keep, len(tokens)-1) // the kind of the answer depends on the request
+	}
+	if len(tokens) <= keep || slices.ContainsFunc(tokens[:keep], func(t string) bool { return t == "*" || t == ">" }) {
+		return subject
+	}
+	return strings.Join(tokens[:keep], ".") + ".>"
 }
 
 // newServiceAccount returns the service's account, with JetStream. Only the
