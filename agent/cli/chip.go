@@ -25,7 +25,7 @@ func newChip(e *env) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newChipList(e), newChipServe(e))
+	c.AddCommand(newChipList(e), newChipShow(e), newChipServe(e))
 	return c
 }
 
@@ -61,9 +61,14 @@ type documentFlags struct {
 
 func (f *documentFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.profile, "chip", chip.ProfileCCCD, "profile of the software chip: "+strings.Join(profileNames(), ", "))
+	complete(c, "chip", profileNames())
+	f.addDetails(c)
+}
+
+// addDetails adds the flags beside that of the profile.
+func (f *documentFlags) addDetails(c *cobra.Command) {
 	c.Flags().StringVar(&f.person, "person", "", "synthetic person on the chip (`chamthe chip list`)")
 	c.Flags().StringVar(&f.tamper, "tamper", "", "tamper with the document: "+strings.Join(tamperNames(), ", "))
-	complete(c, "chip", profileNames())
 	complete(c, "tamper", tamperNames())
 	var people []string
 	for _, p := range specimen.People() {

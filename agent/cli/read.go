@@ -35,7 +35,8 @@ func newRead(e *env) *cobra.Command {
 lines or its card access number, inspects it, and prints one line for every
 check. Nothing is stored and nothing is sent.
 
-Without --trust no issuer can be known, and the best verdict is "undetermined".
+Issuers are known from "chamthe trust import", or from --trust, which takes its
+place. Without either the best verdict is "undetermined".
 
 A flag's value may be "-": then it is read from standard input, and personal
 data does not stand in the list of processes.`,
@@ -48,7 +49,7 @@ data does not stand in the list of processes.`,
 			if err != nil {
 				return err
 			}
-			pool, err := loadTrust(trusts)
+			pool, err := loadTrust(c.Context(), trusts, time.Now())
 			if err != nil {
 				return err
 			}
@@ -94,7 +95,7 @@ data does not stand in the list of processes.`,
 	c.Flags().StringVar(&keys.expiry, "expiry", "", "with --qr: the card's expiry `DATE`, dd/mm/yyyy, when the usual ones do not open it")
 	c.Flags().StringVar(&keys.mrz, "mrz", "", "machine readable lines, with or without line breaks (`TEXT`)")
 	c.Flags().StringVar(&keys.can, "can", "", "card access number `N`, six digits")
-	c.Flags().StringArrayVar(&trusts, "trust", nil, "`FILE` or directory of trusted issuer certificates, DER or PEM (repeatable)")
+	c.Flags().StringArrayVar(&trusts, "trust", nil, "directory of \"chamthe trust import\", or `FILE` or directory of files that are trusted because you name them: certificates, master lists, revocation lists (repeatable)")
 	c.Flags().StringVar(&photo, "photo", "", "write the photo, if its signature holds, to this `FILE`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	c.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for a card")
