@@ -130,7 +130,7 @@ func TestErrorsHoldNobody(t *testing.T) {
 			n = privacytest.Of(t, tt.d)
 			needles[tt.d] = n
 		}
-		var r = lay(t, tt.d)
+		r := lay(t, tt.d)
 		if tt.name != string(chip.TamperDG1) && tt.args[0] == "read" && len(tt.args) == 4 {
 			r = virtual.New() // the input alone
 		}

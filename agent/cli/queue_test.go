@@ -211,12 +211,26 @@ func TestNothingGivenIsRepeated(t *testing.T) {
 	const number = "001099000001"
 	dir := usedDir(t)
 	for _, args := range [][]string{
-		{number}, {"demo", number}, {"queue", number}, {"chip", number},
-		{"demo", "--wait=" + number}, {"demo", "--" + number}, {"demo", "-" + number}, {"demo", "--json=" + number},
-		{"demo", "--person", number}, {"demo", "--chip", number}, {"demo", "--tamper", number}, {"demo", "--central", number},
-		{"read", number}, {"read", "--can", number}, {"read", "--mrz", number}, {"read", "--qr", number}, {"read", "--timeout", number},
+		{number},
+		{"demo", number},
+		{"queue", number},
+		{"chip", number},
+		{"demo", "--wait=" + number},
+		{"demo", "--" + number},
+		{"demo", "-" + number},
+		{"demo", "--json=" + number},
+		{"demo", "--person", number},
+		{"demo", "--chip", number},
+		{"demo", "--tamper", number},
+		{"demo", "--central", number},
+		{"read", number},
+		{"read", "--can", number},
+		{"read", "--mrz", number},
+		{"read", "--qr", number},
+		{"read", "--timeout", number},
 		{"chip", "serve", "--vpcd", number},
-		{"queue", "requeue", "--data", dir, number}, {"queue", "requeue", number},
+		{"queue", "requeue", "--data", dir, number},
+		{"queue", "requeue", number},
 	} {
 		got := command(t, args...)
 		if got.exit == 0 || got.exit == 1 || strings.Contains(got.stdout+got.stderr, number) {

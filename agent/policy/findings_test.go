@@ -130,8 +130,10 @@ func TestWhatAForgerTries(t *testing.T) {
 		{name: "the key of another card", profile: chip.ProfileCCCD, change: func(_ *testing.T, d *inspecttest.Draft) {
 			d.Personalisation.AccessKey = forged
 		}, access: func(*inspecttest.Draft) inspect.Access { return inspect.Access{Keys: []mrz.Key{forged}} }, want: policy.Refuse, cause: inspect.KeyBinding},
-		{name: "the card access number", profile: chip.ProfileCCCDPACE,
-			access: func(d *inspecttest.Draft) inspect.Access { return inspect.Access{CAN: d.CAN} }, want: policy.Accept},
+		{
+			name: "the card access number", profile: chip.ProfileCCCDPACE,
+			access: func(d *inspecttest.Draft) inspect.Access { return inspect.Access{CAN: d.CAN} }, want: policy.Accept,
+		},
 		{name: "DG13 of another name", profile: chip.ProfileCCCD, change: func(t *testing.T, d *inspecttest.Draft) {
 			other := person
 			other.Name = "Trần Thị Khác"

@@ -526,8 +526,12 @@ func TestPACESelection(t *testing.T) {
 		{"chip insists on a reference, 6A80", []PACE{gm(13)}, gm(13), false, apdu.WrongData, apdu.WrongData},
 		{"chip insists on a reference, 6A88", []PACE{gm(13)}, gm(13), false, apdu.ReferencedDataNotFound, apdu.ReferencedDataNotFound},
 		{"chip gets its reference", []PACE{gm(13)}, gm(13), true, apdu.WrongData, apdu.OK},
-		{"explicit parameters", []PACE{{Protocol: "0.4.0.127.0.7.2.2.4.2.4", ParameterID: 32, Curve: "brainpoolP384r1"}},
-			PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.4", ParameterID: 32, Curve: "brainpoolP384r1"}, true, 0, apdu.OK},
+		{
+			"explicit parameters",
+			[]PACE{{Protocol: "0.4.0.127.0.7.2.2.4.2.4", ParameterID: 32, Curve: "brainpoolP384r1"}},
+			PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.4", ParameterID: 32, Curve: "brainpoolP384r1"},
+			true, 0, apdu.OK,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -559,8 +563,13 @@ func TestCANTries(t *testing.T) {
 	}{
 		{"no counter", 0, false, []attempt{{2, wrong, 0x6300}, {2, wrong, 0x6300}, {1, wrong, 0x6300}, {2, right, apdu.OK}}},
 		{"down to nothing", 3, false, []attempt{
-			{2, wrong, 0x63C2}, {1, wrong, 0x6300}, {2, wrong, 0x63C1}, {2, wrong, 0x63C0},
-			{2, right, apdu.AuthenticationMethodBlocked}, {1, mrzSecret, apdu.OK}, {2, right, apdu.AuthenticationMethodBlocked},
+			{2, wrong, 0x63C2},
+			{1, wrong, 0x6300},
+			{2, wrong, 0x63C1},
+			{2, wrong, 0x63C0},
+			{2, right, apdu.AuthenticationMethodBlocked},
+			{1, mrzSecret, apdu.OK},
+			{2, right, apdu.AuthenticationMethodBlocked},
 		}},
 		{"begins anew", 2, false, []attempt{{2, wrong, 0x63C1}, {2, right, apdu.OK}, {2, wrong, 0x63C1}, {2, wrong, 0x63C0}}},
 		{"CAN only", 0, true, []attempt{{1, mrzSecret, apdu.ReferencedDataNotFound}, {2, right, apdu.OK}}},

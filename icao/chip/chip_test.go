@@ -667,20 +667,25 @@ func TestNewRefuses(t *testing.T) {
 		{"PACE DH with chip authentication mapping", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.5.2", ParameterID: 1}}},
 		{"PACE chip authentication mapping without a key", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 12}}},
 		{"PACE chip authentication mapping with a key of another number", Personalisation{
-			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 12}, ChipAuthentication: &ChipAuthentication{Key: ecKey, KeyID: 13}}},
+			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 12}, ChipAuthentication: &ChipAuthentication{Key: ecKey, KeyID: 13},
+		}},
 		{"PACE chip authentication mapping with a key on another curve", Personalisation{
-			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 13}, ChipAuthentication: &ChipAuthentication{Key: ecKey, KeyID: 13}}},
+			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 13}, ChipAuthentication: &ChipAuthentication{Key: ecKey, KeyID: 13},
+		}},
 		{"PACE chip authentication mapping with 3DES", Personalisation{
-			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.1", ParameterID: 12}, ChipAuthentication: &ChipAuthentication{Key: ecKey, KeyID: 12}}},
+			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.6.1", ParameterID: 12}, ChipAuthentication: &ChipAuthentication{Key: ecKey, KeyID: 12},
+		}},
 		{"PACE unknown mapping", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.7.2", ParameterID: 13}}},
 		{"PACE repeated", Personalisation{
-			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 13}, MorePACE: []PACE{{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 13}}}},
+			PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 13}, MorePACE: []PACE{{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 13}},
+		}},
 		{"PACE unknown curve", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 32, Curve: "P-255"}}},
 		{"too many tries", Personalisation{CANTries: 16}},
 		{"too many authorities", Personalisation{CertificationAuthorities: make([]string, 3)}},
 		{"CA DH with a curve", Personalisation{ChipAuthentication: &ChipAuthentication{Protocol: "0.4.0.127.0.7.2.2.3.1.2", Key: ecKey}}},
 		{"CA one identifier, two keys", Personalisation{
-			ChipAuthentication: &good, MoreChipAuthentication: []ChipAuthentication{{Protocol: good.Protocol, Key: otherKey}}}},
+			ChipAuthentication: &good, MoreChipAuthentication: []ChipAuthentication{{Protocol: good.Protocol, Key: otherKey}},
+		}},
 		{"PACE unknown cipher", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.5", ParameterID: 13}}},
 		{"PACE no identifier", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2x", ParameterID: 13}}},
 		{"PACE unknown parameters", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.2.2", ParameterID: 19}}},

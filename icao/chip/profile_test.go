@@ -555,8 +555,10 @@ func FuzzTransmit(f *testing.F) {
 	static := key(issuer.NewECKey(seeded("fuzz static"), "brainpoolP256r1", false))
 	group := key(issuer.NewDHKey(seeded("fuzz group"), 0, false))
 	variants := []PACE{
-		{Protocol: "0.4.0.127.0.7.2.2.4.1.2"}, {Protocol: "0.4.0.127.0.7.2.2.4.3.2"},
-		{Protocol: "0.4.0.127.0.7.2.2.4.4.2", ParameterID: 13}, {Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 13},
+		{Protocol: "0.4.0.127.0.7.2.2.4.1.2"},
+		{Protocol: "0.4.0.127.0.7.2.2.4.3.2"},
+		{Protocol: "0.4.0.127.0.7.2.2.4.4.2", ParameterID: 13},
+		{Protocol: "0.4.0.127.0.7.2.2.4.6.2", ParameterID: 13},
 		{Protocol: oidPACEGMAES128, ParameterID: 13},
 	}
 	f.Fuzz(func(t *testing.T, mode byte, input []byte) {
@@ -570,7 +572,8 @@ func FuzzTransmit(f *testing.F) {
 			p.ActiveAuthentication = aa
 			p.ChipAuthentication = &ChipAuthentication{Protocol: "0.4.0.127.0.7.2.2.3.2.2", Key: aa, KeyID: 1}
 			p.MoreChipAuthentication = []ChipAuthentication{
-				{Protocol: "0.4.0.127.0.7.2.2.3.1.1", Key: group, KeyID: 2}, {Protocol: "0.4.0.127.0.7.2.2.3.1.2", Key: group, KeyID: 2},
+				{Protocol: "0.4.0.127.0.7.2.2.3.1.1", Key: group, KeyID: 2},
+				{Protocol: "0.4.0.127.0.7.2.2.3.1.2", Key: group, KeyID: 2},
 				{Key: static, KeyID: 13},
 			}
 			p.Limits = Limits{Extended: true, GetResponse: true, Protected: 300}

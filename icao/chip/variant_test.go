@@ -152,10 +152,21 @@ func TestVariantInfos(t *testing.T) {
 		{"hash of the form", Variant{AA: &AAKey{Kind: curve, Form: AAForm{Hash: crypto.SHA512}}}, []string{sha512}, nil, "", nil},
 		{"another hash", Variant{AA: &AAKey{Kind: curve, Announce: crypto.SHA512}}, []string{sha512}, nil, "", nil},
 		{"hash not announced", Variant{AA: &AAKey{Kind: curve, NotAnnounced: true}, TerminalAuthentication: true}, nil, []string{aaInfo}, "", nil},
-		{"mapping with chip authentication", Variant{PACE: []PACE{gm, cam}, DIR: true}, []string{ecdhKey, reference + "0c", dirInfo}, []string{caInfo}, "02010c",
-			[]string{ecdhKey, reference + "0c", "3012060a04007f0007020204020202010202010c", "060804007f0007030201"}},
-		{"mapping and protocol with one key", Variant{PACE: []PACE{cam}, CA: []CAKey{{Protocol: oidCAAES128, Kind: curve, KeyID: 12}}},
-			[]string{caInfo + "102010c", ecdhKey}, nil, "02010c", []string{ecdhKey, caInfo + "102010c"}},
+		{
+			"mapping with chip authentication",
+			Variant{PACE: []PACE{gm, cam}, DIR: true},
+			[]string{ecdhKey, reference + "0c", dirInfo},
+			[]string{caInfo},
+			"02010c",
+			[]string{ecdhKey, reference + "0c", "3012060a04007f0007020204020202010202010c", "060804007f0007030201"},
+		},
+		{
+			"mapping and protocol with one key",
+			Variant{PACE: []PACE{cam}, CA: []CAKey{{Protocol: oidCAAES128, Kind: curve, KeyID: 12}}},
+			[]string{caInfo + "102010c", ecdhKey},
+			nil, "02010c",
+			[]string{ecdhKey, caInfo + "102010c"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

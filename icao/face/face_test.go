@@ -144,7 +144,7 @@ func TestParse(t *testing.T) {
 func TestImagePrintsNoPicture(t *testing.T) {
 	t.Parallel()
 	img := face.Image{Format: face.JPEG, Data: []byte("\xff\xd8\xffsecret")}
-	for _, s := range []string{fmt.Sprint(img), fmt.Sprintf("%+v", img), fmt.Sprintf("%#v", img), fmt.Sprintf("%s", img)} {
+	for _, s := range []string{fmt.Sprint(img), fmt.Sprintf("%+v", img), fmt.Sprintf("%#v", img), img.String()} {
 		if s != "JPEG picture of 9 bytes" {
 			t.Errorf("prints as %q", s)
 		}

@@ -41,10 +41,22 @@ var dataGroups = [16]struct {
 	tag  tlv.Tag
 	name string
 }{
-	{0x61, "DG1"}, {0x75, "DG2"}, {0x63, "DG3"}, {0x76, "DG4"},
-	{0x65, "DG5"}, {0x66, "DG6"}, {0x67, "DG7"}, {0x68, "DG8"},
-	{0x69, "DG9"}, {0x6A, "DG10"}, {0x6B, "DG11"}, {0x6C, "DG12"},
-	{0x6D, "DG13"}, {0x6E, "DG14"}, {0x6F, "DG15"}, {0x70, "DG16"},
+	{0x61, "DG1"},
+	{0x75, "DG2"},
+	{0x63, "DG3"},
+	{0x76, "DG4"},
+	{0x65, "DG5"},
+	{0x66, "DG6"},
+	{0x67, "DG7"},
+	{0x68, "DG8"},
+	{0x69, "DG9"},
+	{0x6A, "DG10"},
+	{0x6B, "DG11"},
+	{0x6C, "DG12"},
+	{0x6D, "DG13"},
+	{0x6E, "DG14"},
+	{0x6F, "DG15"},
+	{0x70, "DG16"},
 }
 
 // DataGroup returns data group n, and false when n is not 1 to 16.

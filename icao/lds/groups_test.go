@@ -76,9 +76,10 @@ func TestParseDG11(t *testing.T) {
 	}{
 		{name: "name", file: listed(0x6B, name), want: want},
 		{name: "nothing", file: listed(0x6B), want: lds.DG11{}},
-		{name: "everything", file: listed(0x6B, name, names(2, 1, 2), obj(0x5F10, "001099000001"), obj(0x5F2B, "19990131"),
-			obj(0x5F11, "HÀ NỘI<VNM"), obj(0x5F42, "SỐ 1<HÀ NỘI"), obj(0x5F12, "+84240000000"), obj(0x5F13, "GIÁO<VIÊN"), obj(0x5F14, "TS"),
-			obj(0x5F15, "TÓM TẮT"), obj(0x5F16, tinyJPEG), obj(0x5F17, "C0000001<C0000002"), obj(0x5F18, long)),
+		{
+			name: "everything", file: listed(0x6B, name, names(2, 1, 2), obj(0x5F10, "001099000001"), obj(0x5F2B, "19990131"),
+				obj(0x5F11, "HÀ NỘI<VNM"), obj(0x5F42, "SỐ 1<HÀ NỘI"), obj(0x5F12, "+84240000000"), obj(0x5F13, "GIÁO<VIÊN"), obj(0x5F14, "TS"),
+				obj(0x5F15, "TÓM TẮT"), obj(0x5F16, tinyJPEG), obj(0x5F17, "C0000001<C0000002"), obj(0x5F18, long)),
 			want: with(func(d *lds.DG11) {
 				others(d)
 				birth(1999, 1, 31)(d)
@@ -86,7 +87,8 @@ func TestParseDG11(t *testing.T) {
 				d.Telephone, d.Profession, d.Title, d.Summary = "+84240000000", "GIÁO VIÊN", "TS", "TÓM TẮT"
 				d.Citizenship = face.Image{Format: face.JPEG, Data: tinyJPEG}
 				d.OtherDocuments, d.Custody = []string{"C0000001", "C0000002"}, long
-			})},
+			}),
+		},
 
 		{name: "R21 date in characters", file: listed(0x6B, name, obj(0x5F2B, "19990131")), want: with(birth(1999, 1, 31))},
 		{name: "R21 date packed", file: listed(0x6B, name, obj(0x5F2B, []byte{0x19, 0x99, 0x01, 0x31})), want: with(birth(1999, 1, 31), lds.DevBCD)},
@@ -210,16 +212,20 @@ func TestParseDG12(t *testing.T) {
 		err  error
 	}{
 		{name: "authority", file: listed(0x6C, authority), want: want},
-		{name: "everything", file: listed(0x6C, authority, obj(0x5F26, "20240701"), obj(0xA0, []byte{2, 1, 1}, obj(0x5F1A, "LÊ<<AN")),
-			obj(0x5F1B, "NO<NOTES"), obj(0x5F1C, "NONE"), obj(0x5F1D, tinyJPEG), obj(0x5F1E, []byte{0xFF, 0x4F, 0xFF, 0x51}), obj(0x5F55, "20240701235958"), obj(0x5F56, "S<1")),
+		{
+			name: "everything", file: listed(0x6C, authority, obj(0x5F26, "20240701"), obj(0xA0, []byte{2, 1, 1}, obj(0x5F1A, "LÊ<<AN")),
+				obj(0x5F1B, "NO<NOTES"), obj(0x5F1C, "NONE"), obj(0x5F1D, tinyJPEG), obj(0x5F1E, []byte{0xFF, 0x4F, 0xFF, 0x51}), obj(0x5F55, "20240701235958"), obj(0x5F56, "S<1")),
 			want: with(func(d *lds.DG12) {
 				d.DateOfIssue, d.OtherPersons = at.Date, []lds.PersonName{{Primary: "LÊ", Secondary: "AN"}}
 				d.Endorsements, d.TaxExit, d.SystemSerial, d.Personalised = "NO NOTES", "NONE", "S<1", at
 				d.Front = face.Image{Format: face.JPEG, Data: tinyJPEG}
 				d.Rear = face.Image{Format: face.JPEG2000, Data: []byte{0xFF, 0x4F, 0xFF, 0x51}}
-			})},
-		{name: "R21 date and time packed", file: listed(0x6C, authority, obj(0x5F26, "\x20\x24\x07\x01"), obj(0x5F55, "\x20\x24\x07\x01\x23\x59\x58")),
-			want: with(func(d *lds.DG12) { d.DateOfIssue, d.Personalised = at.Date, at }, lds.DevBCD)},
+			}),
+		},
+		{
+			name: "R21 date and time packed", file: listed(0x6C, authority, obj(0x5F26, "\x20\x24\x07\x01"), obj(0x5F55, "\x20\x24\x07\x01\x23\x59\x58")),
+			want: with(func(d *lds.DG12) { d.DateOfIssue, d.Personalised = at.Date, at }, lds.DevBCD),
+		},
 		{name: "hour 24", file: listed(0x6C, authority, obj(0x5F55, "20240701240000")), want: with(rest(0x5F55, "20240701240000"), lds.DevValue)},
 		{name: "minute 60", file: listed(0x6C, authority, obj(0x5F55, "20240701236000")), want: with(rest(0x5F55, "20240701236000"), lds.DevValue)},
 		{name: "leap second", file: listed(0x6C, authority, obj(0x5F55, "20240701235960")), want: with(func(d *lds.DG12) {

@@ -2,6 +2,7 @@ package vn
 
 import (
 	"fmt"
+
 	"github.com/chamthe/chamthe/icao/tlv"
 )
 

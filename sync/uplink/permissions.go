@@ -27,11 +27,11 @@ func Permissions(facility, agent string) (publish, subscribe []string, err error
 	status, _ := contract.StatusSubject(agent)
 	consumer := contract.VerdictStream + "." + agent
 	return []string{
-			visit, lookup, nonce, status,
-			"$JS.API.CONSUMER.INFO." + consumer,
-			"$JS.API.CONSUMER.MSG.NEXT." + consumer,
-			"$JS.ACK." + consumer + ".>",
-		}, []string{
-			inboxPrefix(agent) + ".>",
-		}, nil
+		visit, lookup, nonce, status,
+		"$JS.API.CONSUMER.INFO." + consumer,
+		"$JS.API.CONSUMER.MSG.NEXT." + consumer,
+		"$JS.ACK." + consumer + ".>",
+	}, []string{
+		inboxPrefix(agent) + ".>",
+	}, nil
 }

@@ -11,6 +11,7 @@ package cmstest
 import (
 	"bytes"
 	"crypto"
+	//lint:ignore SA1019 old documents are signed with it
 	"crypto/dsa" //nolint:staticcheck // an oracle for tests
 	"crypto/rand"
 	"crypto/rsa"

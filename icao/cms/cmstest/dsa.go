@@ -2,6 +2,7 @@ package cmstest
 
 import (
 	"crypto"
+	//lint:ignore SA1019 old documents are signed with it
 	"crypto/dsa" //nolint:staticcheck // an oracle for tests
 	"crypto/rand"
 	"math/big"
