@@ -362,9 +362,12 @@ func printImport(e *env, dir string, r *truststore.Report, now time.Time, asJSON
 	return err
 }
 
-// few is how many accepted pieces are told one by one; of more there is a
-// summary, and --json has all.
-const few = 20
+// few is how many accepted pieces are told one by one, of more there is a
+// summary; many is how many refused ones are. --json has all.
+const (
+	few  = 20
+	many = 200
+)
 
 func printSource(b *strings.Builder, src *truststore.Source, now time.Time) {
 	v := encodeSource(src, now)
@@ -374,9 +377,13 @@ func printSource(b *strings.Builder, src *truststore.Source, now time.Time) {
 	}
 	fmt.Fprintf(b, ": %d read, %d accepted, %d refused\n", v.Accepted+v.Refused, v.Accepted, v.Refused)
 	why := make(map[trust.Reason]int)
+	refused := 0
 	for p := range src.All() {
 		switch {
 		case !p.Accepted:
+			if refused++; refused > many {
+				continue
+			}
 			fmt.Fprintf(b, "  [X] %s: %s\n", describe(p), because(p.Why))
 		case v.Accepted <= few:
 			fmt.Fprintf(b, "  [+] %s: %s\n", describe(p), because(p.Why))
@@ -390,6 +397,9 @@ func printSource(b *strings.Builder, src *truststore.Source, now time.Time) {
 			}
 			fmt.Fprintln(b)
 		}
+	}
+	if refused > many {
+		fmt.Fprintf(b, "  [X] and %d more, which --json lists\n", refused-many)
 	}
 	for _, r := range []trust.Reason{trust.ByAdministrator, trust.ByMasterList, trust.ByLink, trust.BySignature, trust.ByPossession} {
 		if why[r] > 0 {
@@ -428,7 +438,6 @@ func short(id string) string { return id[:12] }
 // trustItem is a piece of the store with its origin.
 type trustItem struct {
 	piece *truststore.Piece
-	src   *truststore.Source // nil for a pinned root
 	trustPiece
 }
 
@@ -441,7 +450,7 @@ func trustItems(s *truststore.Store, now time.Time, refused bool) []trustItem {
 		r := &s.Roots[i]
 		seen[r.ID] = true
 		p := &truststore.Piece{Kind: trust.KindCertificate, ID: r.ID, Certificate: r.Certificate, Accepted: true, Why: trust.ByAdministrator}
-		list = append(list, trustItem{p, nil, encodeRoot(r, now)})
+		list = append(list, trustItem{p, encodeRoot(r, now)})
 	}
 	for _, src := range s.Sources {
 		for p := range src.All() {
@@ -449,7 +458,7 @@ func trustItems(s *truststore.Store, now time.Time, refused bool) []trustItem {
 				continue
 			}
 			seen[p.ID] = true
-			list = append(list, trustItem{p, src, encodePiece(p, src, now)})
+			list = append(list, trustItem{p, encodePiece(p, src, now)})
 		}
 	}
 	return list

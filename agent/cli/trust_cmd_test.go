@@ -370,3 +370,24 @@ func TestTrustHelp(t *testing.T) {
 		}
 	}
 }
+
+// TestTrustManyRefused: a long list of refusals is cut for a person.
+func TestTrustManyRefused(t *testing.T) {
+	t.Parallel()
+	d := document(t, chip.ProfileCCCD, chip.TamperNone)
+	var b []byte
+	for range 203 {
+		b = append(b, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte{0x30, 0}})...)
+	}
+	file := filepath.Join(t.TempDir(), "many.pem")
+	if err := os.WriteFile(file, append(b, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: d.CSCA})...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "trust")
+	got := command(t, "trust", "import", "--dir", dir, file, "--accept", "test")
+	got.succeeded(t)
+	if !strings.Contains(got.stdout, "204 read, 1 accepted, 203 refused") || !strings.Contains(got.stdout, "and 3 more, which --json lists") ||
+		strings.Count(got.stdout, "\n") != 1+200+1+1+1 {
+		t.Errorf("standard output of %d lines:\n%s", strings.Count(got.stdout, "\n"), got.stdout)
+	}
+}

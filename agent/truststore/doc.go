@@ -19,7 +19,8 @@
 // one another. Loading is doing all imports again, with every signature: the
 // directory is believed about words, never about signatures. Whoever may write
 // to it may put words into an administrator's mouth; a directory that everybody
-// may write to is refused.
+// may write to is refused. That the last entries were taken away is not noticed:
+// who needs that keeps a copy.
 //
 // Left out: taking anything away, keeping document signers, and fetching.
 package truststore

@@ -3,19 +3,24 @@ package truststore_test
 import (
 	"context"
 	"crypto"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/cryptobyte"
+	"golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/chamthe/chamthe/agent/truststore"
 	"github.com/chamthe/chamthe/icao/chip/issuer"
@@ -50,6 +55,8 @@ type material struct {
 	dir                                                              string
 	la, kh, mm                                                       *issuer.Authority
 	root, khRoot, mmRoot, khNew, link, crl, oldCRL, list, ds, bundle string
+
+	p7b, ldif string // the root of KH, the link and the revocation list
 }
 
 func newMaterial(t *testing.T) *material {
@@ -85,11 +92,51 @@ func newMaterial(t *testing.T) *material {
 	m.link, m.list, m.ds = write("link.der", link), write("list.ml", list), write("ds.cer", ds.Certificate)
 	m.crl = write("kh.crl", crl(now.AddDate(0, 0, -5), now.AddDate(0, 0, 60)))
 	m.oldCRL = write("kh-old.crl", crl(now.AddDate(0, 0, -95), now.AddDate(0, 0, -35)))
+	m.p7b = write("kh.p7b", pkcs7(t, [][]byte{m.kh.Certificate, link}, read(t, m.crl)))
+	m.ldif = write("kh.ldif", ldif(read(t, m.crl), ds.Certificate, link, m.kh.Certificate))
 	m.bundle = write("bundle.pem", slices.Concat(
 		pem.EncodeToMemory(&pem.Block{Type: "CMS", Bytes: list}),
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{0x30, 0}}),
 	))
 	return m
+}
+
+func read(t *testing.T, file string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	return must(t, b, err)
+}
+
+// pkcs7 is a bundle: SignedData without content and signers (RFC 5652, 5.1).
+func pkcs7(t *testing.T, certificates [][]byte, crl []byte) []byte {
+	t.Helper()
+	var b cryptobyte.Builder
+	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier([]int{1, 2, 840, 113549, 1, 7, 2})
+		b.AddASN1(asn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1Int64(1)
+				b.AddASN1(asn1.SET, func(*cryptobyte.Builder) {})
+				b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier([]int{1, 2, 840, 113549, 1, 7, 1}) })
+				b.AddASN1(asn1.Tag(0).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(slices.Concat(certificates...)) })
+				b.AddASN1(asn1.Tag(1).Constructed().ContextSpecific(), func(b *cryptobyte.Builder) { b.AddBytes(crl) })
+				b.AddASN1(asn1.SET, func(*cryptobyte.Builder) {})
+			})
+		})
+	})
+	der, err := b.Bytes()
+	return must(t, der, err)
+}
+
+// ldif is a collection as the ICAO PKD hands it out.
+func ldif(crl []byte, certificates ...[]byte) []byte {
+	var b strings.Builder
+	b.WriteString("version: 1\n")
+	for i, c := range certificates {
+		fmt.Fprintf(&b, "\ndn: cn=%d,o=dsc,c=KH,dc=data,dc=download,dc=pkd,dc=icao,dc=int\nuserCertificate;binary:: %s\n", i, base64.StdEncoding.EncodeToString(c))
+	}
+	fmt.Fprintf(&b, "\ndn: cn=CRL,o=crl,c=KH,dc=data,dc=download,dc=pkd,dc=icao,dc=int\ncertificateRevocationList;binary:: %s\n", base64.StdEncoding.EncodeToString(crl))
+	return []byte(b.String())
 }
 
 func imports(t *testing.T, dir string, req truststore.Request) *truststore.Report {
@@ -143,6 +190,12 @@ func TestImport(t *testing.T) {
 				"list.ml signature", "list.ml master_list", "list.ml master_list", "list.ml link_certificate"}, nil, 5},
 		{"new root by its link", truststore.Request{Files: []string{m.crl, m.link, m.khNew, m.khRoot}, Accept: "letter"},
 			[]string{"kh.crl signature", "link.der link_certificate", "kh-new.cer administrator", "kh.cer administrator"}, nil, 3},
+		{"PKCS #7", truststore.Request{Files: []string{m.p7b}, Accept: "letter"},
+			[]string{"kh.p7b administrator", "kh.p7b link_certificate", "kh.p7b signature"}, nil, 2},
+		{"LDIF", truststore.Request{Files: []string{m.ldif}, Accept: "letter"},
+			[]string{"kh.ldif administrator", "kh.ldif link_certificate", "kh.ldif signature"}, nil, 2},
+		{"LDIF without a word", truststore.Request{Files: []string{m.ldif}},
+			[]string{"kh.ldif no_issuer", "kh.ldif no_issuer", "kh.ldif not_vouched_for"}, truststore.ErrRefused, 0},
 		{"link without issuer", truststore.Request{Files: []string{m.link}, Accept: "letter"}, []string{"link.der no_issuer"}, truststore.ErrRefused, 0},
 		{"revocation list without issuer", truststore.Request{Files: []string{m.crl}, Accept: "letter"}, []string{"kh.crl no_issuer"}, truststore.ErrRefused, 0},
 		{"document signer", truststore.Request{Files: []string{m.ds}, Accept: "letter"}, nil, truststore.ErrRefused, 0},
