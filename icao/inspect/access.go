@@ -20,6 +20,7 @@ const (
 	devCardAccessMalformed = "EF.CardAccess is malformed, BAC used"
 	devPACEUnsupported     = "PACE is offered in no supported variant, BAC used"
 	devPACEFailed          = "PACE failed, BAC used"
+	devATRInfoMalformed    = "EF.ATR/INFO is malformed, short commands used"
 	devReopened            = "the channel was lost, the chip was reset and opened anew"
 )
 
@@ -37,6 +38,9 @@ func (in *inspection) open(ctx context.Context) error {
 	in.plain = apdu.NewSession(&in.meter)
 	d := in.plain
 	info, offered, err := in.offer(ctx, d)
+	if err == nil {
+		err = in.lengths(ctx, d)
+	}
 	if err != nil {
 		return in.accessFailed(err)
 	}
@@ -77,6 +81,7 @@ func (in *inspection) offer(ctx context.Context, d apdu.Doer) (info secinfo.PACE
 	if err != nil {
 		return secinfo.PACEInfo{}, false, err
 	}
+	in.saw(lds.EFCardAccess, b)
 	infos, err := secinfo.Parse(b)
 	if err != nil {
 		in.r.Deviations = append(in.r.Deviations, devCardAccessMalformed)
@@ -89,6 +94,32 @@ func (in *inspection) offer(ctx context.Context, d apdu.Doer) (info secinfo.PACE
 		in.r.Deviations = append(in.r.Deviations, devPACEUnsupported)
 	}
 	return info, offered, nil
+}
+
+// lengths asks the chip how much it carries in one APDU, if the reader carries
+// more than a short one (Doc 9303-10, 3.11.1). The answer is not protected: a wrong
+// one makes reading slower, no more. No answer is in order; the error means that
+// the chip was lost.
+func (in *inspection) lengths(ctx context.Context, d apdu.Doer) error {
+	if in.cfg.MaxNe <= shortNe {
+		return nil
+	}
+	// What the master file does not like says nothing about the application.
+	b, err := lds.ReadFile(ctx, d, lds.EFATRInfo, nil)
+	if err != nil {
+		if in.lost(err) {
+			return err
+		}
+		return nil
+	}
+	in.saw(lds.EFATRInfo, b)
+	info, err := lds.ParseATRInfo(b)
+	if err != nil {
+		in.deviates(devATRInfoMalformed)
+		return nil
+	}
+	in.read.MaxNe = max(shortNe, min(in.cfg.MaxNe, info.MaxNe()))
+	return nil
 }
 
 // A password is one way to open a chip with PACE.

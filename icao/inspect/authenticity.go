@@ -27,6 +27,9 @@ func (in *inspection) readCardSecurity(ctx context.Context, ch *sm.Channel, cam 
 	if err != nil && in.lost(err) {
 		return err
 	}
+	if err == nil {
+		in.saw(lds.EFCardSecurity, b)
+	}
 	in.cardSecurity = b // nil: withheld, which verifyCAM judges
 	return nil
 }
@@ -61,6 +64,7 @@ func (in *inspection) judgeCAM() result.Check {
 	}
 	signed := passiveauth.VerifyCardSecurity(cs, in.cfg.Trust, in.cfg.At)
 	if c := signed.Overall(); c.Value != result.Successful {
+		in.cardSecurityFailed = signed.Signature.Value == result.Failed
 		return c
 	}
 	// A key that another state signed proves another state's chip.
@@ -213,6 +217,9 @@ func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, erro
 		return result.Check{}, fmt.Errorf("inspect: draw RND.IFD: %w", err)
 	}
 	opt := &activeauth.Options{MaxNe: in.cfg.MaxNe}
+	if in.read.MaxNe > shortNe {
+		opt.MaxNe = in.read.MaxNe // what the chip carries as well
+	}
 	if len(in.infos.ActiveAuthentication) > 0 {
 		opt.SignatureAlgorithm = in.infos.ActiveAuthentication[0].SignatureAlgorithm
 	}
@@ -244,6 +251,11 @@ func (in *inspection) chipAuthenticity() {
 			c = result.Check{Value: result.NotSupported, Reason: ReasonKeyNotCovered}
 		}
 		switch {
+		case c.Reason == ReasonKeyCompromised:
+			// The key proves nothing any more; that says nothing of another one.
+			if best.Value != result.Successful {
+				best = c
+			}
 		case c.Value == result.Failed:
 			in.r.set(ChipAuthenticity, c)
 			return

@@ -13,5 +13,11 @@
 // device. Time and randomness are parameters, the chip is an
 // [apdu.Transceiver].
 //
-// Not yet here: resuming after a torn card.
+// A chip that is lost in the middle is reset, opened anew and read on where it
+// stopped, if the transceiver is a [Resetter]. EF.COM and the optional data groups
+// are read on request ([Config.All]), and a strict mode ([Config.Strict]) judges
+// what is tolerated otherwise.
+//
+// Not here: terminal authentication, and with it DG3 and DG4; resuming within the
+// access protocol or chip authentication, where there is nothing to resume.
 package inspect

@@ -6,6 +6,7 @@ import (
 
 	"github.com/chamthe/chamthe/icao/cms"
 	"github.com/chamthe/chamthe/icao/face"
+	"github.com/chamthe/chamthe/icao/lds"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/vn"
@@ -40,7 +41,25 @@ const (
 	DocumentValidity      ID = "document_validity"     // the document had not expired at the time of inspection
 )
 
-// IDs returns every check in the order of a report.
+// The checks that are performed on request only, see [OptionalIDs].
+const (
+	DG7Integrity   ID = "dg7_integrity"   // the signature or usual mark is what was signed
+	DG11Integrity  ID = "dg11_integrity"  // the additional personal details are what was signed
+	DG12Integrity  ID = "dg12_integrity"  // the additional document details are what was signed
+	DG16Integrity  ID = "dg16_integrity"  // the persons to notify are what was signed
+	COMConsistency ID = "com_consistency" // EF.COM lists what EF.SOD signs (TR-03135-1, 5.6.4.4.1)
+	Conformity     ID = "conformity"      // nothing deviates from the standard
+)
+
+// OptionalIDs returns the checks that [Config.All] (all but the last) and
+// [Config.Strict] (the last) ask for, in the order of a report, which lists them
+// behind those of [IDs] if they were performed. None of them is needed to verify
+// a document, and a policy that does not ask for them need not know them.
+func OptionalIDs() []ID {
+	return []ID{DG7Integrity, DG11Integrity, DG12Integrity, DG16Integrity, COMConsistency, Conformity}
+}
+
+// IDs returns every check of every inspection in the order of a report.
 func IDs() []ID {
 	return []ID{
 		AccessControl, SODSignature, SignerValidity, TrustChain, Revocation, IssuingState,
@@ -72,6 +91,9 @@ const (
 	ReasonOfferUnsigned  result.Reason = "offer_unsigned"      // EF.CardAccess offers PACE and nothing signed confirms it
 	ReasonPersonMismatch result.Reason = "person_mismatch"     // DG1 and DG13 hold different names or birth dates
 	ReasonNumberMismatch result.Reason = "number_mismatch"     // DG1 and DG13 hold different document or person numbers
+	ReasonKeyCompromised result.Reason = "key_compromised"     // a defect list says that others have the document's private keys
+	ReasonDiffers        result.Reason = "com_differs"         // EF.COM is not what EF.SOD says
+	ReasonNonconforming  result.Reason = "nonconforming"       // something deviates from the standard, see [Report.Deviations]
 	ReasonExpired        result.Reason = "document_expired"    // the expiry date is past
 	ReasonNoExpiry       result.Reason = "expiry_unreadable"   // the expiry date cannot be understood
 )
@@ -137,11 +159,21 @@ type Report struct {
 	// PhotoNote says why there is no photo, empty when there is one or it was not wanted.
 	PhotoNote result.Reason
 
+	// What [Config.All] asks for; nil when it was not read, does not have the
+	// signed hash (EF.COM has none) or cannot be understood.
+	COM  *lds.COM
+	DG7  *lds.DG7  // signature or usual mark
+	DG11 *lds.DG11 // additional personal details
+	DG12 *lds.DG12 // additional document details
+	DG16 *lds.DG16 // persons to notify: personal data of others
+
 	// Signer is the document signer certificate that the security object names;
 	// Issuer names the trust anchor it chains to.
 	Signer       *cms.Certificate
 	IssuerSource string // where the trust anchor came from
-	Deviations   []string
+	// Deviations is what is not as the standard has it, and what was done about
+	// it: a closed set of words without card data. In strict mode there are more.
+	Deviations []string
 
 	Evidence Evidence
 
@@ -167,11 +199,16 @@ func (Evidence) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 func (Evidence) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Checks returns a copy of every check in the order of [IDs], each once,
-// performed or not.
+// performed or not, and then those of [OptionalIDs] that were asked for.
 func (r *Report) Checks() []Check {
 	out := make([]Check, 0, len(r.checks))
 	for _, id := range IDs() {
 		out = append(out, r.check(id))
+	}
+	for _, id := range OptionalIDs() {
+		if c := r.check(id); c.Value != result.NotPerformed {
+			out = append(out, c)
+		}
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/chamthe/chamthe/icao/apdu"
@@ -57,6 +58,7 @@ const (
 	StepDG13               Step = "dg13"
 	StepVerify             Step = "passive_authentication"
 	StepPhoto              Step = "dg2"
+	StepOptional           Step = "optional_files" // with [Config.All] only
 )
 
 // A StepError says in which step an inspection ended early.
@@ -128,7 +130,22 @@ type Config struct {
 
 	Now      func() time.Time // a monotonic clock for timings; nil: no timings
 	Progress func(Event)      // nil: nobody listens
-	MaxNe    int              // largest Ne of a READ BINARY before protection; 0: 256
+
+	// MaxNe is the most response data in bytes that the reader carries in one
+	// APDU. Up to 256, and 0, mean short commands: EF.ATR/INFO is not asked for,
+	// and nothing is sent to read a file that a reader without extended length
+	// could choke on. More means that the reader carries extended length, which is
+	// used if EF.ATR/INFO says that the chip does, up to the smaller of the two
+	// (Doc 9303-10, 3.6.4.2); a chip that does not say so gets short commands.
+	MaxNe int
+
+	// All also reads EF.COM, DG7, DG11, DG12 and DG16 where the security object
+	// lists them, after everything else: for a diagnosis. See [OptionalIDs].
+	All bool
+	// Strict performs the check [Conformity]: every deviation in every file that
+	// was read is listed in [Report.Deviations], and any fails it. The other
+	// checks, and what is read, stay as they are.
+	Strict bool
 }
 
 // Run inspects the chip behind t. It returns a report whatever happens, with
@@ -181,12 +198,44 @@ type inspection struct {
 	cam           *pace.CAM // the chip's proof, if PACE was run with chip authentication mapping
 	cardSecurity  []byte
 	cardInfos     secinfo.SecurityInfos // of EF.CardSecurity, once it was found to be signed
-	infos         secinfo.SecurityInfos // of DG14, once its hash was found to be the signed one
-	files         map[int][]byte        // data groups as read, by number
+	// cardSecurityFailed: the signature of EF.CardSecurity is why the mapping failed.
+	cardSecurityFailed bool
+	defects            []trust.KnownDefect   // of the signer's documents
+	seen               []seenFile            // every file that was read, in strict mode
+	infos              secinfo.SecurityInfos // of DG14, once its hash was found to be the signed one
+	files              map[int][]byte        // data groups as read, by number
+}
+
+// seenFile is a file as it was read.
+type seenFile struct {
+	file    lds.File
+	content []byte
+}
+
+// saw keeps a file for [inspection.conformity].
+func (in *inspection) saw(f lds.File, b []byte) {
+	if in.cfg.Strict {
+		in.seen = append(in.seen, seenFile{f, b})
+	}
+}
+
+// deviates lists a deviation, once.
+func (in *inspection) deviates(what string) {
+	if !slices.Contains(in.r.Deviations, what) {
+		in.r.Deviations = append(in.r.Deviations, what)
+	}
 }
 
 func (in *inspection) run(ctx context.Context) error {
-	in.read.MaxNe = in.cfg.MaxNe
+	err := in.steps(ctx)
+	if in.cfg.Strict && in.sod != nil && err == nil {
+		in.conformity()
+	}
+	return err
+}
+
+func (in *inspection) steps(ctx context.Context) error {
+	in.read.MaxNe = min(in.cfg.MaxNe, shortNe) // 0 is 256 too
 	in.read.Learned = &in.learned
 	steps := []struct {
 		step Step
@@ -202,9 +251,10 @@ func (in *inspection) run(ctx context.Context) error {
 		{StepDG13, in.dg13, []ID{DG13Integrity}},
 		{StepVerify, in.verify, []ID{PassiveAuthentication}},
 		{StepPhoto, in.photo, []ID{DG2Integrity}},
+		{StepOptional, in.optional, nil},
 	}
 	for _, s := range steps {
-		if s.step == StepPhoto && !in.cfg.Photo {
+		if s.step == StepPhoto && !in.cfg.Photo || s.step == StepOptional && !in.cfg.All {
 			continue
 		}
 		if s.step == StepChipAuthentication && !in.covers(14) {
@@ -362,6 +412,9 @@ func (in *inspection) verify(context.Context) error {
 		in.r.IssuerSource = res.Anchor.Source
 	}
 	in.r.Deviations = append(in.r.Deviations, res.Deviations...)
+	if in.defects = res.Defects; len(in.defects) > 0 {
+		in.applyDefects()
+	}
 	in.aggregate()
 	return nil
 }
@@ -373,7 +426,7 @@ func (in *inspection) aggregate() {
 	if c := in.r.Check(Revocation); c.Value == result.Failed {
 		parts = append(parts, c)
 	}
-	for _, id := range []ID{DG1Integrity, DG13Integrity, DG14Integrity, DG15Integrity, DG2Integrity} {
+	for _, id := range []ID{DG1Integrity, DG13Integrity, DG14Integrity, DG15Integrity, DG2Integrity, DG7Integrity, DG11Integrity, DG12Integrity, DG16Integrity} {
 		c := in.r.Check(id)
 		if id != DG1Integrity && (c.Value == result.NotSupported || c.Value == result.NotPerformed) {
 			continue
@@ -452,6 +505,7 @@ func (in *inspection) file(ctx context.Context, f lds.File) ([]byte, GroupState,
 	for {
 		b, err := lds.ReadFile(ctx, in.ch, f, &opt)
 		if err == nil {
+			in.saw(f, b)
 			return b, Read, nil
 		}
 		absent, denied := errors.Is(err, lds.ErrNoFile), errors.Is(err, lds.ErrAccessDenied)
