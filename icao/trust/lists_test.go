@@ -25,6 +25,7 @@ const (
 
 func seq(b *cryptobyte.Builder, f cryptobyte.BuilderContinuation) { b.AddASN1(asn1.SEQUENCE, f) }
 func set(b *cryptobyte.Builder, f cryptobyte.BuilderContinuation) { b.AddASN1(asn1.SET, f) }
+
 func oid(b *cryptobyte.Builder, s string) { b.AddASN1ObjectIdentifier(cmstest.OID(s)) }
 
 func tagged(n uint8) asn1.Tag { return asn1.Tag(n).ContextSpecific() }

@@ -26,12 +26,11 @@ func Permissions(facility, agent string) (publish, subscribe []string, err error
 	nonce, _ := contract.NonceSubject(facility)
 	status, _ := contract.StatusSubject(agent)
 	consumer := contract.VerdictStream + "." + agent
-	return []string{
+	publish = []string{
 		visit, lookup, nonce, status,
 		"$JS.API.CONSUMER.INFO." + consumer,
 		"$JS.API.CONSUMER.MSG.NEXT." + consumer,
 		"$JS.ACK." + consumer + ".>",
-	}, []string{
-		inboxPrefix(agent) + ".>",
-	}, nil
+	}
+	return publish, []string{inboxPrefix(agent) + ".>"}, nil
 }
