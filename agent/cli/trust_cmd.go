@@ -618,7 +618,10 @@ func printItem(e *env, s *truststore.Store, i trustItem, asJSON bool) error {
 		}
 	}
 	lines := [][2]string{
-		{"SHA-256", d.ID}, {"kind", strings.ReplaceAll(d.Kind, "_", " ")}, {"", verdict}, {"reason", d.Accept},
+		{"SHA-256", d.ID},
+		{"kind", strings.ReplaceAll(d.Kind, "_", " ")},
+		{"", verdict},
+		{"reason", d.Accept},
 		{"source", strings.TrimSuffix(d.Source+", "+d.Where, ", ")},
 	}
 	if d.Dated != "" {
@@ -628,8 +631,16 @@ func printItem(e *env, s *truststore.Store, i trustItem, asJSON bool) error {
 		lines = append(lines, [2]string{"imported", d.Imported + " by " + d.By})
 	}
 	lines = append(lines, [][2]string{
-		{"subject", d.Subject}, {"issuer", d.Issuer}, {"serial", d.Serial}, {"valid", validity}, {"key", d.Key}, {"algorithm", d.Algorithm},
-		{"key id", d.KeyID}, {"issuer key", d.IssuerKeyID}, {"chain", strings.Join(d.Chain, "\n             ")}, {"crl", d.CRL},
+		{"subject", d.Subject},
+		{"issuer", d.Issuer},
+		{"serial", d.Serial},
+		{"valid", validity},
+		{"key", d.Key},
+		{"algorithm", d.Algorithm},
+		{"key id", d.KeyID},
+		{"issuer key", d.IssuerKeyID},
+		{"chain", strings.Join(d.Chain, "\n             ")},
+		{"crl", d.CRL},
 	}...)
 	if i.piece.CRL != nil {
 		lines = append(lines, [2]string{"revoked", fmt.Sprintf("%d certificates", d.Revoked)})

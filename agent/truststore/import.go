@@ -119,7 +119,7 @@ func (r *Report) pin(ctx context.Context, store *Store, file string, e *entry, k
 	if err != nil {
 		return err
 	}
-	if len(src.Pieces) != 1 || src.Pieces[0].Certificate == nil || !src.Pieces[0].Certificate.SelfSigned() {
+	if len(src.Pieces) != 1 || src.Pieces[0].Certificate == nil {
 		return fmt.Errorf("%w: %s", ErrRoot, src.Name)
 	}
 	p := src.Pieces[0]
