@@ -313,6 +313,15 @@ func TestSession(t *testing.T) {
 			00b0000002 -> 0102 9000`, apdu.Command{INS: 0xB0, Ne: 256}, "01029000",
 		},
 		{
+			"a wrong length inside a protected answer is the caller's matter", `
+			0cb0000000 -> 99026c02 6c02`, apdu.Command{CLA: 0x0C, INS: 0xB0, Ne: 256}, "99026c026c02",
+		},
+		{
+			"a wrong length in clear is the session's, also under secure messaging", `
+			0cb0000000 -> 6c02
+			0cb0000002 -> 0102 9000`, apdu.Command{CLA: 0x0C, INS: 0xB0, Ne: 256}, "01029000",
+		},
+		{
 			"class of a protected command", `
 			0cb0000000 -> 01 6101
 			00c0000001 -> 02 9000`, apdu.Command{CLA: 0x0C, INS: 0xB0, Ne: 256}, "01029000",

@@ -83,6 +83,11 @@ func (s *Session) Do(ctx context.Context, c Command) (Response, error) {
 			return Response{}, err
 		}
 		more, wrongLe := resp.SW.SW1() == sw1MoreData, resp.SW.SW1() == sw1WrongLe
+		if wrongLe && protected(c.CLA) && len(resp.Data) > 0 {
+			// The answer is protected, so it belongs to the command inside. The
+			// same command sent again would come out of order, and end the channel.
+			wrongLe = false
+		}
 		if !wrongLe {
 			// The first piece is usually the only one: no copy then.
 			if data == nil {
@@ -135,5 +140,18 @@ func getResponseClass(cla byte) byte {
 		return cla & 0x4F
 	default:
 		return cla
+	}
+}
+
+// protected reports whether a class byte says that the command is under secure
+// messaging (ISO/IEC 7816-4:2020, 5.4.1).
+func protected(cla byte) bool {
+	switch {
+	case cla&0xE0 == 0x00:
+		return cla&0x0C != 0
+	case cla&0xC0 == 0x40:
+		return cla&0x20 != 0
+	default:
+		return false
 	}
 }

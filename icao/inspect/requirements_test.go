@@ -99,8 +99,8 @@ func TestR2RefusedMasterFileIsNoError(t *testing.T) {
 // Chips and readers that carry less than is asked for, and say so in every way
 // that was seen; and what they say at the end of a file. Full product.
 func TestR3LengthIsAdapted(t *testing.T) {
-	overs := []apdu.Status{0, apdu.WrongLength, apdu.EndOfFile, apdu.WrongP1P2}
-	ends := []apdu.Status{0, apdu.OK, apdu.WrongP1P2, apdu.WrongLength}
+	overs := []apdu.Status{0, apdu.WrongLength, apdu.EndOfFile, apdu.WrongP1P2, 0x6C00}
+	ends := []apdu.Status{0, apdu.OK, apdu.WrongP1P2, apdu.WrongLength, 0x6C00}
 	for _, limit := range []int{0, 231, 192, 112} {
 		for _, over := range overs {
 			for _, end := range ends {

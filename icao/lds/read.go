@@ -344,9 +344,12 @@ func (r *reading) open(ctx context.Context) error {
 // firstNe is how much the first command asks for.
 func (r *reading) firstNe() int {
 	ne := min(r.plainNe(), oddOffset)
-	switch {
-	case r.exact > 0:
+	if r.exact > 0 {
+		// What the card called the right length may still be beyond the end of
+		// this file: then only the header is asked for, as below.
 		ne = min(ne, r.exact)
+	}
+	switch {
 	case r.resumed:
 		ne = min(ne, checkLen, len(r.buf))
 	case r.learned.Probe && r.probes():
