@@ -458,7 +458,9 @@ func TestMatrixSignedData(t *testing.T) {
 		name string
 		a    issuer.Algorithm
 	}{
-		{"PKCS1", issuer.RSAPKCS1}, {"PSS", issuer.RSAPSS}, {"ECDSA", issuer.ECDSABrainpoolP384},
+		{"PKCS1", issuer.RSAPKCS1},
+		{"PSS", issuer.RSAPSS},
+		{"ECDSA", issuer.ECDSABrainpoolP384},
 		{"plain ECDSA", issuer.Algorithm{Scheme: issuer.ECDSA, Hash: crypto.SHA256, Curve: "brainpoolP256r1", Explicit: true, Plain: true}},
 	}
 	shapes := []struct {
