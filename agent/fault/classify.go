@@ -3,10 +3,12 @@ package fault
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/truststore"
+	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/chipauth"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
@@ -153,7 +155,11 @@ func Classify(err error) *Fault {
 	}
 	for _, s := range sentinels {
 		if errors.Is(err, s.err) {
-			return New(s.code, err)
+			f := New(s.code, err)
+			if s.code == WrongKey {
+				f.Detail = triesLeft(err) + f.Detail
+			}
+			return f
 		}
 	}
 	if _, ok := errors.AsType[*mrz.Error](err); ok {
@@ -163,4 +169,23 @@ func Classify(err error) *Fault {
 		return New(BadQR, err)
 	}
 	return New(Internal, err)
+}
+
+// triesLeft says how often the chip lets the key be wrong before it blocks it,
+// if the chip told (63Cx).
+func triesLeft(err error) string {
+	sw, ok := errors.AsType[apdu.Status](err)
+	if !ok {
+		return ""
+	}
+	switch n, told := sw.Retries(); {
+	case !told:
+		return ""
+	case n == 0:
+		return "that was the last try, the chip takes this number no more: use the machine readable lines; "
+	case n == 1:
+		return "1 try is left; "
+	default:
+		return fmt.Sprintf("%d tries are left; ", n)
+	}
 }

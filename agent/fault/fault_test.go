@@ -14,6 +14,7 @@ import (
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/agent/truststore"
+	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/chipauth"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
@@ -273,5 +274,16 @@ func TestChipWithoutKey(t *testing.T) {
 	err := &inspect.CheckError{ID: inspect.PACECAM, Check: result.Check{Value: result.Failed, Reason: chipauth.ReasonNotProved}}
 	if got := fault.Classify(deep(err)); got.Code != fault.ChipCopied {
 		t.Errorf("got %s", got.Code)
+	}
+}
+
+func TestTriesLeft(t *testing.T) {
+	for sw, want := range map[apdu.Status]string{
+		0x63C2: "2 tries are left; ", 0x63C1: "1 try is left; ", 0x63C0: "that was the last try", 0x6300: "inspect: ",
+	} {
+		err := fmt.Errorf("%w: %w", inspect.ErrWrongKey, sw)
+		if f := fault.Classify(err); f.Code != fault.WrongKey || !strings.HasPrefix(f.Detail, want) {
+			t.Errorf("%04x: %s, %q", uint16(sw), f.Code, f.Detail)
+		}
 	}
 }
