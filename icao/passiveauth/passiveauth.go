@@ -388,9 +388,11 @@ func (r *signerResult) findAnchor(pool *trust.Pool, at time.Time) result.Check {
 			unsupported = true
 			continue
 		case err != nil:
-			// Only a key that the certificate names by its identifier can be said
-			// to have not signed; a find by name may be the wrong key.
-			refused = refused || c.AuthorityKeyID != nil && bytes.Equal(c.AuthorityKeyID, a.Certificate.SubjectKeyID)
+			// Only a key that the certificate names by its identifier and its
+			// owner's name can be said to have not signed; another state may
+			// happen to use the same identifier while the right CSCA is missing.
+			refused = refused || c.AuthorityKeyID != nil && bytes.Equal(c.AuthorityKeyID, a.Certificate.SubjectKeyID) &&
+				c.Issuer.Equal(a.Certificate.Subject)
 			continue
 		}
 		check := validity(a.Certificate, at, AnchorExpired, AnchorNotYetValid)

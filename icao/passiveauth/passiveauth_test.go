@@ -314,6 +314,12 @@ func TestAttacks(t *testing.T) {
 			csca, _ := forger(t, s)
 			s.sod.Certificates = [][]byte{s.ds.Sign(t, csca)}
 		}, want{chain: fail(passiveauth.ChainSignatureInvalid, ""), state: unknown(passiveauth.NoTrustAnchor, ""), overall: fail(passiveauth.ChainSignatureInvalid, "")}, nil},
+		{"signer of a missing CSCA, whose identifier another state's has", func(t *testing.T, s *state) {
+			csca, _ := forger(t, s)
+			s.ds.Issuer = cmstest.Name(t, "KH", "CSCA")
+			s.sod.Certificates = [][]byte{s.ds.Sign(t, csca)}
+			s.sod.Signers[0].Issuer = s.ds.Issuer
+		}, want{chain: unknown(passiveauth.NoTrustAnchor, ""), state: unknown(passiveauth.NoTrustAnchor, ""), overall: unknown(passiveauth.NoTrustAnchor, "")}, nil},
 		{"self-made signer with its CSCA beside it", func(t *testing.T, s *state) {
 			csca, _ := forger(t, s)
 			own := s.csca
