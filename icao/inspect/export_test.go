@@ -5,6 +5,9 @@ import (
 	"github.com/chamthe/chamthe/icao/trust"
 )
 
+// MaxAccessExchanges bounds what comes before the chip has opened.
+const MaxAccessExchanges = maxAccessExchanges
+
 // Comparisons of contents, for their tables.
 var (
 	DocumentValidityOf = documentValidity

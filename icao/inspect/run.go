@@ -163,7 +163,7 @@ func Run(ctx context.Context, t apdu.Transceiver, access Access, cfg *Config) (*
 	in := &inspection{
 		cfg:    *cfg,
 		access: access,
-		meter:  meter{t: t},
+		meter:  meter{t: t, limit: maxAccessExchanges},
 		r:      &Report{At: cfg.At, Key: -1, Groups: make(map[int]GroupState)},
 		files:  make(map[int][]byte),
 	}
@@ -279,6 +279,7 @@ func (in *inspection) steps(ctx context.Context) error {
 		if err != nil {
 			return &StepError{Step: s.step, Err: err}
 		}
+		in.meter.limit = maxExchanges // the chip has opened
 	}
 	return nil
 }
@@ -547,15 +548,23 @@ func stateReason(s GroupState) result.Reason {
 	}
 }
 
-// maxExchanges bounds one inspection. The largest document that is read, a
-// photo of a mebibyte in pieces of 223 bytes, takes fewer.
-const maxExchanges = 5000
+const (
+	// maxExchanges bounds one inspection. The largest document that is read, a
+	// photo of a mebibyte in pieces of 223 bytes, takes fewer.
+	maxExchanges = 5000
+
+	// maxAccessExchanges bounds what comes before the chip has opened. The files
+	// of the master file take a handful, and the slowest protocol ten for each
+	// key: whoever makes it last longer only holds up the desk.
+	maxAccessExchanges = 500
+)
 
 var errEndless = errors.New("inspect: the chip does not come to an end")
 
 // meter counts what goes over the wire and remembers that the wire broke.
 type meter struct {
 	t              apdu.Transceiver
+	limit          int // of exchanges
 	exchanges      int
 	sent, received int
 	err            error
@@ -563,7 +572,7 @@ type meter struct {
 
 // Transmit implements [apdu.Transceiver].
 func (m *meter) Transmit(ctx context.Context, cmd []byte) ([]byte, error) {
-	if m.exchanges == maxExchanges {
+	if m.exchanges >= m.limit {
 		m.err = errEndless
 		return nil, m.err
 	}
