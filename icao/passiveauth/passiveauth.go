@@ -113,11 +113,13 @@ type Result struct {
 	// trusted and valid at the time of the check, issued.
 	Chain result.Check
 	// Revocation: neither Signer nor a certificate above it is revoked, by a
-	// current list. It is a part of Overall only where the pool has a revocation
-	// list of the CSCA, or a defect list speaks of the signer. Without any it says
-	// "no revocation information" of every document of that state, and counting
-	// that would turn every verdict yellow and teach people to ignore yellow. Who
-	// loads a list wants to rely on it, so that an outdated one counts.
+	// current list. It is a part of Overall only when it failed: a revocation is
+	// the issuer's word and for good, while a list that is absent or out of date
+	// says nothing of this document (BSI TR-03135-1, 5.6.4.3.5: undetermined).
+	// Counting that would turn every verdict yellow, for each state without a list
+	// and at each station that was offline when the next one was due, and teach
+	// people to ignore yellow. Whoever insists on a current list, or minds that a
+	// signer is under investigation, asks this check.
 	Revocation result.Check
 	// Hashes: the worst of Groups.
 	Hashes result.Check
@@ -139,17 +141,16 @@ type Result struct {
 	// prefix "signer: " and of the anchor's with "anchor: ".
 	Deviations []string
 
-	dg1     bool // DG1 was given: IssuingState counts
-	direct  bool // the content itself is signed: there are no hashes of groups
-	revoked bool // somebody has said something of revocation: Revocation counts
+	dg1    bool // DG1 was given: IssuingState counts
+	direct bool // the content itself is signed: there are no hashes of groups
 }
 
 // Overall is the verdict on the files that were given: Failed if any part
 // failed, Undetermined if any could not be told, Successful only if all are.
-// Revocation is left out; see [Result].
+// Revocation counts only when it failed; see [Result].
 func (r Result) Overall() result.Check {
 	checks := []result.Check{r.Signature, r.SignerValidity, r.Chain}
-	if r.revoked {
+	if r.Revocation.Value == result.Failed {
 		checks = append(checks, r.Revocation)
 	}
 	if !r.direct {
@@ -213,7 +214,7 @@ func (r *Result) verifySigners(sd *cms.SignedData, pool *trust.Pool, at time.Tim
 	for i := range sd.Signers {
 		s := verifySigner(sd, &sd.Signers[i], pool, at)
 		good := result.Worst(s.signature, s.validity, s.chain).Value == result.Successful &&
-			(!s.revoked || s.revocation.Value == result.Successful)
+			s.revocation.Value != result.Failed
 		if i == 0 || good {
 			best = s
 		}
@@ -223,7 +224,6 @@ func (r *Result) verifySigners(sd *cms.SignedData, pool *trust.Pool, at time.Tim
 	}
 	r.Signature, r.SignerValidity, r.Chain = best.signature, best.validity, best.chain
 	r.Signer, r.Anchor, r.Defects = best.certificate, best.anchor, best.defects
-	r.revoked = best.revoked
 	if best.revocation != (result.Check{}) {
 		r.Revocation = best.revocation
 	}
@@ -234,7 +234,6 @@ func (r *Result) verifySigners(sd *cms.SignedData, pool *trust.Pool, at time.Tim
 type signerResult struct {
 	signature, validity, chain result.Check
 	revocation                 result.Check
-	revoked                    bool // see Result
 	certificate                *cms.Certificate
 	anchor                     *trust.Anchor
 	defects                    []trust.KnownDefect

@@ -23,9 +23,7 @@ func (r *signerResult) verifyRevocation(pool *trust.Pool, at time.Time) {
 			checks = append(checks, result.Unknown(SignerStatusUnclear))
 		}
 	}
-	list := pool.RevocationList(r.anchor)
-	r.revoked = list != nil || len(checks) > 0
-	r.revocation = result.Worst(append(checks, r.byList(pool, list, at))...)
+	r.revocation = result.Worst(append(checks, r.byList(pool, pool.RevocationList(r.anchor), at))...)
 }
 
 func (r *signerResult) byList(pool *trust.Pool, list *trust.RevocationList, at time.Time) result.Check {
