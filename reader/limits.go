@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -83,16 +84,7 @@ type LimitStore interface {
 	Save(ctx context.Context, key LimitKey, l Limits) error
 }
 
-// A LimitBook is a LimitStore that can be shown and reset.
-type LimitBook interface {
-	LimitStore
-	// All returns everything that is known, in the order of the keys.
-	All(ctx context.Context) ([]LimitEntry, error)
-	// Forget drops what is known of the key. It is no error if nothing is.
-	Forget(ctx context.Context, key LimitKey) error
-}
-
-// A LimitEntry is one line of a [LimitBook].
+// A LimitEntry is one line of what a store knows.
 type LimitEntry struct {
 	Key    LimitKey
 	Limits Limits
@@ -106,14 +98,14 @@ const MaxLimitEntries = 1024
 // already.
 var ErrLimitsFull = errors.New("reader: no room for more limits")
 
-// MemoryLimits is a [LimitBook] that forgets when the process ends. The zero
+// MemoryLimits is a [LimitStore] that forgets when the process ends. The zero
 // value is empty and ready to use.
 type MemoryLimits struct {
 	mu      sync.Mutex
 	entries map[LimitKey]Limits
 }
 
-var _ LimitBook = (*MemoryLimits)(nil)
+var _ LimitStore = (*MemoryLimits)(nil)
 
 // Load implements [LimitStore].
 func (m *MemoryLimits) Load(ctx context.Context, key LimitKey) (Limits, bool, error) {
@@ -143,7 +135,7 @@ func (m *MemoryLimits) Save(ctx context.Context, key LimitKey, l Limits) error {
 	return nil
 }
 
-// All implements [LimitBook].
+// All returns everything that is known, in the order of the keys.
 func (m *MemoryLimits) All(ctx context.Context) ([]LimitEntry, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -158,13 +150,15 @@ func (m *MemoryLimits) All(ctx context.Context) ([]LimitEntry, error) {
 	return all, nil
 }
 
-// Forget implements [LimitBook].
-func (m *MemoryLimits) Forget(ctx context.Context, key LimitKey) error {
+// Forget drops what was learned with one model of reader, or everything if the
+// name is empty, and returns how many entries that were.
+func (m *MemoryLimits) Forget(ctx context.Context, model string) (int, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return 0, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.entries, key)
-	return nil
+	before := len(m.entries)
+	maps.DeleteFunc(m.entries, func(k LimitKey, _ Limits) bool { return model == "" || k.Reader == model })
+	return before - len(m.entries), nil
 }
