@@ -77,6 +77,9 @@ type Variant struct {
 	CardSecurity issuer.CMSOptions
 	// NoKeyIdentifiers leaves key identifiers out of the certificates.
 	NoKeyIdentifiers bool
+	// DocumentTypes are what the document signer's certificate allows it to sign;
+	// nil: this kind of document, "ID" or "P"; empty: the certificate does not say.
+	DocumentTypes []string
 
 	Limits   Limits
 	Quirks   Quirks
@@ -206,9 +209,13 @@ func (o office) keyFromCache(use string, p *issuer.Params) error {
 
 // newSigners makes the signers below csca.
 func (o office) newSigners(csca *issuer.Authority, expiry time.Time) (*PKI, error) {
-	documentType := "ID"
-	if o.Kind == specimen.Passport {
-		documentType = "P"
+	types := o.DocumentTypes
+	switch {
+	case types != nil:
+	case o.Kind == specimen.Passport:
+		types = []string{"P"}
+	default:
+		types = []string{"ID"}
 	}
 	signer := func(name string) (*issuer.Signer, error) {
 		p := issuer.Params{
@@ -216,7 +223,7 @@ func (o office) newSigners(csca *issuer.Authority, expiry time.Time) (*PKI, erro
 			Algorithm:        o.Signer,
 			NotBefore:        o.opt.At.AddDate(-6, 0, 0),
 			NotAfter:         expiry,
-			DocumentTypes:    []string{documentType},
+			DocumentTypes:    types,
 			Rand:             o.opt.Rand,
 			NoKeyIdentifiers: o.NoKeyIdentifiers,
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	encoding_asn1 "encoding/asn1"
@@ -19,6 +20,9 @@ const (
 	// below 8 KiB.
 	MaxCertificate = 16 << 10
 	maxExtensions  = 64 // real ones have up to a dozen
+	// maxDocumentTypes bounds the document types of a signer: there are a few dozen
+	// codes in all.
+	maxDocumentTypes = 64
 )
 
 // KeyUsage is the set of purposes in the key usage extension (RFC 5280,
@@ -66,6 +70,14 @@ type Certificate struct {
 	KeyUsage    KeyUsage // meaningful when HasKeyUsage
 
 	ExtendedKeyUsage []string // object identifiers, nil when the extension is absent
+
+	// DocumentTypes are the documents that the holder may sign: codes as at the
+	// beginning of a machine readable zone, fillers removed, of which a single
+	// letter stands for every code that begins with it (Doc 9303-12, 7.1.1.6).
+	// HasDocumentTypes says that the extension is there; with it and no
+	// DocumentTypes it could not be read ([DevDocumentTypesUnreadable]).
+	HasDocumentTypes bool
+	DocumentTypes    []string
 
 	// UnknownCritical lists the critical extensions that were not interpreted.
 	UnknownCritical []string
@@ -237,6 +249,20 @@ func (c *Certificate) parseExtensions(s cryptobyte.String) error {
 			ok = readAuthorityKeyID(value, &c.AuthorityKeyID)
 		case "2.5.29.37":
 			ok = c.readExtendedKeyUsage(value)
+		case "2.23.136.1.1.6.2":
+			// Doc 9303-12 makes it not critical, and states have been seen to encode it
+			// in their own ways: a reader that refused those would lose the document.
+			c.HasDocumentTypes = true
+			if !c.readDocumentTypes(value) {
+				c.DocumentTypes = nil
+				note(&c.Deviations, DevDocumentTypesUnreadable)
+				if critical {
+					c.UnknownCritical = append(c.UnknownCritical, oid)
+				}
+			}
+			if critical {
+				note(&c.Deviations, DevDocumentTypesCritical)
+			}
 		case "2.5.29.16": // private key usage period: binds the issuer, not a verifier (Doc 9303-12, 7.1.1)
 		default:
 			if critical {
@@ -338,6 +364,50 @@ func (c *Certificate) readExtendedKeyUsage(value cryptobyte.String) bool {
 		c.ExtendedKeyUsage = append(c.ExtendedKeyUsage, oid)
 	}
 	return true
+}
+
+// readDocumentTypes reads DocumentTypeListSyntax (Doc 9303-12, 7.1.1.6). Moldova
+// puts every type into a SET of its own; other string types than PrintableString
+// and a filler behind a single letter are read too. A list of nothing is as good
+// as unreadable: nobody certifies a key for no document.
+func (c *Certificate) readDocumentTypes(value cryptobyte.String) bool {
+	var body cryptobyte.String
+	var version int
+	if !value.ReadASN1(&body, asn1.SEQUENCE) || !value.Empty() || !body.ReadASN1Integer(&version) || version != 0 {
+		return false
+	}
+	conforms := true
+	for n := 0; n == 0 || !body.Empty(); n++ {
+		var set cryptobyte.String
+		if !body.ReadASN1(&set, asn1.SET) {
+			return false
+		}
+		conforms = conforms && n == 0
+		for !set.Empty() {
+			var code cryptobyte.String
+			var tag asn1.Tag
+			if len(c.DocumentTypes) == maxDocumentTypes || !set.ReadAnyASN1(&code, &tag) {
+				return false
+			}
+			text := strings.TrimRight(string(code), "<")
+			switch tag {
+			case asn1.PrintableString:
+				conforms = conforms && len(text) == len(code)
+			case asn1.UTF8String, asn1.IA5String:
+				conforms = false
+			default:
+				return false
+			}
+			if len(text) < 1 || len(code) > 2 || strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+				return false
+			}
+			c.DocumentTypes = append(c.DocumentTypes, text)
+		}
+	}
+	if !conforms {
+		note(&c.Deviations, DevDocumentTypesEncoding)
+	}
+	return c.DocumentTypes != nil
 }
 
 // CheckSignatureBy reports whether issuer's key signed the certificate: nil,

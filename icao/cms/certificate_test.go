@@ -131,6 +131,77 @@ func TestDeviations(t *testing.T) {
 	}
 }
 
+// TestDocumentTypes: what a document signer may sign, in the encodings that are
+// met. An unreadable list costs the list, not the certificate.
+func TestDocumentTypes(t *testing.T) {
+	list := func(sets ...[]byte) []byte {
+		return cmstest.Build(t, func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+				b.AddASN1Int64(0)
+				b.AddBytes(slices.Concat(sets...))
+			})
+		})
+	}
+	set := func(tag asn1.Tag, codes ...string) []byte {
+		return cmstest.Build(t, func(b *cryptobyte.Builder) {
+			b.AddASN1(asn1.SET, func(b *cryptobyte.Builder) {
+				for _, c := range codes {
+					b.AddASN1(tag, func(b *cryptobyte.Builder) { b.AddBytes([]byte(c)) })
+				}
+			})
+		})
+	}
+	const printable = asn1.PrintableString
+	many := slices.Repeat([]string{"P"}, 65)
+	unreadable, encoding := []string{cms.DevDocumentTypesUnreadable}, []string{cms.DevDocumentTypesEncoding}
+	for _, tt := range []struct {
+		name     string
+		value    []byte
+		critical bool
+		want     []string
+		dev      []string
+	}{
+		{name: "one", value: list(set(printable, "P")), want: []string{"P"}},
+		{name: "several", value: list(set(printable, "P", "AC", "ID")), want: []string{"P", "AC", "ID"}},
+		{name: "as many as are read", value: list(set(printable, many[:64]...)), want: many[:64]},
+		{name: "critical", value: list(set(printable, "P")), critical: true, want: []string{"P"}, dev: []string{cms.DevDocumentTypesCritical}},
+		{name: "a set for each", value: list(set(printable, "P"), set(printable, "ID")), want: []string{"P", "ID"}, dev: encoding},
+		{name: "UTF-8", value: list(set(asn1.UTF8String, "ID")), want: []string{"ID"}, dev: encoding},
+		{name: "a filler", value: list(set(printable, "P<")), want: []string{"P"}, dev: encoding},
+		{name: "empty", value: list(set(printable)), dev: unreadable},
+		{name: "no set", value: list(), dev: unreadable},
+		{name: "fillers only", value: list(set(printable, "<<")), dev: unreadable},
+		{name: "no characters", value: list(set(printable, "P", "")), dev: unreadable},
+		{name: "three characters", value: list(set(printable, "IDV")), dev: unreadable},
+		{name: "lower case", value: list(set(printable, "id")), dev: unreadable},
+		{name: "a number", value: list(set(asn1.INTEGER, "P")), dev: unreadable},
+		{name: "too many", value: list(set(printable, many...)), dev: unreadable},
+		{name: "trailing data", value: append(list(set(printable, "P")), 5, 0), dev: unreadable},
+		{name: "another version", value: []byte{0x30, 8, 2, 1, 1, 0x31, 3, 0x13, 1, 'P'}, dev: unreadable},
+		{name: "not a sequence", value: []byte{5, 0}, dev: unreadable},
+		{name: "critical and unreadable", value: []byte{5, 0}, critical: true, dev: []string{cms.DevDocumentTypesUnreadable, cms.DevDocumentTypesCritical}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, key := template(t)
+			c.Extensions = append(c.Extensions, cmstest.Extension{OID: "2.23.136.1.1.6.2", Critical: tt.critical, Value: tt.value})
+			got, err := cms.ParseCertificate(c.Sign(t, key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !got.HasDocumentTypes || !slices.Equal(got.DocumentTypes, tt.want) || !slices.Equal(got.Deviations, tt.dev) {
+				t.Errorf("types %q, deviations %v, want %q, %v", got.DocumentTypes, got.Deviations, tt.want, tt.dev)
+			}
+			if unknown := len(got.UnknownCritical) > 0; unknown != (tt.critical && tt.want == nil) {
+				t.Errorf("unknown critical extensions %v", got.UnknownCritical)
+			}
+		})
+	}
+	c, key := template(t)
+	if got, err := cms.ParseCertificate(c.Sign(t, key)); err != nil || got.HasDocumentTypes || got.DocumentTypes != nil {
+		t.Errorf("without the extension: %q, %v", got.DocumentTypes, err)
+	}
+}
+
 func TestCertificatesRefused(t *testing.T) {
 	extension := func(oid string, value ...byte) func(*cmstest.Certificate) {
 		return func(c *cmstest.Certificate) {

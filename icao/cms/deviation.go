@@ -38,6 +38,9 @@ const (
 	DevKeyUsageEmpty            = "key_usage_empty"
 	DevKeyUsageNotCrit          = "key_usage_not_critical"
 	DevPublicKeyUnsupported     = "public_key_unsupported"
+	DevDocumentTypesUnreadable  = "document_types_unreadable"
+	DevDocumentTypesEncoding    = "document_types_encoding" // several sets, other strings, or fillers
+	DevDocumentTypesCritical    = "document_types_critical"
 
 	// Revocation lists (Doc 9303-12, 7.1.4).
 	DevCRLVersionNot2       = "crl_version_not_2"

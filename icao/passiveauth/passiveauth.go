@@ -6,8 +6,8 @@
 // the certificates that are trusted and the time. It says yes only when every
 // part says yes: the signature of EF.SOD, the document signer's validity, its
 // chain to a trusted CSCA certificate, the hash of every file that was given,
-// and the state that the document names. A certificate that is missing is
-// undetermined, which is neither verified nor forged.
+// and the state and the type that the document names. A certificate that is
+// missing is undetermined, which is neither verified nor forged.
 //
 // It does not say that the chip is genuine: the data of a copied chip is as good
 // as the original's. That is chip authentication or active authentication.
@@ -90,6 +90,12 @@ const (
 	IssuingStateMismatch   result.Reason = "issuing_state_mismatch"
 	IssuingStateUnknown    result.Reason = "issuing_state_unknown" // no country code is known for it
 	IssuingStateUnreadable result.Reason = "issuing_state_unreadable"
+
+	// Of DocumentType.
+	DocumentTypeMismatch    result.Reason = "document_type_mismatch"    // the signer may sign other documents, and not such
+	DocumentTypesAbsent     result.Reason = "document_types_absent"     // the signer's certificate does not say what it may sign
+	DocumentTypesUnreadable result.Reason = "document_types_unreadable" // it says so in a way that cannot be read
+	DocumentTypeUnreadable  result.Reason = "document_type_unreadable"  // of DG1
 )
 
 // Deviations that [Verify] adds to those of parsing.
@@ -126,6 +132,14 @@ type Result struct {
 	// IssuingState: the state in the machine readable zone of DG1 is that of
 	// Anchor. Not performed when DG1 was not given.
 	IssuingState result.Check
+	// DocumentType: the document code at the beginning of DG1 is among those that
+	// Signer's certificate allows it to sign (Doc 9303-12, 7.1.1.6; Doc 9303-11,
+	// 5.1.1, additional check 1). Not performed when DG1 was not given, not
+	// supported when the certificate has no such list, as older ones do not. It is
+	// a part of Overall only when it failed: the key of those who make one kind of
+	// document is no good for another, and a list that is absent or unreadable says
+	// nothing of this document.
+	DocumentType result.Check
 
 	// Groups has an entry for every data group that was given: successful when
 	// EF.SOD holds a hash for it and it is equal. This says that the group
@@ -140,6 +154,12 @@ type Result struct {
 	// Deviations of EF.SOD as they are, of the signer's certificate with the
 	// prefix "signer: " and of the anchor's with "anchor: ".
 	Deviations []string
+	// Weak lists what Signature, Chain and Hashes rest on and is weak by today's
+	// measure, whether they hold or not: a kind, see the Weak constants, ": ", and
+	// the algorithm or key, as in "signer_key: RSA-1024". It holds no card data and
+	// changes no check: documents of the first years are valid and have it. Nil
+	// when nothing is.
+	Weak []string
 
 	dg1    bool // DG1 was given: IssuingState counts
 	direct bool // the content itself is signed: there are no hashes of groups
@@ -147,11 +167,13 @@ type Result struct {
 
 // Overall is the verdict on the files that were given: Failed if any part
 // failed, Undetermined if any could not be told, Successful only if all are.
-// Revocation counts only when it failed; see [Result].
+// Revocation and DocumentType count only when they failed; see [Result].
 func (r Result) Overall() result.Check {
 	checks := []result.Check{r.Signature, r.SignerValidity, r.Chain}
-	if r.Revocation.Value == result.Failed {
-		checks = append(checks, r.Revocation)
+	for _, c := range []result.Check{r.Revocation, r.DocumentType} {
+		if c.Value == result.Failed {
+			checks = append(checks, c)
+		}
 	}
 	if !r.direct {
 		checks = append(checks, r.Hashes)
@@ -184,6 +206,7 @@ func Verify(sod *lds.SOD, groups map[int][]byte, pool *trust.Pool, at time.Time)
 	}
 	r.verifySigners(sod.SignedData, pool, at)
 	r.compareHashes(&sod.Object, groups)
+	r.Weak = appendWeakHash(r.Weak, WeakGroupHash, sod.Object.Hash)
 
 	if dg1, ok := groups[1]; ok {
 		r.dg1 = true
@@ -193,6 +216,9 @@ func Verify(sod *lds.SOD, groups map[int][]byte, pool *trust.Pool, at time.Time)
 			r.IssuingState = result.Unknown(NoTrustAnchor)
 		default:
 			r.IssuingState = issuingState(dg1, r.Anchor.Certificate.SubjectCountry())
+		}
+		if r.Groups[1].Value == result.Successful && r.Signer != nil {
+			r.DocumentType = documentType(dg1, r.Signer)
 		}
 	}
 	return r
@@ -224,6 +250,7 @@ func (r *Result) verifySigners(sd *cms.SignedData, pool *trust.Pool, at time.Tim
 	}
 	r.Signature, r.SignerValidity, r.Chain = best.signature, best.validity, best.chain
 	r.Signer, r.Anchor, r.Defects = best.certificate, best.anchor, best.defects
+	r.Weak = append(r.Weak, best.weak...)
 	if best.revocation != (result.Check{}) {
 		r.Revocation = best.revocation
 	}
@@ -237,7 +264,7 @@ type signerResult struct {
 	certificate                *cms.Certificate
 	anchor                     *trust.Anchor
 	defects                    []trust.KnownDefect
-	deviations                 []string
+	deviations, weak           []string
 }
 
 func verifySigner(sd *cms.SignedData, si *cms.SignerInfo, pool *trust.Pool, at time.Time) signerResult {
@@ -278,6 +305,7 @@ func verifySigner(sd *cms.SignedData, si *cms.SignerInfo, pool *trust.Pool, at t
 	}
 	r.verifyRevocation(pool, at)
 	r.applyDefects()
+	r.noteWeak(si)
 	return r
 }
 

@@ -270,6 +270,9 @@ func TestAlgorithms(t *testing.T) {
 			if len(r.Groups) != 3 || r.Signer == nil || r.Anchor == nil || r.Anchor.Source != "test, 2026-11-22" {
 				t.Errorf("%d groups, signer %v, anchor %v", len(r.Groups), r.Signer, r.Anchor)
 			}
+			if r.DocumentType != (result.Check{Value: result.NotSupported, Reason: passiveauth.DocumentTypesAbsent}) {
+				t.Errorf("document type %+v", r.DocumentType)
+			}
 			weak := slices.Contains(r.Deviations, cms.DevSHA1) && slices.Contains(r.Deviations, lds.DevSODHashSHA1)
 			if weak != (signer.hash == crypto.SHA1) {
 				t.Errorf("deviations %v", r.Deviations)

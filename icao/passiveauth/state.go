@@ -3,6 +3,7 @@ package passiveauth
 import (
 	"strings"
 
+	"github.com/chamthe/chamthe/icao/cms"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/tlv"
 )
@@ -58,21 +59,56 @@ func issuingState(dg1 []byte, country string) result.Check {
 	return result.Pass("")
 }
 
-// mrzIssuer returns the issuing state of DG1: characters 3 to 5 of the first
-// line in every format of Doc 9303-4 to -6, fillers removed.
+// documentType compares the document code in the MRZ of DG1 with what the signer
+// may sign.
+func documentType(dg1 []byte, signer *cms.Certificate) result.Check {
+	switch {
+	case !signer.HasDocumentTypes:
+		return result.Check{Value: result.NotSupported, Reason: DocumentTypesAbsent}
+	case len(signer.DocumentTypes) == 0:
+		return result.Unknown(DocumentTypesUnreadable)
+	}
+	code, _, ok := mrzBeginning(dg1)
+	if !ok || code == "" {
+		return result.Unknown(DocumentTypeUnreadable)
+	}
+	for _, allowed := range signer.DocumentTypes {
+		// A single letter stands for all types that begin with it.
+		if code == allowed || len(allowed) == 1 && strings.HasPrefix(code, allowed) {
+			return result.Pass("")
+		}
+	}
+	return result.Fail(DocumentTypeMismatch)
+}
+
+// mrzIssuer returns the issuing state of DG1.
 func mrzIssuer(dg1 []byte) (string, bool) {
+	_, state, ok := mrzBeginning(dg1)
+	return state, ok && state != ""
+}
+
+// mrzBeginning returns the document code and the issuing state of DG1: the first
+// two characters and the three behind them in every format of Doc 9303-4 to -6,
+// fillers removed. One that is malformed is empty.
+func mrzBeginning(dg1 []byte) (code, state string, ok bool) {
 	const tagDG1, tagMRZ = 0x61, 0x5F1F
 	file := tlv.String(dg1)
 	var content, zone tlv.String
-	var state []byte
-	if !file.ReadTag(&content, tagDG1) || !content.ReadTag(&zone, tagMRZ) || !zone.Skip(2) || !zone.ReadBytes(&state, 3) {
-		return "", false
+	var c, s []byte
+	if !file.ReadTag(&content, tagDG1) || !content.ReadTag(&zone, tagMRZ) || !zone.ReadBytes(&c, 2) || !zone.ReadBytes(&s, 3) {
+		return "", "", false
 	}
-	for _, c := range state {
-		if (c < 'A' || c > 'Z') && c != '<' {
-			return "", false
+	return letters(c), letters(s), true
+}
+
+// letters returns a field of capital letters without the fillers at its end, or
+// "" for anything else.
+func letters(field []byte) string {
+	s := strings.TrimRight(string(field), "<")
+	for _, c := range s {
+		if c < 'A' || c > 'Z' {
+			return ""
 		}
 	}
-	s := strings.TrimRight(string(state), "<")
-	return s, s != "" && !strings.Contains(s, "<")
+	return s
 }

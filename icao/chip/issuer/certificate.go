@@ -33,7 +33,8 @@ type Params struct {
 	// out, as certificates of some states do, so that only the names lead from
 	// one to the other.
 	NoKeyIdentifiers bool
-	// DocumentTypes that a document signer may sign: "ID", "P".
+	// DocumentTypes that a document signer may sign: "ID", "P", or a letter for all
+	// that begin with it (Doc 9303-12, 7.1.1.6). None: the certificate does not say.
 	DocumentTypes []string
 	// Rand makes the key, the serial number and the issuer's signature; nil is
 	// crypto/rand.Reader.
@@ -337,7 +338,7 @@ func (a *Authority) extensions(p Params, key *Key, r role) ([]byte, error) {
 				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { b.AddASN1ObjectIdentifier(oidMasterListSigningKey) })
 			})
 		}
-		if r == roleDS {
+		if r == roleDS && len(p.DocumentTypes) > 0 {
 			addExtension(b, oidDocumentTypeList, false, func(b *cryptobyte.Builder) {
 				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 					b.AddASN1Int64(0)

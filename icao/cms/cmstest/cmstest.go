@@ -257,6 +257,20 @@ type Extension struct {
 	Value    []byte
 }
 
+// DocumentTypes is the extension that says what a document signer may sign.
+func DocumentTypes(t testing.TB, codes ...string) Extension {
+	return Extension{OID: "2.23.136.1.1.6.2", Value: Build(t, func(b *cryptobyte.Builder) {
+		b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
+			b.AddASN1Int64(0)
+			b.AddASN1(asn1.SET, func(b *cryptobyte.Builder) {
+				for _, code := range codes {
+					b.AddASN1(asn1.PrintableString, func(b *cryptobyte.Builder) { b.AddBytes([]byte(code)) })
+				}
+			})
+		})
+	})}
+}
+
 // Certificate is a certificate to be made. Nil fields are left out.
 type Certificate struct {
 	Serial              []byte // content octets; default 01
