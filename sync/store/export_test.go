@@ -22,3 +22,9 @@ var MetaBucket = metaBucket
 
 // Classify is exported to test the errors of systems that are not this one.
 var Classify = classify
+
+// FirstHold is how long Check keeps a write waiting at first.
+const FirstHold = firstHold
+
+// OnPage has Check call f for every page that it reads.
+func OnPage(s *Store, f func()) { s.onPage = f }

@@ -50,7 +50,8 @@ func TestFullDisk(t *testing.T) {
 	if _, err := store.Open(filepath.Join(dir, "second.db"), nil); !errors.Is(err, store.ErrFull) {
 		t.Errorf("a new file: error = %v, want %v", err, store.ErrFull)
 	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+	// No more than the file and the mark that it was closed, if there was room.
+	if entries, _ := os.ReadDir(dir); len(entries) > 2 {
 		t.Errorf("%d files are left", len(entries))
 	}
 	// What was stored is there.

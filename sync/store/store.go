@@ -10,10 +10,15 @@
 //
 // # Damage
 //
-// bbolt does not survive a damaged page. [Open] therefore reads the whole file
-// and checks every page before bbolt uses it, half a second for a million cached
-// answers (800 MiB) that the system has in memory; what breaks later is caught
-// where it is used. Both are [ErrCorrupt].
+// bbolt does not survive a damaged page. [Open] therefore reads the file and
+// checks its pages before bbolt uses them. Whoever was killed or lost power left
+// a file of which anything may be true: then it is every page, half a second for
+// a million cached answers (800 MiB) that the system has in memory, and as long
+// as the disk takes when it has not. A file that was closed properly has a mark
+// beside it (visits.db.closed) that names its last transaction; then it is the
+// pages that hold the tree together, a hundredth of them. What breaks later, or
+// in a leaf while the program was not running, is caught where it is used, and
+// found by [Store.Check]. All of it is [ErrCorrupt].
 //
 // # Full disk
 //
@@ -35,6 +40,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -84,6 +90,10 @@ type Store struct {
 	path      string
 	uncertain atomic.Bool
 	corrupt   atomic.Bool
+
+	checking sync.Mutex            // one Check at a time
+	check    atomic.Pointer[check] // the one that runs, or nil
+	onPage   func()                // called by Check for each page; nil but in a test
 }
 
 // Open opens the file at path, or makes it, and brings its schema up to date.
@@ -132,6 +142,9 @@ func open(path string, o *Options, steps []migration) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	// From here on the file may change. A mark that stays all the same names a
+	// transaction that is no longer the last.
+	_ = os.Remove(closedMark(path))
 	if err := migrate(db, path, have, steps); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate %w", classify(err)), db.Close())
 	}
@@ -185,7 +198,11 @@ func inspect(path string, options bbolt.Options) (version int, err error) {
 	if tx.Size() > info.Size() {
 		return 0, ErrCorrupt
 	}
-	if err := walk(context.Background(), tx, path); err != nil {
+	much := whole
+	if closedProperly(tx, path) {
+		much = branches
+	}
+	if err := walk(context.Background(), tx, path, much, nil); err != nil {
 		return 0, err
 	}
 	return schemaOf(tx)
@@ -255,6 +272,10 @@ func (s *Store) update(fn func(*bbolt.Tx) error) error {
 	defer func() { _ = tx.Rollback() }() // after Commit: nothing
 	if err := fn(tx); err != nil {
 		return err
+	}
+	if c := s.check.Load(); c != nil {
+		waiting := time.AfterFunc(c.hold, c.yield)
+		defer waiting.Stop()
 	}
 	id := tx.ID()
 	if err := tx.Commit(); err != nil {
@@ -339,12 +360,33 @@ func (s *Store) Bind(keyID [8]byte) error {
 	return s.Update(func(tx *bbolt.Tx) error { return tx.Bucket(metaBucket).Put(keyKey, keyID[:]) })
 }
 
+// firstHold is how long a Check may keep a write waiting the first time.
+const firstHold = 100 * time.Millisecond
+
+// check is a Check that is under way.
+type check struct {
+	yield context.CancelFunc
+	hold  time.Duration // how long a write waits before it calls yield
+}
+
 // Check reads every page and returns [ErrCorrupt] with the first thing that is
-// wrong, or the context's error. It takes as long as reading the file; writing
-// goes on meanwhile. [Open] has done the same; this is for a disk that fails
-// later.
+// wrong, or the context's error. It takes as long as reading the file. Reading
+// and writing go on meanwhile. A write that has to enlarge what is mapped into
+// memory cannot, while a transaction reads: Check then gives way and begins
+// again, each time twice as patient.
 func (s *Store) Check(ctx context.Context) error {
-	return s.View(func(tx *bbolt.Tx) error { return walk(ctx, tx, s.path) })
+	s.checking.Lock()
+	defer s.checking.Unlock()
+	defer s.check.Store(nil)
+	for hold := firstHold; ; hold *= 2 {
+		turn, yield := context.WithCancel(ctx)
+		s.check.Store(&check{yield, hold})
+		err := s.View(func(tx *bbolt.Tx) error { return walk(turn, tx, s.path, whole, s.onPage) })
+		yield()
+		if ctx.Err() != nil || !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
 }
 
 // Path returns the path of the file.
@@ -354,9 +396,10 @@ func (s *Store) Path() string { return s.path }
 // of a transaction.
 const closeDamaged = time.Second
 
-// Close waits for running transactions and closes the file. A damaged store may
-// stay open until the process ends.
+// Close waits for running transactions, notes beside the file that it was closed
+// properly, and closes it. A damaged store may stay open until the process ends.
 func (s *Store) Close() error {
+	s.markClosed()
 	closed := make(chan error, 1)
 	go func() { closed <- s.db.Close() }()
 	var never <-chan time.Time

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -80,7 +81,7 @@ func TestOpenCreatesAndReopens(t *testing.T) {
 	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", info.Mode())
 	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 { // and the mark that it was closed
 		t.Errorf("%d files are left", len(entries))
 	}
 	if got := get(t, open(t, path), "k"); got != "v" {
@@ -197,7 +198,7 @@ func TestMigrationLeavesABackup(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+	if entries, _ := os.ReadDir(dir); len(entries) != 3 { // the file, the mark that it was closed, the backup
 		t.Errorf("%d files are left", len(entries))
 	}
 }
@@ -388,8 +389,36 @@ func visit(s *store.Store) error {
 	})
 }
 
-// TestAnyPageDamaged damages each part of each page: the file either opens and
-// can be gone through, or is called damaged.
+// use reads everything as the packages above do: buckets by their names, and
+// not one that a damaged element claims to be.
+func use(s *store.Store) error {
+	return s.View(func(tx *bbolt.Tx) error {
+		outbox := tx.Bucket(store.OutboxBucket)
+		sum, n := crc32.NewIEEE(), 0
+		for _, b := range []*bbolt.Bucket{tx.Bucket(store.MetaBucket), tx.Bucket(store.LookupBucket), outbox, outbox.Bucket([]byte("log"))} {
+			if b == nil {
+				continue // its name is damaged
+			}
+			err := b.ForEach(func(k, v []byte) error {
+				if n++; n > 1e5 {
+					return errors.New("no end")
+				}
+				_, _ = sum.Write(k)
+				_, _ = sum.Write(v)
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// TestAnyPageDamaged damages each part of each page. After a kill the file
+// either opens and can be gone through, or is called damaged. After a proper end
+// it may open all the same; then whoever comes across the damage is told, and
+// Check finds it.
 func TestAnyPageDamaged(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good.db")
@@ -398,8 +427,12 @@ func TestAnyPageDamaged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mark, err := os.ReadFile(good + ".closed")
+	if err != nil {
+		t.Fatal(err)
+	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	refused := 0
+	refused, late := 0, 0
 	path := filepath.Join(dir, "visits.db")
 	for at := 0; at < len(b); at += 16 {
 		if at%4096 > 64 && at%1024 != 0 {
@@ -419,23 +452,191 @@ func TestAnyPageDamaged(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		sound := true
 		s, err := store.Open(path, nil)
-		if err != nil {
-			if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrNewerSchema) {
-				t.Fatalf("at %d: %v", at, err)
+		switch {
+		case err == nil:
+			if err := visit(s); err != nil {
+				t.Errorf("at %d: %v", at, err)
 			}
+			if err := s.Close(); err != nil {
+				t.Errorf("at %d: %v", at, err)
+			}
+			if err := os.Remove(path + ".closed"); err != nil {
+				t.Fatal(err)
+			}
+		case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrNewerSchema):
 			refused++
-			continue
+			sound = false
+		default:
+			t.Fatalf("at %d: %v", at, err)
 		}
-		if err := visit(s); err != nil {
-			t.Errorf("at %d: %v", at, err)
+
+		if err := os.WriteFile(path, bad, 0o600); err != nil {
+			t.Fatal(err)
 		}
-		if err := s.Close(); err != nil {
-			t.Errorf("at %d: %v", at, err)
+		if err := os.WriteFile(path+".closed", mark, 0o600); err != nil {
+			t.Fatal(err)
 		}
+		if s, err = store.Open(path, nil); err == nil {
+			if err := s.Check(t.Context()); sound != (err == nil) {
+				t.Errorf("at %d: Check = %v; sound: %v", at, err, sound)
+			}
+			if err := use(s); err != nil && !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("at %d: %v", at, err)
+			}
+			_ = s.Close() // returns
+			if !sound {
+				late++
+			}
+		} else if sound || !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrNewerSchema) {
+			t.Errorf("at %d: %v; sound: %v", at, err, sound)
+		}
+		_ = os.Remove(path + ".closed")
 	}
+	t.Logf("%d damaged files were refused, %d of them only later after a proper end", refused, late)
 	if refused < 30 {
 		t.Errorf("only %d damaged files were refused", refused)
+	}
+}
+
+// TestMarkOfAProperEnd: the whole file is read unless exactly this state of it
+// was closed properly. Damage in a leaf shows which it was.
+func TestMarkOfAProperEnd(t *testing.T) {
+	good := filepath.Join(t.TempDir(), "good.db")
+	many(t, good)
+	file, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark, err := os.ReadFile(good + ".closed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(t, good)
+	if _, err := os.Stat(good + ".closed"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the mark of an open file: %v", err)
+	}
+	// A key of the last leaf of many: out of order, which only reading it tells.
+	damaged := bytes.Clone(file)
+	var key []byte
+	for i := uint64(300); bytes.Count(damaged, key) != 1; i++ { // those in a branch are there twice
+		if key = binary.BigEndian.AppendUint64(nil, i); i == 400 {
+			t.Fatal("no such key in the file")
+		}
+	}
+	damaged = bytes.ReplaceAll(damaged, key, make([]byte, 8))
+
+	killed := filepath.Join(t.TempDir(), "killed.db") // a later state, of a process that did not end
+	if err := os.WriteFile(killed, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	put(t, open(t, killed), "late", "v")
+	later, err := os.ReadFile(killed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name       string
+		file, mark []byte
+		want       error
+	}{
+		{"closed properly", damaged, mark, nil},
+		{"no mark", damaged, nil, store.ErrCorrupt},
+		{"half a mark", damaged, mark[:len(mark)-2], store.ErrCorrupt},
+		{"longer mark", damaged, append(bytes.Clone(mark), '\n'), store.ErrCorrupt},
+		{"mark of an earlier state", bytes.ReplaceAll(later, key, make([]byte, 8)), mark, store.ErrCorrupt},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "visits.db")
+			if err := os.WriteFile(path, tt.file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if tt.mark != nil {
+				if err := os.WriteFile(path+".closed", tt.mark, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := store.Open(path, nil)
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("Open = %v, want %v", err, tt.want)
+			}
+			if err != nil {
+				return
+			}
+			if err := s.Check(t.Context()); !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("Check = %v, want %v", err, store.ErrCorrupt)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestNoMarkOfADamagedFile: what was found to be damaged is read as a whole the
+// next time.
+func TestNoMarkOfADamagedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "visits.db")
+	many(t, path)
+	s, err := store.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scribble(t, path, 2*4096, bytes.Repeat([]byte{0xA5}, int(info.Size())-2*4096))
+	if err := visit(s); !errors.Is(err, store.ErrCorrupt) {
+		t.Fatalf("error = %v, want %v", err, store.ErrCorrupt)
+	}
+	_ = s.Close() // returns
+	if _, err := os.Stat(path + ".closed"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a mark: %v", err)
+	}
+}
+
+// TestCheckGivesWay: a write that needs more memory mapped waits for those who
+// read, and a check would read for minutes.
+func TestCheckGivesWay(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "visits.db"))
+	for i := range 50 {
+		put(t, s, fmt.Sprintf("%04d", i), string(make([]byte, 500)))
+	}
+	written, began := make(chan struct{}), make(chan struct{})
+	pages := 0
+	store.OnPage(s, func() {
+		if pages++; pages == 1 {
+			close(began)
+		}
+		if pages != 5 {
+			return
+		}
+		// In the middle of the first round, for as long as it takes. The context
+		// of the round is looked at after this.
+		select {
+		case <-written:
+			t.Error("the write did not have to wait: it was too small for this test")
+		case <-time.After(5 * store.FirstHold):
+		}
+	})
+	done := make(chan error, 1)
+	go func() { done <- s.Check(t.Context()) }()
+	<-began
+	put(t, s, "large", string(make([]byte, 64<<20)))
+	close(written)
+	if err := <-done; err != nil {
+		t.Errorf("Check = %v", err)
+	}
+	both := pages
+	pages = 10
+	if err := s.Check(t.Context()); err != nil {
+		t.Errorf("Check = %v", err)
+	}
+	if one := pages - 10; both <= one {
+		t.Errorf("%d pages were read, and %d when nobody is in the way: not from the beginning again", both, one)
 	}
 }
 

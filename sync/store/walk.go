@@ -50,25 +50,41 @@ type walker struct {
 	pageSize int
 	end      uint64 // the first page behind the last
 	seen     []bool
+	quick    bool             // leave out most of the leaves
+	buf      [maxDepth][]byte // a page for each depth: those above are still needed
+	onPage   func()           // nil but in a test
 }
+
+// extent says how much of the file [walk] reads.
+type extent uint8
+
+const (
+	// whole is every page in use.
+	whole extent = iota
+	// branches leaves out the leaves that lie side by side under a branch, but
+	// the first: a hundredth of a large file. That a reference leads out of the
+	// file or in a circle is found; that a leaf is damaged is not.
+	branches
+)
 
 // walk checks the structure of the file as tx sees it: every page within the
 // file, used once, in order, and not free. It returns [ErrCorrupt] or ctx's
-// error. It reads the file once.
-func walk(ctx context.Context, tx *bbolt.Tx, path string) error {
-	var meta metaReader
-	if _, err := tx.WriteTo(&meta); meta.b == nil {
-		return fmt.Errorf("store: %w", err)
+// error. It reads no page twice, and from the file: what bbolt maps into memory
+// would count as this process's.
+func walk(ctx context.Context, tx *bbolt.Tx, path string, much extent, onPage func()) error {
+	meta, err := metaOf(tx)
+	if err != nil {
+		return err
 	}
 	file, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
 	defer file.Close()
-	b := meta.b[pageHeader:]
+	b := meta[pageHeader:]
 	w := &walker{
 		ctx: ctx, file: file, pageSize: int(binary.NativeEndian.Uint32(b[8:])),
-		end: binary.NativeEndian.Uint64(b[40:]),
+		end: binary.NativeEndian.Uint64(b[40:]), quick: much == branches, onPage: onPage,
 	}
 	root, free := binary.NativeEndian.Uint64(b[16:]), binary.NativeEndian.Uint64(b[32:])
 	info, err := file.Stat()
@@ -80,13 +96,23 @@ func walk(ctx context.Context, tx *bbolt.Tx, path string) error {
 	}
 	w.seen = make([]bool, w.end)
 	w.seen[0], w.seen[1] = true, true
-	if err := w.tree(root, nil, nil, 0); err != nil {
+	if _, err := w.tree(root, nil, nil, 0); err != nil {
 		return err
 	}
 	return w.freelist(free)
 }
 
-// metaReader takes the first page that a transaction writes: its meta page.
+// metaOf returns the first page that a transaction would write: its meta page,
+// which names the transaction and the root of all it sees, under a checksum.
+func metaOf(tx *bbolt.Tx) ([]byte, error) {
+	var meta metaReader
+	if _, err := tx.WriteTo(&meta); meta.b == nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return meta.b, nil
+}
+
+// metaReader takes the first page that a transaction writes.
 type metaReader struct{ b []byte }
 
 var errEnough = errors.New("store: enough")
@@ -99,15 +125,25 @@ func (m *metaReader) Write(p []byte) (int, error) {
 	return 0, errEnough
 }
 
-// page reads one page with everything that belongs to it.
-func (w *walker) page(id uint64) ([]byte, error) {
+// page reads one page with everything that belongs to it. It is valid until the
+// next call for the same depth.
+func (w *walker) page(id uint64, depth int) ([]byte, error) {
+	if w.onPage != nil {
+		w.onPage()
+	}
 	if err := w.ctx.Err(); err != nil {
 		return nil, err
+	}
+	if depth >= maxDepth {
+		return nil, errPage(id, "too deep")
 	}
 	if id < 2 || id >= w.end {
 		return nil, errPage(id, "outside of the file")
 	}
-	p := make([]byte, w.pageSize)
+	if w.buf[depth] == nil {
+		w.buf[depth] = make([]byte, w.pageSize)
+	}
+	p := w.buf[depth][:w.pageSize]
 	if _, err := w.file.ReadAt(p, int64(id)*int64(w.pageSize)); err != nil {
 		return nil, fmt.Errorf("%w: page %d: %w", ErrCorrupt, id, err)
 	}
@@ -119,10 +155,9 @@ func (w *walker) page(id uint64) ([]byte, error) {
 		return nil, errPage(id, "longer than the file")
 	}
 	for i := id; i <= id+over; i++ {
-		if w.seen[i] {
-			return nil, errPage(i, "used twice")
+		if err := w.use(i); err != nil {
+			return nil, err
 		}
-		w.seen[i] = true
 	}
 	if over > 0 {
 		p = make([]byte, int(over+1)*w.pageSize)
@@ -133,37 +168,47 @@ func (w *walker) page(id uint64) ([]byte, error) {
 	return p, nil
 }
 
-// tree visits a page and those below it. Its keys are not below low and, unless
-// that is nil, below high. Depth counts pages and buckets.
-func (w *walker) tree(id uint64, low, high []byte, depth int) error {
-	if depth > maxDepth {
-		return errPage(id, "too deep")
+// use notes that a page belongs to something.
+func (w *walker) use(id uint64) error {
+	if id < 2 || id >= w.end {
+		return errPage(id, "outside of the file")
 	}
-	p, err := w.page(id)
+	if w.seen[id] {
+		return errPage(id, "used twice")
+	}
+	w.seen[id] = true
+	return nil
+}
+
+// tree visits a page and those below it, and reports whether it is a leaf. Its
+// keys are not below low and, unless that is nil, below high. Depth counts pages
+// and buckets.
+func (w *walker) tree(id uint64, low, high []byte, depth int) (leaf bool, err error) {
+	p, err := w.page(id, depth)
 	if err != nil {
-		return err
+		return false, err
 	}
 	flags, count := binary.NativeEndian.Uint16(p[8:]), int(binary.NativeEndian.Uint16(p[10:]))
 	switch {
 	case flags == flagLeaf:
-		return w.leaf(id, p, low, high, depth)
+		return true, w.leaf(id, p, low, high, depth)
 	case flags != flagBranch || count == 0:
-		return errPage(id, "neither branch nor leaf")
+		return false, errPage(id, "neither branch nor leaf")
 	}
 	keys, pages := make([][]byte, count), make([]uint64, count)
 	for i := range count {
 		at := pageHeader + i*pageElement
 		if at+pageElement > len(p) {
-			return errPage(id, "too many elements")
+			return false, errPage(id, "too many elements")
 		}
 		e := p[at:]
 		pos, size := uint64(binary.NativeEndian.Uint32(e)), uint64(binary.NativeEndian.Uint32(e[4:]))
 		if pos+size > uint64(len(e)) {
-			return errPage(id, "element outside of it")
+			return false, errPage(id, "element outside of it")
 		}
 		keys[i], pages[i] = e[pos:pos+size], binary.NativeEndian.Uint64(e[8:])
 		if i > 0 && bytes.Compare(keys[i-1], keys[i]) >= 0 {
-			return errPage(id, "keys out of order")
+			return false, errPage(id, "keys out of order")
 		}
 	}
 	for i := range count {
@@ -171,11 +216,18 @@ func (w *walker) tree(id uint64, low, high []byte, depth int) error {
 		if i+1 < count {
 			below = keys[i+1]
 		}
-		if err := w.tree(pages[i], keys[i], below, depth+1); err != nil {
-			return err
+		if leaf && w.quick {
+			// All pages under one branch are of one kind: bbolt's trees are balanced.
+			if err := w.use(pages[i]); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if leaf, err = w.tree(pages[i], keys[i], below, depth+1); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
 // leaf visits the elements of a leaf page, and the buckets among them.
@@ -213,7 +265,8 @@ func (w *walker) bucket(id uint64, value []byte, depth int) error {
 		return errPage(id, "bucket is cut off")
 	}
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
-		return w.tree(root, nil, nil, depth)
+		_, err := w.tree(root, nil, nil, depth)
+		return err
 	}
 	inline := value[bucketHeader:]
 	if len(inline) < pageHeader || binary.NativeEndian.Uint16(inline[8:]) != flagLeaf || depth > maxDepth {
@@ -228,7 +281,7 @@ func (w *walker) freelist(id uint64) error {
 	if id == noFreelist {
 		return nil
 	}
-	p, err := w.page(id)
+	p, err := w.page(id, 0)
 	if err != nil {
 		return err
 	}
