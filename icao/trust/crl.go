@@ -120,11 +120,18 @@ func (p *Pool) AddCRL(c *cms.CRL, source string) error {
 }
 
 // RevocationList returns the newest list that speaks for what the CSCA of this
-// anchor issued, or nil. It takes constant time.
+// anchor issued, or nil. It takes constant time, once the state was asked for.
 func (p *Pool) RevocationList(a *Anchor) *RevocationList {
 	if p == nil || a == nil || a.family == nil {
 		return nil
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.revocationList(a)
+}
+
+func (p *Pool) revocationList(a *Anchor) *RevocationList {
+	p.place(a.Certificate.SubjectCountry()) // the rest of its family
 	return a.family.crl
 }
 
@@ -134,7 +141,12 @@ func (p *Pool) RevocationList(a *Anchor) *RevocationList {
 // document signer's, the entry has to be in the certificate's own issuer's name:
 // a mistake would cost all documents of a state.
 func (p *Pool) RevokedAnchor(a *Anchor) bool {
-	l := p.RevocationList(a)
+	if p == nil || a == nil || a.family == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.revocationList(a)
 	if l == nil {
 		return false
 	}
@@ -158,6 +170,8 @@ func (p *Pool) RevocationLists() []*RevocationList {
 	if p == nil {
 		return nil
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	var lists []*RevocationList
 	seen := make(map[*family]bool)
 	for _, a := range p.anchors {

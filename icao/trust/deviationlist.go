@@ -266,7 +266,7 @@ func (p *Pool) AddDeviationList(l *DeviationList, at time.Time, source string) e
 	for i := range l.SignedData.Signers {
 		for _, signer := range l.SignedData.SignerCertificates(&l.SignedData.Signers[i]) {
 			err = ErrNoIssuer
-			for _, a := range p.FindIssuers(signer) {
+			for _, a := range p.findIssuers(signer.AuthorityKeyID, signer.Issuer) {
 				var signed time.Time
 				if _, signed, err = verifyList(l.SignedData, oidDeviationListSigning, a.Certificate, at); err != nil {
 					continue
@@ -291,10 +291,13 @@ func (p *Pool) AddDeviationList(l *DeviationList, at time.Time, source string) e
 }
 
 // DeviationList returns the newest deviation list of the CSCA of this anchor, or
-// nil. It takes constant time.
+// nil. It takes constant time, once the state was asked for.
 func (p *Pool) DeviationList(a *Anchor) *DeviationList {
 	if p == nil || a == nil || a.family == nil {
 		return nil
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.place(a.Certificate.SubjectCountry())
 	return a.family.deviations
 }

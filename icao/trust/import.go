@@ -93,8 +93,6 @@ type Candidate struct {
 	// Err is nil when the candidate is in the pool now. Why tells in either case.
 	Err error
 	Why Reason
-
-	link bool
 }
 
 // Accepted reports whether the candidate is in the pool.
@@ -268,7 +266,7 @@ func (p *Pool) importMasterList(ml *MasterList, how *Import, origin Anchor) (can
 // keepSigner keeps a document signer that a key of the pool issued.
 func (p *Pool) keepSigner(c *cms.Certificate) error {
 	err := error(ErrNoIssuer)
-	for _, a := range p.FindIssuers(c) {
+	for _, a := range p.findIssuers(c.AuthorityKeyID, c.Issuer) {
 		if err = c.CheckSignatureBy(a.Certificate.PublicKey); err == nil {
 			p.AddSigner(c)
 			return nil

@@ -88,63 +88,60 @@ func (ml *MasterList) Signed() time.Time {
 	return ml.SignedData.Signers[0].SigningTime
 }
 
-// Added counts what became of the certificates of a master list.
-type Added struct {
-	Roots   int // self-signed: trusted on the word of the list
-	Links   int // signed by a key of the pool
-	Orphans int // link certificates without an issuer in the pool: left out
-	Refused int // unsupported key, not a CA, link to another state
-}
-
 // AddMasterList verifies the list under root at the given time and puts its
-// certificates into the pool. On an error nothing is added. [Pool.Import] does
-// the same and tells what became of each certificate.
-func (p *Pool) AddMasterList(ml *MasterList, root *cms.Certificate, at time.Time, source string) (Added, error) {
-	candidates, err := p.addMasterList(ml, root, at, Anchor{Source: source})
-	if err != nil {
-		return Added{}, err
+// certificates into the pool. On an error nothing is added.
+//
+// Each certificate still has to be self-signed or signed by a key of its state,
+// as with [Pool.Add] and [Pool.AddLink]. That is found out when somebody first
+// asks for its state, because the signatures of a whole list take thirty times
+// as long as its own. [Pool.Import] does it at once, to tell what became of each.
+func (p *Pool) AddMasterList(ml *MasterList, root *cms.Certificate, at time.Time, source string) error {
+	origin := Anchor{Source: source}
+	if err := p.believe(ml, root, at, &origin); err != nil {
+		return err
 	}
-	var added Added
-	for _, c := range candidates {
-		switch {
-		case c.Err == nil && c.link:
-			added.Links++
-		case c.Err == nil:
-			added.Roots++
-		case errors.Is(c.Err, ErrNoIssuer):
-			added.Orphans++
-		default:
-			added.Refused++
-		}
-	}
-	return added, nil
+	p.await(ml.Certificates, origin)
+	return nil
 }
 
-func (p *Pool) addMasterList(ml *MasterList, root *cms.Certificate, at time.Time, origin Anchor) ([]Candidate, error) {
+// believe verifies the list and dates the origin.
+func (p *Pool) believe(ml *MasterList, root *cms.Certificate, at time.Time, origin *Anchor) error {
 	if strings.TrimSpace(origin.Source) == "" {
-		return nil, ErrNoSource
+		return ErrNoSource
 	}
 	signer, signed, err := verifyList(ml.SignedData, oidMasterListSigning, root, at)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if p.revoked(signer, root) {
-		return nil, ErrListRevoked
+		return ErrListRevoked
 	}
 	origin.Dated = signed
-	candidates := make([]Candidate, 0, len(ml.Certificates))
+	return nil
+}
+
+// addMasterList is AddMasterList that places every certificate at once.
+func (p *Pool) addMasterList(ml *MasterList, root *cms.Certificate, at time.Time, origin Anchor) ([]Candidate, error) {
+	if err := p.believe(ml, root, at, &origin); err != nil {
+		return nil, err
+	}
+	return p.addListed(ml.Certificates, origin), nil
+}
+
+// addListed places certificates that a master list vouches for.
+func (p *Pool) addListed(certificates []*cms.Certificate, origin Anchor) []Candidate {
+	candidates := make([]Candidate, 0, len(certificates))
 	var links []*Candidate
-	for i, c := range ml.Certificates {
+	for i, c := range certificates {
 		candidate := Candidate{Kind: KindCertificate, Where: fmt.Sprintf("master list entry %d", i+1), Certificate: c, Why: ByMasterList}
 		candidates = append(candidates, candidate) // within the capacity: the pointers below stay good
 		last := &candidates[len(candidates)-1]
 		if a := p.anchor(c); a != nil {
-			last.Why, last.link = ByPossession, a.Issuer != nil
+			last.Why = ByPossession
 			continue
 		}
 		origin.Why = ByMasterList
-		last.Err = p.add(c, origin)
-		if last.link = errors.Is(last.Err, ErrNotSelfSigned); last.link {
+		if last.Err = p.add(c, origin); errors.Is(last.Err, ErrNotSelfSigned) {
 			links = append(links, last)
 		}
 	}
@@ -152,7 +149,7 @@ func (p *Pool) addMasterList(ml *MasterList, root *cms.Certificate, at time.Time
 	for i := range candidates {
 		candidates[i].settle()
 	}
-	return candidates, nil
+	return candidates
 }
 
 // addLinks places link certificates. A link may be signed by another link's key:

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto"
 	"errors"
+	"maps"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,17 +131,17 @@ func TestGermanMasterList(t *testing.T) {
 		}
 	}
 
-	pool := trust.NewPool()
-	added, err := pool.AddMasterList(ml, root, listTime, "German master list of 2026-05-28")
-	if err != nil {
-		t.Fatal(err)
-	}
 	// Two of the 201 links connect the United Kingdom and Bermuda.
-	if want := (trust.Added{Roots: 375, Links: 199, Orphans: 12, Refused: 2}); added != want {
-		t.Errorf("added %+v, want %+v", added, want)
+	if got, want := outcome(t, ml, root), (map[trust.Reason]int{
+		trust.ByMasterList: 375, trust.ByLink: 199, trust.NoIssuer: 12, trust.OtherState: 2, trust.BySignature: 1,
+	}); !maps.Equal(got, want) {
+		t.Errorf("placed %v, want %v", got, want)
 	}
-	if pool.Len() != 375+199 || len(pool.Anchors()) != pool.Len() {
-		t.Errorf("%d in the pool", pool.Len())
+
+	pool := trust.NewPool()
+	const source = "German master list of 2026-05-28"
+	if err := pool.AddMasterList(ml, root, listTime, source); err != nil {
+		t.Fatal(err)
 	}
 	for _, code := range []string{"VN", "vn"} {
 		if vn := pool.Country(code); len(vn) != 1 || vn[0].Certificate.PublicKey.String() != "brainpoolP512r1" {
@@ -165,10 +167,186 @@ func TestGermanMasterList(t *testing.T) {
 			t.Errorf("%v: issuer %v", a.Certificate.Subject, a.Issuer)
 		}
 	}
+	if pool.Len() != 375+199 || len(pool.Anchors()) != pool.Len() {
+		t.Errorf("%d in the pool", pool.Len())
+	}
 	// A second time changes nothing.
-	again, err := pool.AddMasterList(ml, root, listTime, "again")
-	if err != nil || again != added || pool.Len() != 574 || pool.Anchors()[0].Source != "German master list of 2026-05-28" {
-		t.Errorf("a second time: %+v, %v, %d in the pool", again, err, pool.Len())
+	if err := pool.AddMasterList(ml, root, listTime, "again"); err != nil || pool.Len() != 574 {
+		t.Errorf("a second time: %v, %d in the pool", err, pool.Len())
+	}
+	for _, a := range pool.Anchors() {
+		if a.Source != source {
+			t.Fatalf("a second time: source %q", a.Source)
+		}
+	}
+}
+
+// outcome counts what becomes of each certificate, when all are placed at once.
+func outcome(t testing.TB, ml *trust.MasterList, root *cms.Certificate) map[trust.Reason]int {
+	t.Helper()
+	items := func(yield func(trust.Item, error) bool) {
+		yield(trust.Item{Kind: trust.KindMasterList, MasterList: ml}, nil)
+	}
+	r, err := trust.NewPool().Import(items, &trust.Import{Source: "test", At: listTime, Roots: []*cms.Certificate{root}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := make(map[trust.Reason]int)
+	for _, c := range r.Candidates {
+		counts[c.Why]++
+	}
+	return counts
+}
+
+// TestPlacedWhenAsked: whoever asks first, and how, gets what there is when all
+// certificates are placed at once; also when many ask at the same time.
+func TestPlacedWhenAsked(t *testing.T) {
+	der, root := germanList(t)
+	ml, err := trust.ParseMasterList(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func() *trust.Pool {
+		pool := trust.NewPool()
+		if err := pool.AddMasterList(ml, root, listTime, "test"); err != nil {
+			t.Fatal(err)
+		}
+		return pool
+	}
+	all := fill()
+	want := make(map[string]*trust.Anchor) // by certificate
+	countries := make(map[string]int)
+	for _, a := range all.Anchors() {
+		want[string(a.Certificate.Raw)] = a
+		countries[a.Certificate.SubjectCountry()]++
+	}
+	same := func(t *testing.T, got []*trust.Anchor) {
+		t.Helper()
+		for _, a := range got {
+			w := want[string(a.Certificate.Raw)]
+			if w == nil {
+				t.Fatalf("%v is in the pool", a.Certificate.Subject)
+			}
+			if a.Why != w.Why || (a.Issuer == nil) != (w.Issuer == nil) {
+				t.Errorf("%v: %v, want %v", a.Certificate.Subject, a.Why, w.Why)
+			}
+			if a.Issuer != nil && !a.Issuer.Certificate.PublicKey.Equal(w.Issuer.Certificate.PublicKey) {
+				t.Errorf("%v: another issuer", a.Certificate.Subject)
+			}
+		}
+	}
+	t.Run("by state", func(t *testing.T) {
+		pool := fill()
+		for country, n := range countries {
+			got := pool.Country(country)
+			if len(got) != n {
+				t.Errorf("%s: %d certificates, want %d", country, len(got), n)
+			}
+			same(t, got)
+		}
+		if pool.Len() != len(want) {
+			t.Errorf("%d certificates, want %d", pool.Len(), len(want))
+		}
+	})
+	t.Run("by issuer", func(t *testing.T) {
+		pool := fill()
+		for _, c := range ml.Certificates {
+			got, expected := pool.FindIssuers(c), all.FindIssuers(c)
+			if len(got) != len(expected) {
+				t.Errorf("%v: %d issuers, want %d", c.Subject, len(got), len(expected))
+			}
+			same(t, got)
+		}
+	})
+	t.Run("by many", func(t *testing.T) {
+		pool := fill()
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				for n := range ml.Certificates {
+					c := ml.Certificates[(n+i*len(ml.Certificates)/4)%len(ml.Certificates)]
+					for _, a := range pool.FindIssuers(c) {
+						if pool.RevocationList(a) != nil || pool.RevokedAnchor(a) || pool.DeviationList(a) != nil {
+							t.Error("a list that nobody added")
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+		same(t, pool.Anchors())
+		if pool.Len() != len(want) {
+			t.Errorf("%d certificates, want %d", pool.Len(), len(want))
+		}
+	})
+}
+
+// TestListedLink: what a master list holds is still checked when it is asked for,
+// by whatever road.
+func TestListedLink(t *testing.T) {
+	name := cmstest.Name(t, "UZ", "CSCA")
+	oldKey, newKey, stranger := cmstest.EC(t, "P-256", true), cmstest.EC(t, "P-384", true), cmstest.EC(t, "P-256", true)
+	oldRoot := cmstest.Certificate{
+		Issuer: name, Subject: name, NotBefore: listTime.AddDate(-5, 0, 0), NotAfter: listTime.AddDate(10, 0, 0),
+		Key: oldKey, KeyID: oldKey.ID(), AuthorityKeyID: oldKey.ID(), KeyUsage: 0x06, CA: true, Algorithm: cmstest.ECDSA(t, crypto.SHA256),
+	}
+	link := oldRoot
+	link.Serial, link.Key, link.KeyID = []byte{2}, newKey, newKey.ID()
+	ds := oldRoot
+	ds.Serial, ds.Subject, ds.AuthorityKeyID, ds.KeyUsage, ds.CA = []byte{3}, cmstest.Name(t, "UZ", "DS"), newKey.ID(), 0x80, false
+	signer := parse(t, ds.Sign(t, newKey))
+	crl := cmstest.CRL{
+		Issuer: name, ThisUpdate: listTime.AddDate(0, -1, 0), NextUpdate: listTime.AddDate(0, 1, 0),
+		AuthorityKeyID: oldKey.ID(), Number: 1, Algorithm: cmstest.ECDSA(t, crypto.SHA256),
+	}
+	for _, tt := range []struct {
+		name         string
+		certificates [][]byte
+		want         int // issuers of signer
+	}{
+		{"root and link", [][]byte{oldRoot.Sign(t, oldKey), link.Sign(t, oldKey)}, 1},
+		{"link first", [][]byte{link.Sign(t, oldKey), oldRoot.Sign(t, oldKey)}, 1},
+		{"a link without its root", [][]byte{link.Sign(t, oldKey)}, 0},
+		{"a link of a stranger", [][]byte{oldRoot.Sign(t, oldKey), link.Sign(t, stranger)}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newList(t)
+			l.certificates = tt.certificates
+			der, root := l.build(t)
+			ml, err := trust.ParseMasterList(der)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pool := trust.NewPool()
+			if err := pool.AddMasterList(ml, root, listTime, "test"); err != nil {
+				t.Fatal(err)
+			}
+			found := pool.FindIssuers(signer)
+			if len(found) != tt.want {
+				t.Fatalf("%d issuers, want %d", len(found), tt.want)
+			}
+			if tt.want == 0 {
+				return
+			}
+			if found[0].Why != trust.ByLink || found[0].Issuer == nil || found[0].Source != "test" {
+				t.Errorf("found %v by %v", found[0].Issuer, found[0].Why)
+			}
+			// The old key's list speaks for what the new key signs.
+			parsed, err := cms.ParseCRL(crl.Sign(t, oldKey))
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := trust.NewPool()
+			if err := again.AddMasterList(ml, root, listTime, "test"); err != nil {
+				t.Fatal(err)
+			}
+			if err := again.AddCRL(parsed, "test"); err != nil {
+				t.Fatal(err)
+			}
+			if again.RevocationList(again.FindIssuers(signer)[0]) == nil {
+				t.Error("the list of the old key does not speak for the new one")
+			}
+		})
 	}
 }
 
@@ -258,7 +436,7 @@ func TestMasterListVerify(t *testing.T) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
 			pool := trust.NewPool()
-			if _, err := pool.AddMasterList(ml, root, tt.at, "test"); !errors.Is(err, tt.want) || (pool.Len() != 0) != (tt.want == nil) {
+			if err := pool.AddMasterList(ml, root, tt.at, "test"); !errors.Is(err, tt.want) || (pool.Len() != 0) != (tt.want == nil) {
 				t.Errorf("adding: error %v, %d in the pool, want %v", err, pool.Len(), tt.want)
 			}
 		})
@@ -296,7 +474,7 @@ func TestMasterListVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 		pool := trust.NewPool()
-		if _, err := pool.AddMasterList(ml, root, listTime, " "); !errors.Is(err, trust.ErrNoSource) || pool.Len() != 0 {
+		if err := pool.AddMasterList(ml, root, listTime, " "); !errors.Is(err, trust.ErrNoSource) || pool.Len() != 0 {
 			t.Errorf("error %v, %d in the pool", err, pool.Len())
 		}
 	})
@@ -361,8 +539,47 @@ func BenchmarkLoadMasterList(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := trust.NewPool().AddMasterList(ml, root, listTime, "bench"); err != nil {
+		if err := trust.NewPool().AddMasterList(ml, root, listTime, "bench"); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkLoadAndAsk loads the list and asks for one state, as the reading of one
+// document does.
+func BenchmarkLoadAndAsk(b *testing.B) {
+	der, root := germanList(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		ml, err := trust.ParseMasterList(der)
+		if err != nil {
+			b.Fatal(err)
+		}
+		pool := trust.NewPool()
+		if err := pool.AddMasterList(ml, root, listTime, "bench"); err != nil {
+			b.Fatal(err)
+		}
+		if len(pool.Country("DE")) == 0 {
+			b.Fatal("no German certificate")
+		}
+	}
+}
+
+// BenchmarkPlaceMasterList loads the list and checks every certificate of it.
+func BenchmarkPlaceMasterList(b *testing.B) {
+	der, root := germanList(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		ml, err := trust.ParseMasterList(der)
+		if err != nil {
+			b.Fatal(err)
+		}
+		pool := trust.NewPool()
+		if err := pool.AddMasterList(ml, root, listTime, "bench"); err != nil {
+			b.Fatal(err)
+		}
+		if pool.Len() == 0 {
+			b.Fatal("nothing placed")
 		}
 	}
 }
@@ -392,7 +609,7 @@ func BenchmarkFindIssuers(b *testing.B) {
 		b.Fatal(err)
 	}
 	pool := trust.NewPool()
-	if _, err := pool.AddMasterList(ml, root, listTime, "bench"); err != nil {
+	if err := pool.AddMasterList(ml, root, listTime, "bench"); err != nil {
 		b.Fatal(err)
 	}
 	anchors := pool.Anchors()

@@ -15,6 +15,10 @@
 // Files come in many dresses; [Items] takes off PEM, PKCS #7 and LDIF, and
 // [Pool.Import] decides about each piece and says why.
 //
+// The certificates of a master list are checked, each by its own signature or
+// that of a link, when somebody first asks for their state: a document needs five
+// of the six hundred. See [Pool.AddMasterList].
+//
 // What is left out: document signer lists, the fetching of anything, and any
 // opinion on time. An expired CSCA certificate stays in the pool, because
 // documents that it covers are judged at a time that the caller names.
@@ -25,6 +29,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/chamthe/chamthe/icao/cms"
@@ -72,6 +77,9 @@ type Anchor struct {
 // *Pool is empty and can be asked. Filling a pool needs one goroutine; a pool
 // that nobody fills any more may be asked by many.
 type Pool struct {
+	mu      sync.Mutex // of every question: it may place what waits
+	waiting waiting
+
 	anchors   []*Anchor
 	bySKI     map[string][]*Anchor
 	bySubject map[string][]*Anchor // cms.Name.Key of the subject
@@ -95,6 +103,7 @@ func NewPool() *Pool {
 		byCountry:       make(map[string][]*Anchor),
 		byKey:           make(map[string][]*Anchor),
 		seen:            make(map[[sha256.Size]byte]*Anchor),
+		waiting:         newWaiting(),
 		defectLists:     make(map[string]*DefectList),
 		defects:         make(map[string][]*Defect),
 		signersBySKI:    make(map[string][]*cms.Certificate),
@@ -148,7 +157,7 @@ func (p *Pool) addLink(c *cms.Certificate, origin Anchor) error {
 	if p.anchor(c) != nil {
 		return nil
 	}
-	for _, issuer := range p.FindIssuers(c) {
+	for _, issuer := range p.findIssuers(c.AuthorityKeyID, c.Issuer) {
 		if c.CheckSignatureBy(issuer.Certificate.PublicKey) == nil {
 			if c.SubjectCountry() != issuer.Certificate.SubjectCountry() {
 				return ErrLinkCountry
@@ -162,7 +171,10 @@ func (p *Pool) addLink(c *cms.Certificate, origin Anchor) error {
 }
 
 // anchor returns the entry of a certificate, nil when it is not in the pool.
-func (p *Pool) anchor(c *cms.Certificate) *Anchor { return p.seen[sha256.Sum256(c.Raw)] }
+func (p *Pool) anchor(c *cms.Certificate) *Anchor {
+	p.place(c.SubjectCountry())
+	return p.seen[sha256.Sum256(c.Raw)]
+}
 
 func check(c *cms.Certificate, source string) error {
 	switch {
@@ -207,19 +219,19 @@ func (p *Pool) insert(c *cms.Certificate, origin Anchor) {
 	}
 }
 
-// Len returns the number of certificates in the pool, roots and links.
-func (p *Pool) Len() int {
-	if p == nil {
-		return 0
-	}
-	return len(p.anchors)
-}
+// Len returns the number of certificates in the pool, roots and links. All of
+// them are checked for that.
+func (p *Pool) Len() int { return len(p.Anchors()) }
 
-// Anchors returns the certificates in the order in which they came.
+// Anchors returns the certificates in the order in which they came, those of a
+// master list by state. All of them are checked for that.
 func (p *Pool) Anchors() []*Anchor {
 	if p == nil {
 		return nil
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.placeAll()
 	return slices.Clone(p.anchors)
 }
 
@@ -229,7 +241,11 @@ func (p *Pool) Country(code string) []*Anchor {
 	if p == nil {
 		return nil
 	}
-	return slices.Clone(p.byCountry[strings.ToUpper(code)])
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	code = strings.ToUpper(code)
+	p.place(code)
+	return slices.Clone(p.byCountry[code])
 }
 
 // FindIssuers returns the certificates that may have issued c. When c has an
@@ -244,10 +260,14 @@ func (p *Pool) FindIssuers(c *cms.Certificate) []*Anchor {
 	if p == nil || c == nil {
 		return nil
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.findIssuers(c.AuthorityKeyID, c.Issuer)
 }
 
 func (p *Pool) findIssuers(authorityKeyID []byte, issuer cms.Name) []*Anchor {
+	p.place(issuer.Country())
+	p.placeEach(p.waiting.bySKI[string(authorityKeyID)])
 	if found := p.bySKI[string(authorityKeyID)]; authorityKeyID != nil && len(found) > 0 {
 		return slices.Clone(found)
 	}

@@ -67,10 +67,12 @@ func verifyListSigner(sd *cms.SignedData, si *cms.SignerInfo, signer *cms.Certif
 // revoked reports whether a revocation list of the pool names a certificate that
 // root issued.
 func (p *Pool) revoked(c, root *cms.Certificate) bool {
-	anchors := p.byKey[root.PublicKey.ID()]
+	key := root.PublicKey.ID()
+	p.placeEach(p.waiting.byKey[key])
+	anchors := p.byKey[key]
 	if len(anchors) == 0 {
 		return false
 	}
-	_, listed := p.RevocationList(anchors[0]).Revoked(c.SerialNumber)
+	_, listed := p.revocationList(anchors[0]).Revoked(c.SerialNumber)
 	return listed
 }
