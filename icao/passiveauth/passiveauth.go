@@ -155,8 +155,8 @@ type Result struct {
 	// prefix "signer: " and of the anchor's with "anchor: ".
 	Deviations []string
 	// Weak lists what Signature, Chain and Hashes rest on and is weak by today's
-	// measure, whether they hold or not: a kind, see the Weak constants, ": ", and
-	// the algorithm or key, as in "signer_key: RSA-1024". It holds no card data and
+	// measure, whether they hold or not: a kind, see the Weak constants, ", ", and
+	// the algorithm or key, as in "document signer key, RSA-1024". It holds no card data and
 	// changes no check: documents of the first years are valid and have it. Nil
 	// when nothing is.
 	Weak []string

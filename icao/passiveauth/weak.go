@@ -8,11 +8,11 @@ import (
 
 // The kinds of [Result.Weak]: a closed set.
 const (
-	WeakGroupHash       = "group_hash"       // that binds the data groups to EF.SOD
-	WeakSignatureHash   = "signature_hash"   // over which EF.SOD is signed
-	WeakSignerKey       = "signer_key"       // of the document signer
-	WeakCertificateHash = "certificate_hash" // over which the document signer's certificate is signed
-	WeakAnchorKey       = "anchor_key"       // of the CSCA
+	WeakGroupHash       = "data group hashes"         // the hash that binds the data groups to EF.SOD
+	WeakSignatureHash   = "security object signature" // the hash over which EF.SOD, or EF.CardSecurity, is signed
+	WeakSignerKey       = "document signer key"
+	WeakCertificateHash = "document signer certificate" // the hash over which it is signed
+	WeakAnchorKey       = "CSCA key"
 )
 
 // The measure: the smallest that is not weak.
@@ -51,7 +51,7 @@ func (r *signerResult) noteWeak(si *cms.SignerInfo) {
 func appendWeakHash(list []string, kind string, hashes ...crypto.Hash) []string {
 	for _, h := range hashes {
 		if h == crypto.SHA1 {
-			return append(list, kind+": "+h.String())
+			return append(list, kind+", "+h.String())
 		}
 	}
 	return list
@@ -59,7 +59,7 @@ func appendWeakHash(list []string, kind string, hashes ...crypto.Hash) []string 
 
 func appendWeakKey(list []string, kind string, k *cms.PublicKey) []string {
 	if weakKey(k) {
-		return append(list, kind+": "+k.String())
+		return append(list, kind+", "+k.String())
 	}
 	return list
 }

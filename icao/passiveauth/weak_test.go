@@ -25,26 +25,26 @@ func TestWeak(t *testing.T) {
 		}, nil},
 		{"RSA keys of 1024 bits", func() *state {
 			return newState(t, cmstest.RSA(t, "1024", 1024), goodAlg, cmstest.RSA(t, "other 1024", 1024), goodAlg, crypto.SHA256)
-		}, []string{"signer_key: RSA-1024", "anchor_key: RSA-1024"}},
+		}, []string{"document signer key, RSA-1024", "CSCA key, RSA-1024"}},
 		{"curves of 192 bits", func() *state {
 			return newState(t, cmstest.EC(t, "brainpoolP192r1", true), cmstest.ECDSA(t, crypto.SHA256), cmstest.EC(t, "P-192", true), cmstest.ECDSA(t, crypto.SHA256), crypto.SHA256)
-		}, []string{"signer_key: P-192", "anchor_key: brainpoolP192r1"}},
+		}, []string{"document signer key, P-192", "CSCA key, brainpoolP192r1"}},
 		{"a DSA key of 1024 bits", func() *state {
 			return newState(t, good, goodAlg, cmstest.DSA(t), cmstest.DSASignature(t, crypto.SHA256), crypto.SHA256)
-		}, []string{"signer_key: DSA-1024"}},
+		}, []string{"document signer key, DSA-1024"}},
 		{"SHA-1 in everything", func() *state {
 			return newState(t, good, cmstest.PKCS1(t, crypto.SHA1), cmstest.RSA(t, "ds", 2048), cmstest.PKCS1(t, crypto.SHA1), crypto.SHA1)
-		}, []string{"signature_hash: SHA-1", "certificate_hash: SHA-1", "group_hash: SHA-1"}},
+		}, []string{"security object signature, SHA-1", "document signer certificate, SHA-1", "data group hashes, SHA-1"}},
 		{"SHA-1 of the content alone", func() *state {
 			s := sound(t)
 			s.sod.Signers[0].Digest = crypto.SHA1
 			return s
-		}, []string{"signature_hash: SHA-1"}},
+		}, []string{"security object signature, SHA-1"}},
 		{"SHA-1 of the groups alone", func() *state {
 			s := sound(t)
 			s.content(t, crypto.SHA1)
 			return s
-		}, []string{"group_hash: SHA-1"}},
+		}, []string{"data group hashes, SHA-1"}},
 		{"an anchor that signed itself with SHA-1", func() *state {
 			s := sound(t)
 			s.anchor.Algorithm = cmstest.ECDSA(t, crypto.SHA1)
@@ -73,7 +73,7 @@ func TestWeak(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := passiveauth.VerifyCardSecurity(cs, s.pool(t), s.at).Weak; !slices.Equal(got, []string{"certificate_hash: SHA-1"}) {
+		if got := passiveauth.VerifyCardSecurity(cs, s.pool(t), s.at).Weak; !slices.Equal(got, []string{"document signer certificate, SHA-1"}) {
 			t.Errorf("weak %q", got)
 		}
 	})
