@@ -1,0 +1,2 @@
+// Package serial is to be documented.
+package serial
