@@ -15,6 +15,11 @@ const (
 	// StateChanged means that neither a card nor the reader came or went:
 	// another program took the card or gave it back, for example.
 	StateChanged
+	// Snapshot stands for everything that happened until now. Only a
+	// [Subscription] delivers it, and the next one.
+	Snapshot
+	// SourceChanged means that a driver has begun or ceased to work.
+	SourceChanged
 )
 
 // String returns the kind in words.
@@ -30,6 +35,10 @@ func (k EventKind) String() string {
 		return "card removed"
 	case StateChanged:
 		return "state changed"
+	case Snapshot:
+		return "snapshot"
+	case SourceChanged:
+		return "source changed"
 	default:
 		return "unknown event"
 	}
