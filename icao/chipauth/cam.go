@@ -36,7 +36,7 @@ func VerifyCAM(cam *pace.CAM, infos secinfo.SecurityInfos) (Result, error) {
 			err = fmt.Errorf("%w: %w", ErrCardAuthentication, camErr)
 			continue
 		}
-		r := Result{Algorithm: "PACE-CAM " + point.Curve().Name(), KeyID: cam.KeyID}
+		r := Result{Algorithm: "PACE-CAM " + point.Curve().Name(), KeyID: cam.KeyID, WeakKey: key.weak()}
 		if info.KeyID != cam.KeyID {
 			r.Deviations = []string{DevKeyID}
 		}

@@ -105,6 +105,9 @@ type Result struct {
 	Algorithm string
 	// KeyID identifies the chip's key; [secinfo.NoID] when it has no number.
 	KeyID int
+	// WeakKey says that the key has less than 112 bits of security: a curve of less
+	// than 224 bits, or a prime of less than 2048 (NIST SP 800-57 part 1, table 2).
+	WeakKey bool
 	// Response is the answer to [Config.Confirm], for its data. Its status may
 	// be an error: the checksum is the proof, not the status.
 	Response apdu.Response
@@ -221,7 +224,7 @@ func (r *run) do(ctx context.Context, variants []variant) (*sm.Channel, Result, 
 			for _, name := range v.deviations {
 				r.deviates(name)
 			}
-			return next, Result{Algorithm: v.name(), KeyID: v.keyID, Response: resp, Deviations: r.deviations}, nil
+			return next, Result{Algorithm: v.name(), KeyID: v.keyID, WeakKey: v.key.weak(), Response: resp, Deviations: r.deviations}, nil
 		}
 		if !refused(err) {
 			return nil, Result{}, err

@@ -20,7 +20,14 @@ type chipKey interface {
 	// so that none is used twice.
 	agree(random io.Reader) (public, k []byte, err error)
 	name() string // of the curve or group
+	weak() bool   // see Result
 }
+
+// What has 112 bits of security.
+const (
+	strongCurve = 224
+	strongPrime = 2048
+)
 
 // Universal tags (X.690, 8).
 const (
@@ -83,6 +90,8 @@ func parseCurveKey(info secinfo.ChipAuthenticationPublicKeyInfo) (chipKey, error
 }
 
 func (k curveKey) name() string { return k.point.Curve().Name() }
+
+func (k curveKey) weak() bool { return k.point.Curve().BitSize() < strongCurve }
 
 func (k curveKey) agree(random io.Reader) (public, secret []byte, err error) {
 	d, err := k.point.Curve().GenerateKey(random)
@@ -257,6 +266,8 @@ func (k *dhKey) valid() bool {
 	return k.q.BitLen() >= minOrderBits && k.q.Cmp(last) < 0 && new(big.Int).Rem(last, k.q).Sign() == 0 &&
 		power(k.g).Cmp(one) == 0 && power(k.y).Cmp(one) == 0
 }
+
+func (k *dhKey) weak() bool { return k.p.BitLen() < strongPrime }
 
 func (k *dhKey) name() string {
 	if k.group != "" {

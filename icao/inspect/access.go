@@ -244,8 +244,12 @@ func (in *inspection) accessFailed(err error) error {
 }
 
 // maxReopened bounds how often one chip is opened anew. Stubborn chips need it
-// once for every limit of theirs and every file that they do not have.
-const maxReopened = 6
+// once for every limit of theirs and every file that they do not have, of which
+// [Config.All] asks for many.
+const (
+	maxReopened    = 6
+	maxReopenedAll = maxReopened + 16
+)
 
 // reopen resets the chip and opens it with the key that is known to be right,
 // after the channel was lost: chips answer some errors without protection, after
@@ -254,7 +258,11 @@ const maxReopened = 6
 // stays proven: whatever is read afterwards has to match the same security
 // object.
 func (in *inspection) reopen(ctx context.Context) error {
-	if in.resetter == nil || in.again == nil || in.reopened == maxReopened || ctx.Err() != nil {
+	most := maxReopened
+	if in.cfg.All {
+		most = maxReopenedAll
+	}
+	if in.resetter == nil || in.again == nil || in.reopened == most || ctx.Err() != nil {
 		return ErrInterrupted
 	}
 	in.reopened++

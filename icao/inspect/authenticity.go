@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/chamthe/chamthe/icao/activeauth"
 	"github.com/chamthe/chamthe/icao/chipauth"
@@ -13,6 +14,7 @@ import (
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/secinfo"
 	"github.com/chamthe/chamthe/icao/sm"
+	"github.com/chamthe/chamthe/icao/trust"
 )
 
 // readCardSecurity reads the signed copy of the chip's keys, which lies in the
@@ -42,38 +44,64 @@ func (in *inspection) verifyCAM() {
 		in.r.set(PACECAM, result.Check{Value: result.NotSupported, Reason: ReasonAbsent})
 		return
 	}
-	in.r.set(PACECAM, in.judgeCAM())
+	var v camVerdict
+	cam, file, sod, pool, at := in.cam, in.cardSecurity, in.sod, in.cfg.Trust, in.cfg.At
+	wait := in.beside(func() { v = judgeCAM(cam, file, sod, pool, at) })
+	in.later(func() {
+		wait()
+		in.r.set(PACECAM, v.check)
+		in.r.Deviations = append(in.r.Deviations, v.deviations...)
+		in.cardInfos, in.cardSecurityFailed = v.infos, v.unsigned
+		if v.weakKey {
+			in.weak("chip authentication mapping key, " + v.check.Algorithm)
+		}
+	})
 }
 
-func (in *inspection) judgeCAM() result.Check {
-	if in.cardSecurity == nil {
-		return result.Fail(ReasonWithheld) // the chip offers the mapping and keeps back its key
+// camVerdict is what judgeCAM found.
+type camVerdict struct {
+	check      result.Check
+	deviations []string
+	infos      secinfo.SecurityInfos // of EF.CardSecurity, if it is known to be signed
+	unsigned   bool                  // its signature is why the check failed
+	weakKey    bool
+}
+
+func judgeCAM(cam *pace.CAM, cardSecurity []byte, sod *lds.SOD, pool *trust.Pool, at time.Time) (v camVerdict) {
+	if cardSecurity == nil {
+		v.check = result.Fail(ReasonWithheld) // the chip offers the mapping and keeps back its key
+		return v
 	}
-	cs, err := passiveauth.ParseCardSecurity(in.cardSecurity)
+	cs, err := passiveauth.ParseCardSecurity(cardSecurity)
 	if err != nil {
-		return result.Fail(ReasonMalformed)
+		v.check = result.Fail(ReasonMalformed)
+		return v
 	}
-	in.r.Deviations = append(in.r.Deviations, cs.Deviations...)
+	v.deviations = cs.Deviations
 	infos, err := secinfo.Parse(cs.SecurityInfos)
 	if err != nil {
-		return result.Fail(ReasonMalformed)
+		v.check = result.Fail(ReasonMalformed)
+		return v
 	}
-	res, err := chipauth.VerifyCAM(in.cam, infos)
+	res, err := chipauth.VerifyCAM(cam, infos)
 	if err != nil {
-		return chipauth.Check("", err)
+		v.check = chipauth.Check("", err)
+		return v
 	}
-	signed := passiveauth.VerifyCardSecurity(cs, in.cfg.Trust, in.cfg.At)
+	signed := passiveauth.VerifyCardSecurity(cs, pool, at)
 	if c := signed.Overall(); c.Value != result.Successful {
-		in.cardSecurityFailed = signed.Signature.Value == result.Failed
-		return c
+		v.unsigned = signed.Signature.Value == result.Failed
+		v.check = c
+		return v
 	}
 	// A key that another state signed proves another state's chip.
-	if doc := passiveauth.Verify(in.sod, nil, in.cfg.Trust, in.cfg.At); doc.Anchor == nil || signed.Anchor == nil ||
+	if doc := passiveauth.Verify(sod, nil, pool, at); doc.Anchor == nil || signed.Anchor == nil ||
 		doc.Anchor.Certificate.SubjectCountry() != signed.Anchor.Certificate.SubjectCountry() {
-		return result.Unknown(ReasonOtherIssuer)
+		v.check = result.Unknown(ReasonOtherIssuer)
+		return v
 	}
-	in.cardInfos = infos
-	return result.Pass(res.Algorithm)
+	v.infos, v.check, v.weakKey = infos, result.Pass(res.Algorithm), res.WeakKey
+	return v
 }
 
 // chipAuthentication reads DG14 and lets the chip prove the key in it
@@ -101,13 +129,20 @@ func (in *inspection) chipAuthentication(ctx context.Context) error {
 		check = result.Check{Value: result.Aborted, Reason: ReasonInterrupted}
 	}
 	in.r.set(ChipAuthentication, check)
+	if res.WeakKey {
+		in.weak("chip authentication key, " + res.Algorithm)
+	}
 	switch {
 	case check.Value == result.Aborted:
 		return fmt.Errorf("%w: %w", ErrInterrupted, err)
 	case err == nil:
 		in.ch = ch
 	case check.Value == result.Failed && in.lost(err):
-		// A copy; and the channel is gone with the answer.
+		// The channel is gone with the answer. It is a copy, unless its issuer's
+		// chips are known to fail so.
+		if in.knownToFail(ChipAuthentication) && in.reopen(ctx) == nil {
+			return nil
+		}
 		in.chipAuthenticity()
 		return fmt.Errorf("%w: %w", ErrCopy, err)
 	}
@@ -177,14 +212,16 @@ func (in *inspection) activeAuthentication(ctx context.Context) error {
 		return nil
 	}
 	in.r.Evidence.DG15 = b
+	integrity := result.Check{Value: result.NotSupported, Reason: ReasonNotCovered}
+	wait := func() {}
+	if sod := in.sod; covered {
+		wait = in.beside(func() { integrity = passiveauth.CheckGroup(sod, 15, b) })
+	}
 	auth, err := in.sign(ctx, b)
 	if err != nil {
 		return err
 	}
-	integrity := result.Check{Value: result.NotSupported, Reason: ReasonNotCovered}
-	if covered {
-		integrity = passiveauth.CheckGroup(in.sod, 15, b)
-	}
+	wait()
 	in.r.set(DG15Integrity, integrity)
 	if auth.Value == result.Successful {
 		switch {
@@ -236,6 +273,7 @@ func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, erro
 	if err != nil && in.lost(err) {
 		return result.Check{}, fmt.Errorf("%w: %w", ErrInterrupted, err)
 	}
+	in.weakActiveAuthentication(key, res.Algorithm)
 	return activeauth.Check(res.Algorithm, err), nil
 }
 
@@ -244,6 +282,7 @@ func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, erro
 // its keys and not the other is not the chip that the issuer made. A proof that
 // nobody's signature covers counts for nothing.
 func (in *inspection) chipAuthenticity() {
+	in.settle() // the first of them
 	proofs := []result.Check{in.r.Check(PACECAM), in.r.Check(ChipAuthentication), in.r.Check(ActiveAuthentication)}
 	best := result.Check{Value: result.NotSupported, Reason: ReasonNotCovered}
 	for _, c := range proofs {

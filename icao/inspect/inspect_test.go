@@ -37,7 +37,7 @@ func document(t *testing.T, profile string, tamper chip.Tamper) (*chip.Chip, ins
 	return c, access(t, d), pool(t, d.CSCA)
 }
 
-func access(t *testing.T, d *chip.Document) inspect.Access {
+func access(t testing.TB, d *chip.Document) inspect.Access {
 	t.Helper()
 	if d.QR != "" {
 		q, err := vn.ParseCCCDQR(d.QR)
@@ -61,7 +61,7 @@ func access(t *testing.T, d *chip.Document) inspect.Access {
 	return inspect.Access{Keys: []mrz.Key{key}}
 }
 
-func pool(t *testing.T, csca []byte) *trust.Pool {
+func pool(t testing.TB, csca []byte) *trust.Pool {
 	t.Helper()
 	c, err := cms.ParseCertificate(csca)
 	if err != nil {

@@ -43,7 +43,12 @@ const (
 
 // The checks that are performed on request only, see [OptionalIDs].
 const (
+	DG5Integrity   ID = "dg5_integrity"   // the displayed portrait is what was signed
+	DG6Integrity   ID = "dg6_integrity"   // DG6, which is reserved, is what was signed
 	DG7Integrity   ID = "dg7_integrity"   // the signature or usual mark is what was signed
+	DG8Integrity   ID = "dg8_integrity"   // the data features are what was signed
+	DG9Integrity   ID = "dg9_integrity"   // the structure features are what was signed
+	DG10Integrity  ID = "dg10_integrity"  // the substance features are what was signed
 	DG11Integrity  ID = "dg11_integrity"  // the additional personal details are what was signed
 	DG12Integrity  ID = "dg12_integrity"  // the additional document details are what was signed
 	DG16Integrity  ID = "dg16_integrity"  // the persons to notify are what was signed
@@ -56,7 +61,10 @@ const (
 // behind those of [IDs] if they were performed. None of them is needed to verify
 // a document, and a policy that does not ask for them need not know them.
 func OptionalIDs() []ID {
-	return []ID{DG7Integrity, DG11Integrity, DG12Integrity, DG16Integrity, COMConsistency, Conformity}
+	return []ID{
+		DG5Integrity, DG6Integrity, DG7Integrity, DG8Integrity, DG9Integrity, DG10Integrity, DG11Integrity, DG12Integrity, DG16Integrity,
+		COMConsistency, Conformity,
+	}
 }
 
 // IDs returns every check of every inspection in the order of a report.
@@ -112,11 +120,11 @@ type GroupState uint8
 
 // The states of a file. The zero value is a file that nobody asked for.
 const (
-	NotRequested GroupState = iota
-	Read                    // read completely
-	Absent                  // the chip does not have it
-	Denied                  // the chip refuses it (DG3 and DG4 always are)
-	Unreadable              // a fault while reading
+	NotRequested GroupState = iota // not asked for, or not wanted although it could be read
+	Read                           // read completely
+	Absent                         // the chip does not have it
+	Denied                         // the chip refuses it: DG3 and DG4 without being asked, but for [Config.All]
+	Unreadable                     // a fault while reading
 )
 
 var groupStates = [...]string{"not_requested", "read", "absent", "denied", "unreadable"}
@@ -174,6 +182,12 @@ type Report struct {
 	// Deviations is what is not as the standard has it, and what was done about
 	// it: a closed set of words without card data. In strict mode there are more.
 	Deviations []string
+	// Weak is what the judgement rests on and today's standards would not accept
+	// any more: keys and signatures with less than 112 bits of security, of the
+	// signer, its CSCA and the chip ("document signer key, RSA-1024"). A closed set
+	// of words and names of algorithms, which no check takes into account: whether
+	// to is policy.
+	Weak []string
 
 	Evidence Evidence
 

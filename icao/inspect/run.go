@@ -139,8 +139,35 @@ type Config struct {
 	// (Doc 9303-10, 3.6.4.2); a chip that does not say so gets short commands.
 	MaxNe int
 
-	// All also reads EF.COM, DG7, DG11, DG12 and DG16 where the security object
-	// lists them, after everything else: for a diagnosis. See [OptionalIDs].
+	// Learned is what earlier inspections found out about chips of this kind in
+	// this reader: an inspection starts from it, and writes back what is known at
+	// its end, whatever that end is. It holds no personal data. What one chip says
+	// can slow the next ones down and no more, and limits that do not hold any
+	// longer are forgotten after some [relearnEvery] reads. Nil: nothing is known
+	// and nothing is kept. It must not be used elsewhere meanwhile.
+	Learned *lds.Learned
+
+	// Overlap, if not nil, is called with work of the host that may be done while
+	// the chip is busy: verifying signatures and certificates, hashing, taking the
+	// photo's record apart. It has work run to its end, once and wherever it likes,
+	// and returns at once a function that waits for that; never nil. A goroutine
+	// will do:
+	//
+	//	func(work func()) func() {
+	//		done := make(chan struct{})
+	//		go func() { defer close(done); work() }()
+	//		return func() { <-done }
+	//	}
+	//
+	// All of it is waited for before its outcome is used, shown or reported, and
+	// before [Run] returns, in whichever way. The report is the same as without.
+	// Nil: the work is done in between.
+	Overlap func(work func()) (wait func())
+
+	// All also reads, after everything else, EF.COM and every data group that the
+	// security object lists, for a diagnosis: see [OptionalIDs]. DG3 and DG4, and
+	// what EF.COM lists alone, are asked for once and never read: their state is
+	// what the chip says to that. (DG2 is [Config.Photo]'s.)
 	All bool
 	// Strict performs the check [Conformity]: every deviation in every file that
 	// was read is listed in [Report.Deviations], and any fails it. The other
@@ -165,12 +192,16 @@ func Run(ctx context.Context, t apdu.Transceiver, access Access, cfg *Config) (*
 		access: access,
 		meter:  meter{t: t, limit: maxAccessExchanges},
 		r:      &Report{At: cfg.At, Key: -1, Groups: make(map[int]GroupState)},
-		files:  make(map[int][]byte),
 	}
 	if in.cfg.Rand == nil {
 		in.cfg.Rand = rand.Reader
 	}
 	in.resetter, _ = t.(Resetter)
+	if cfg.Learned != nil {
+		in.known = lasting(*cfg.Learned)
+		in.learned = in.known
+		defer func() { *cfg.Learned = lasting(in.learned) }()
+	}
 	err := in.run(ctx)
 	in.r.Exchanges, in.r.Sent, in.r.Received = in.meter.exchanges, in.meter.sent, in.meter.received
 	return in.r, err
@@ -191,6 +222,12 @@ type inspection struct {
 	reopened int
 	read     lds.ReadOptions
 	learned  lds.Learned
+	known    lds.Learned // before this inspection
+
+	pending  []func()                  // waits for work of the host
+	outcomes []func()                  // see later
+	verified func() passiveauth.Result // waits for passive authentication
+	millis   map[ID]float64            // how long the steps took
 
 	sod           *lds.SOD
 	offered       []secinfo.PACEInfo // by EF.CardAccess, in the clear
@@ -203,7 +240,6 @@ type inspection struct {
 	defects            []trust.KnownDefect   // of the signer's documents
 	seen               []seenFile            // every file that was read, in strict mode
 	infos              secinfo.SecurityInfos // of DG14, once its hash was found to be the signed one
-	files              map[int][]byte        // data groups as read, by number
 }
 
 // seenFile is a file as it was read.
@@ -227,9 +263,15 @@ func (in *inspection) deviates(what string) {
 }
 
 func (in *inspection) run(ctx context.Context) error {
+	defer in.join()
 	err := in.steps(ctx)
+	in.settle()
 	if in.cfg.Strict && in.sod != nil && err == nil {
 		in.conformity()
+	}
+	in.timings()
+	if err == nil {
+		in.relearn(ctx)
 	}
 	return err
 }
@@ -269,6 +311,7 @@ func (in *inspection) steps(ctx context.Context) error {
 		in.begin(s.step)
 		err := s.do(ctx)
 		if err != nil {
+			in.settle()
 			for _, id := range s.aborts {
 				if in.r.Check(id).Value == result.NotPerformed {
 					in.r.set(id, result.Check{Value: result.Aborted, Reason: ReasonInterrupted})
@@ -298,17 +341,29 @@ func (in *inspection) end(s Step, ids []ID) {
 	if in.cfg.Now != nil {
 		took = in.cfg.Now().Sub(in.began)
 		if len(ids) > 0 {
-			if c, ok := in.r.checks[ids[0]]; ok {
-				c.Millis = float64(took.Microseconds()) / 1000
+			if in.millis == nil {
+				in.millis = make(map[ID]float64)
 			}
+			in.millis[ids[0]] = float64(took.Microseconds()) / 1000
 		}
 	}
 	if in.cfg.Progress != nil {
 		e := Event{Step: s, Done: true, Elapsed: took}
 		if s == StepVerify {
+			in.timings()
 			e.Report = in.r
 		}
 		in.cfg.Progress(e)
+	}
+}
+
+// timings writes down how long the steps took, at the check that stands for each;
+// some checks are settled after their step.
+func (in *inspection) timings() {
+	for id, millis := range in.millis {
+		if c, ok := in.r.checks[id]; ok {
+			c.Millis = millis
+		}
 	}
 }
 
@@ -332,6 +387,9 @@ func (in *inspection) securityObject(ctx context.Context) error {
 	in.sod = sod
 	for dg := range sod.Object.Hashes {
 		in.r.Groups[dg] = NotRequested
+		if needsTerminal(dg) {
+			in.r.Groups[dg] = Denied // to every terminal that cannot authenticate itself, as none here can
+		}
 	}
 	in.verifyCAM()
 	return nil
@@ -360,7 +418,25 @@ func (in *inspection) dg1(ctx context.Context) error {
 	in.r.set(KeyBinding, in.keyBinding(m))
 	in.r.set(CardAccess, in.cardAccess())
 	in.r.set(DocumentValidity, documentValidity(m, in.cfg.At))
+	in.startVerify(b)
 	return nil
+}
+
+// startVerify begins passive authentication, which has all it needs with DG1: the
+// hashes of the other files are compared one by one. A DG1 that the security object does
+// not cover has failed already and stays out of it.
+func (in *inspection) startVerify(dg1 []byte) {
+	groups := make(map[int][]byte)
+	if in.covers(1) {
+		groups[1] = dg1
+	}
+	var res passiveauth.Result
+	sod, pool, at := in.sod, in.cfg.Trust, in.cfg.At
+	wait := in.beside(func() { res = passiveauth.Verify(sod, groups, pool, at) })
+	in.verified = func() passiveauth.Result {
+		wait()
+		return res
+	}
 }
 
 // dg13 reads the domestic data. Cards differ in it, and newer ones may
@@ -394,15 +470,8 @@ func (in *inspection) dg13(ctx context.Context) error {
 
 // verify is passive authentication of what has been read: host work only.
 func (in *inspection) verify(context.Context) error {
-	// A group that the security object does not cover was read for diagnosis
-	// only; nothing of it is used, so it must not fail the whole.
-	used := make(map[int][]byte, len(in.files))
-	for dg, b := range in.files {
-		if in.covers(dg) {
-			used[dg] = b
-		}
-	}
-	res := passiveauth.Verify(in.sod, used, in.cfg.Trust, in.cfg.At)
+	in.settle()
+	res := in.verified()
 	in.r.set(SODSignature, res.Signature)
 	in.r.set(SignerValidity, res.SignerValidity)
 	in.r.set(TrustChain, res.Chain)
@@ -413,6 +482,7 @@ func (in *inspection) verify(context.Context) error {
 		in.r.IssuerSource = res.Anchor.Source
 	}
 	in.r.Deviations = append(in.r.Deviations, res.Deviations...)
+	in.weakSigner(res)
 	if in.defects = res.Defects; len(in.defects) > 0 {
 		in.applyDefects()
 	}
@@ -427,7 +497,11 @@ func (in *inspection) aggregate() {
 	if c := in.r.Check(Revocation); c.Value == result.Failed {
 		parts = append(parts, c)
 	}
-	for _, id := range []ID{DG1Integrity, DG13Integrity, DG14Integrity, DG15Integrity, DG2Integrity, DG7Integrity, DG11Integrity, DG12Integrity, DG16Integrity} {
+	ids := []ID{DG1Integrity, DG13Integrity, DG14Integrity, DG15Integrity, DG2Integrity}
+	for _, g := range optionalGroups {
+		ids = append(ids, g.id)
+	}
+	for _, id := range ids {
 		c := in.r.Check(id)
 		if id != DG1Integrity && (c.Value == result.NotSupported || c.Value == result.NotPerformed) {
 			continue
@@ -461,25 +535,40 @@ func (in *inspection) photo(ctx context.Context) error {
 		in.aggregate()
 		return nil
 	}
-	c := passiveauth.CheckGroup(in.sod, 2, b)
-	in.r.set(DG2Integrity, c)
-	in.aggregate()
+	var c result.Check
+	var img *face.Image
+	var note result.Reason
+	sod := in.sod
+	wait := in.beside(func() { c, img, note = judgePhoto(sod, b) })
+	in.later(func() {
+		wait()
+		in.r.set(DG2Integrity, c)
+		in.r.Photo, in.r.PhotoNote = img, note
+		in.aggregate()
+	})
+	if !in.cfg.All { // else there are more exchanges to do it beside
+		in.settle()
+	}
+	return nil
+}
+
+// judgePhoto compares DG2 with what was signed and takes the photo from it, or
+// says why there is none.
+func judgePhoto(sod *lds.SOD, dg2 []byte) (result.Check, *face.Image, result.Reason) {
+	c := passiveauth.CheckGroup(sod, 2, dg2)
 	if c.Value != result.Successful {
 		// A picture that nobody signed is not shown: it could be anybody's.
-		in.r.PhotoNote = c.Reason
-		return nil
+		return c, nil, c.Reason
 	}
-	d, err := lds.ParseDG2(b)
+	d, err := lds.ParseDG2(dg2)
 	img, ok := d.Portrait()
 	switch {
 	case errors.Is(err, face.ErrFormat):
-		in.r.PhotoNote = ReasonFormat
+		return c, nil, ReasonFormat
 	case err != nil || !ok:
-		in.r.PhotoNote = ReasonMalformed
-	default:
-		in.r.Photo = &img
+		return c, nil, ReasonMalformed
 	}
-	return nil
+	return c, &img, ""
 }
 
 // covers reports whether the security object has a hash of a data group.
@@ -488,14 +577,11 @@ func (in *inspection) covers(dg int) bool {
 	return ok
 }
 
-// group reads a data group and remembers it for passive authentication.
+// group reads a data group and writes down its state.
 func (in *inspection) group(ctx context.Context, dg int) ([]byte, GroupState, error) {
 	f, _ := lds.DataGroup(dg)
 	b, state, err := in.file(ctx, f)
 	in.r.Groups[dg] = state
-	if state == Read {
-		in.files[dg] = b
-	}
 	return b, state, err
 }
 
@@ -503,10 +589,21 @@ func (in *inspection) group(ctx context.Context, dg int) ([]byte, GroupState, er
 // state; the error is set only when the chip or the channel was lost for good.
 func (in *inspection) file(ctx context.Context, f lds.File) ([]byte, GroupState, error) {
 	opt := in.read
+	b, state, err := in.attempt(ctx,
+		func() ([]byte, error) { return lds.ReadFile(ctx, in.ch, f, &opt) },
+		func(e *lds.ReadError) { opt.Resume = e.Partial })
+	if state == Read {
+		in.saw(f, b)
+	}
+	return b, state, err
+}
+
+// attempt calls read until it succeeds, the chip has refused, or it is lost for
+// good. Between two sessions it calls resume, if that is not nil.
+func (in *inspection) attempt(ctx context.Context, read func() ([]byte, error), resume func(*lds.ReadError)) ([]byte, GroupState, error) {
 	for {
-		b, err := lds.ReadFile(ctx, in.ch, f, &opt)
+		b, err := read()
 		if err == nil {
-			in.saw(f, b)
 			return b, Read, nil
 		}
 		absent, denied := errors.Is(err, lds.ErrNoFile), errors.Is(err, lds.ErrAccessDenied)
@@ -515,7 +612,9 @@ func (in *inspection) file(ctx context.Context, f lds.File) ([]byte, GroupState,
 				return nil, Unreadable, fmt.Errorf("%w: %w", ErrInterrupted, err)
 			}
 			if e, ok := errors.AsType[*lds.ReadError](err); ok && !absent && !denied {
-				opt.Resume = e.Partial
+				if resume != nil {
+					resume(e)
+				}
 				continue
 			}
 		}

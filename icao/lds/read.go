@@ -201,6 +201,22 @@ func ReadFile(ctx context.Context, d apdu.Doer, f File, opt *ReadOptions) ([]byt
 	return r.buf, nil
 }
 
+// Ask asks for the header of a file and for nothing else of it: for files that a
+// card is expected to keep back. nil means that it hands the file out; errors are
+// those of [ReadFile]. learned may be nil.
+func Ask(ctx context.Context, d apdu.Doer, f File, learned *Learned) error {
+	if learned == nil {
+		learned = &Learned{}
+	}
+	l := Learned{NoSFI: learned.NoSFI, Probe: true}
+	_, err := ReadFile(ctx, d, f, &ReadOptions{MaxSize: 1, Learned: &l})
+	learned.NoSFI = l.NoSFI
+	if errors.Is(err, ErrTooLarge) {
+		return nil // as every file is
+	}
+	return err
+}
+
 // A reading is one call of ReadFile.
 type reading struct {
 	d        apdu.Doer
