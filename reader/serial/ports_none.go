@@ -1,0 +1,5 @@
+//go:build !linux && !windows && !cgo
+
+package serial
+
+func enumerate() ([]PortInfo, error) { return nil, errNative }
