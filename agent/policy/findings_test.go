@@ -72,7 +72,7 @@ func TestWhatAForgerTries(t *testing.T) {
 		}, want: policy.Refuse, cause: inspect.ChipAuthentication},
 		{name: "chip authentication that nobody knows", profile: chip.ProfileCCCDPACE, change: func(t *testing.T, d *inspecttest.Draft) {
 			d.Omit(15)
-			d.DG14(t, must(t)(issuer.ChipAuthenticationInfo(caNobody, 0)),
+			d.DG14(t, must(t)(issuer.ChipAuthenticationInfo(caNobody, 1, 0)),
 				must(t)(issuer.ChipAuthenticationPublicKeyInfo(d.Personalisation.ChipAuthentication.Key, 0)))
 			d.Sign(t)
 		}, want: policy.Refuse, cause: inspect.ChipAuthenticity},

@@ -51,7 +51,13 @@ func (c *Chip) internalAuthenticate(in command) response {
 
 // valid reports whether the form fits the key, which may be nil.
 func (f AAForm) valid(key *issuer.Key) bool {
-	if f.Hash == 0 || key == nil {
+	if key == nil {
+		return true
+	}
+	if f.PSS {
+		return key.RSA != nil && !f.LongTrailer && !f.Smaller && f.pss(key).Fits(key) == nil
+	}
+	if f.Hash == 0 {
 		return true
 	}
 	if _, ok := trailers[f.Hash]; !ok {
@@ -76,7 +82,15 @@ func (f AAForm) sign(rand io.Reader, key *issuer.Key, rndIFD []byte) ([]byte, er
 	if key.EC != nil {
 		return signECDSA(rand, key, f.hash(key), f.DER, rndIFD)
 	}
+	if f.PSS {
+		return f.pss(key).Sign(rand, key, rndIFD)
+	}
 	return signISO9796(rand, key, f, rndIFD)
+}
+
+// pss is the algorithm of a form with RSASSA-PSS.
+func (f AAForm) pss(key *issuer.Key) issuer.Algorithm {
+	return issuer.Algorithm{Scheme: issuer.PSS, Hash: f.hash(key), Bits: key.RSA.N.BitLen()}
 }
 
 // signECDSA signs rndIFD in the plain format r || s of TR-03111, with a hash no

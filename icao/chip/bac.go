@@ -27,6 +27,9 @@ func (c *Chip) getChallenge(in command) response {
 	if c.state.locked {
 		return status(apdu.ConditionsNotSatisfied)
 	}
+	if sw := c.p.Quirks.NoBAC; sw != 0 && c.p.NoBAC {
+		return status(sw)
+	}
 	rndIC, err := c.drawBytes(DrawRndIC, nonceLen)
 	if err != nil {
 		return status(apdu.NoPreciseDiagnosis)

@@ -2,8 +2,10 @@ package chip
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
+	"crypto/rsa"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -464,6 +466,8 @@ func TestActiveAuthentication(t *testing.T) {
 		{"RSA-2048 SHA-1, extended", Limits{Extended: true}, true, AAForm{Hash: crypto.SHA1}, rsaKey, apdu.OK},
 		{"RSA-2048, GET RESPONSE", Limits{GetResponse: true}, false, AAForm{}, rsaKey, apdu.OK},
 		{"RSA-2048, no room", Limits{}, false, AAForm{}, rsaKey, apdu.WrongLength},
+		{"RSA-2048 PSS", Limits{Extended: true}, true, AAForm{PSS: true}, rsaKey, apdu.OK},
+		{"RSA-2048 PSS SHA-512", Limits{Extended: true}, true, AAForm{PSS: true, Hash: crypto.SHA512}, rsaKey, apdu.OK},
 		{"ECDSA P-256", Limits{}, false, AAForm{}, ecKey, apdu.OK},
 	}
 	for _, tt := range tests {
@@ -488,6 +492,13 @@ func TestActiveAuthentication(t *testing.T) {
 			case tt.key.EC != nil:
 				if len(signature) != 64 || !ec.Verify(ecKey.EC.Public(), sum256(rndIFD), signature[:32], signature[32:]) {
 					t.Errorf("signature of %d bytes does not verify", len(signature))
+				}
+			case tt.form.PSS:
+				hash := cmp.Or(tt.form.Hash, crypto.SHA256)
+				h := hash.New()
+				h.Write(rndIFD)
+				if err := rsa.VerifyPSS(&rsaKey.RSA.PublicKey, hash, h.Sum(nil), signature, &rsa.PSSOptions{SaltLength: hash.Size()}); err != nil {
+					t.Error(err)
 				}
 			case tt.form.Hash == crypto.SHA1:
 				checkRSA(t, signature, "bc", sum1)
@@ -648,6 +659,14 @@ func TestNewRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rsaKey, err := sharedKeys.Key("AA", KeyKind{Bits: 2048})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shortKey, err := sharedKeys.Key("AA", KeyKind{Bits: 1024})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := New(&Personalisation{ChipAuthentication: &good}); err != nil {
 		t.Errorf("a good one: %v", err)
 	}
@@ -660,6 +679,10 @@ func TestNewRefuses(t *testing.T) {
 		{"short identifier 31", Personalisation{MasterFiles: []File{{ID: 1, SFI: 31}}}},
 		{"empty key", Personalisation{ActiveAuthentication: &issuer.Key{}}},
 		{"ECDSA with SHA-1", Personalisation{ActiveAuthentication: ecKey, ActiveAuthenticationForm: AAForm{Hash: crypto.SHA1}}},
+		{"PSS on a curve", Personalisation{ActiveAuthentication: ecKey, ActiveAuthenticationForm: AAForm{PSS: true}}},
+		{"PSS and ISO 9796-2", Personalisation{ActiveAuthentication: rsaKey, ActiveAuthenticationForm: AAForm{PSS: true, Smaller: true}}},
+		{"PSS with an unknown hash", Personalisation{ActiveAuthentication: rsaKey, ActiveAuthenticationForm: AAForm{PSS: true, Hash: crypto.MD5}}},
+		{"PSS too long for the key", Personalisation{ActiveAuthentication: shortKey, ActiveAuthenticationForm: AAForm{PSS: true, Hash: crypto.SHA512}}},
 		{"unknown hash", Personalisation{ActiveAuthentication: ecKey, ActiveAuthenticationForm: AAForm{Hash: crypto.MD5}}},
 		{"PACE integrated mapping on P-224", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.4.2", ParameterID: 10}}},
 		{"PACE DH on a curve", Personalisation{PACE: &PACE{Protocol: "0.4.0.127.0.7.2.2.4.1.2", ParameterID: 13}}},

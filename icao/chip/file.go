@@ -42,6 +42,9 @@ func (c *Chip) selectFile(in command) response {
 	if in.p2 != returnFCI && in.p2 != returnFCP && in.p2 != returnNone {
 		return status(apdu.IncorrectP1P2)
 	}
+	if c.p.Quirks.RefuseLeSelect && in.p2 == returnNone && in.ne != 0 {
+		return status(apdu.WrongLength)
+	}
 	switch in.p1 {
 	case selectMF:
 		var id uint16
@@ -120,6 +123,9 @@ func (c *Chip) find(match func(*File) bool) (*File, apdu.Status) {
 		}
 		if f.Access == Never || f.Access == AfterAuthentication && !c.authenticated() {
 			return nil, apdu.SecurityStatusNotSatisfied
+		}
+		if f.Refused != 0 {
+			return nil, f.Refused
 		}
 		return f, apdu.OK
 	}

@@ -29,8 +29,12 @@ const (
 type File struct {
 	ID      uint16 // file identifier, such as 0101 for DG1
 	SFI     byte   // short identifier 1..30, or 0 for none
-	Content []byte // the whole file; empty is allowed if Access is Never
+	Content []byte // the whole file; empty is allowed if it cannot be read
 	Access  Access
+	// Refused, if set, is the answer to selecting or reading the file whenever
+	// Access would allow it: 6985 of a fingerprint, 6982 of an EF.DIR, 6A82 of a
+	// file that EF.COM lists.
+	Refused apdu.Status
 }
 
 // PACE is a variant of password authenticated connection establishment that a
@@ -75,6 +79,11 @@ type AAForm struct {
 	// DER answers with ECDSA-Sig-Value (RFC 3279) in place of the plain r || s, as
 	// some chips do.
 	DER bool
+	// PSS signs the challenge alone, as with ECDSA, by RSASSA-PSS (RFC 8017, 8.1):
+	// Hash, MGF1 with the same hash, and a salt of its length. RSA only. No edition
+	// of Doc 9303-11 has it, 6.1.2.2 forbids it today, and BSI TR-03105-5.1 has
+	// withdrawn its test case (ISO7816_F_03); what such chips sign is unconfirmed.
+	PSS bool
 }
 
 // Limits are the properties of a chip's operating system. The zero value

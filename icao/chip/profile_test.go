@@ -457,7 +457,7 @@ func TestLoadBSI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	protocol, err := issuer.ChipAuthenticationInfo(ca.Protocol, 0)
+	protocol, err := issuer.ChipAuthenticationInfo(ca.Protocol, 1, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

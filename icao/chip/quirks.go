@@ -30,6 +30,9 @@ type Quirks struct {
 	// WrongKey is the answer to EXTERNAL AUTHENTICATE with a wrong key; 0: 6300.
 	// Chips answer 6982, 6985, 6988 and 63Cx too.
 	WrongKey apdu.Status
+	// NoBAC is the answer of a chip without basic access control to GET CHALLENGE,
+	// such as 6A88 or 6982; 0: a challenge, and 6D00 to what a terminal does with it.
+	NoBAC apdu.Status
 	// FailedPACELocks has the chip answer 6985 to GET CHALLENGE and to PACE after
 	// a failed PACE, until it is reset.
 	FailedPACELocks bool
@@ -46,6 +49,9 @@ type Quirks struct {
 	// RefuseLe answers 6700 to MANAGE SECURITY ENVIRONMENT with an Le field, which
 	// has no response data (ISO/IEC 7816-4:2020, 5.2, case 3).
 	RefuseLe bool
+	// RefuseLeSelect does so to SELECT that asks for no control information (P2
+	// 0C), which has no response data either.
+	RefuseLeSelect bool
 	// RefuseLe00 answers 6700 to a protected READ BINARY with an Le of zero, that
 	// is, as much as there is.
 	RefuseLe00 bool

@@ -69,6 +69,10 @@ func TestQuirks(t *testing.T) {
 		{"over the end, zeros", func(p *Personalisation) { p.Quirks.PadPastEnd = true }, true, "00b09e15", "", 7, apdu.OK, join([]byte{0x75}, padded)},
 		{"over the limit, 6Cxx", func(p *Personalisation) { p.Limits.Plain, p.Limits.OverLimit = 5, 0x6C00 }, false, "00b08100", "", 8, 0x6C05, nil},
 		{"MSE with Le", func(p *Personalisation) { p.Quirks.RefuseLe = true }, false, "0022c1a4", "800a04007f00070202040202830101", 256, apdu.WrongLength, nil},
+		{"SELECT with Le", func(p *Personalisation) { p.Quirks.RefuseLeSelect = true }, false, "00a4000c", "3f00", 256, apdu.WrongLength, nil},
+		{"SELECT without Le", func(p *Personalisation) { p.Quirks.RefuseLeSelect = true }, false, "00a4000c", "3f00", 0, apdu.OK, nil},
+		{"SELECT with Le that wants information", func(p *Personalisation) { p.Quirks.RefuseLeSelect = true }, false, "00a40004", "3f00", 256, apdu.OK, vectortest.Hex(t, "620483023f00")},
+		{"GET CHALLENGE without BAC", func(p *Personalisation) { p.NoBAC, p.Quirks.NoBAC = true, apdu.ReferencedDataNotFound }, false, "00840000", "", 8, apdu.ReferencedDataNotFound, nil},
 		{"MSE without Le", func(p *Personalisation) { p.Quirks.RefuseLe = true }, false, "0022c1a4", "800a04007f00070202040202830101", 0, apdu.OK, nil},
 	}
 	for _, tt := range tests {
@@ -98,6 +102,41 @@ func TestQuirks(t *testing.T) {
 				t.Errorf("%x %04X, want %x %04X", got, uint16(sw), tt.answer, uint16(tt.want))
 			}
 		})
+	}
+}
+
+// TestRefused: files that refuse to be read, by whatever road, and only once the
+// terminal could read them.
+func TestRefused(t *testing.T) {
+	d := variant(t, Variant{
+		Hidden: []int{3, 4}, DIR: true, ATRInfo: true,
+		Refused: map[uint16]apdu.Status{0x0103: apdu.ConditionsNotSatisfied, idDIR: apdu.SecurityStatusNotSatisfied, 0x010D: apdu.FileNotFound},
+	}, Options{})
+	m := insert(t, d)
+	m.want("00b09e0000", apdu.SecurityStatusNotSatisfied) // EF.DIR
+	m.want("00a4020c022f00", apdu.SecurityStatusNotSatisfied)
+	m.want("00b0810000", apdu.OK) // EF.ATR/INFO
+	m.want(selectApplication, apdu.OK)
+	m.want("00b0830000", apdu.SecurityStatusNotSatisfied) // DG3, not yet
+	if sw := m.bac(information(d.MRZ)); sw != apdu.OK {
+		t.Fatalf("%04X", uint16(sw))
+	}
+	for _, tt := range []struct {
+		header string
+		data   []byte
+		ne     int
+		want   apdu.Status
+	}{
+		{"00b08300", nil, 8, apdu.ConditionsNotSatisfied},
+		{"00a4020c", []byte{1, 3}, 0, apdu.ConditionsNotSatisfied},
+		{"00b10103", []byte{0x54, 1, 0}, 16, apdu.ConditionsNotSatisfied},
+		{"00b08400", nil, 8, apdu.SecurityStatusNotSatisfied},
+		{"00b08d00", nil, 8, apdu.FileNotFound},
+		{"00b08100", nil, 8, apdu.OK},
+	} {
+		if _, sw := m.do(tt.header, tt.data, tt.ne); sw != tt.want {
+			t.Errorf("%s: %04X, want %04X", tt.header, uint16(sw), uint16(tt.want))
+		}
 	}
 }
 

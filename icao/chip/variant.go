@@ -57,7 +57,11 @@ type Variant struct {
 	// and 16.
 	Optional []int
 	// Hidden are data groups that are signed but cannot be read, such as 3 and 4.
+	// They answer 6982; see Refused for others.
 	Hidden []int
+	// Refused are the statuses by which files refuse to be read, by identifier, such
+	// as 6985 for 0103 (DG3) or 6982 for 2F00 (EF.DIR); see File.Refused.
+	Refused map[uint16]apdu.Status
 	// Listed is the tag list of EF.COM, in its order; nil: what is there.
 	Listed []int
 	// BCD packs the dates of DG11 and DG12 two digits to a byte.
@@ -90,8 +94,11 @@ type Variant struct {
 type AAKey struct {
 	Kind KeyKind // a curve, or RSA
 	Form AAForm
+	// PSSKey has DG15 say of an RSA key that it is for RSASSA-PSS with the hash of
+	// Form.
+	PSSKey bool
 	// NotAnnounced leaves the hash of an ECDSA key out of DG14, where the standard
-	// requires it.
+	// requires it, and the announcement of RSASSA-PSS.
 	NotAnnounced bool
 	// Announce is another hash to announce than the one of Form; 0: that one.
 	Announce crypto.Hash
@@ -110,6 +117,9 @@ type CAKey struct {
 	// NoInfo leaves the ChipAuthenticationInfo out of DG14, as old documents do:
 	// the key alone announces 3DES.
 	NoInfo bool
+	// Version is what the ChipAuthenticationInfo says; 0: 1. Whatever it says, the
+	// chip does version 1.
+	Version int
 }
 
 // Portrait says how DG2 holds the portrait. The zero value is the drawn portrait
@@ -439,6 +449,11 @@ func (o office) chipKeys(pers *Personalisation, prefix string) error {
 		if err != nil {
 			return err
 		}
+		if o.AA.PSSKey {
+			shaped := *key // keys of a cache are shared
+			shaped.PSS = o.AA.Form.hash(key)
+			key = &shaped
+		}
 		pers.ActiveAuthentication, pers.ActiveAuthenticationForm = key, o.AA.Form
 	}
 	var all []ChipAuthentication
@@ -518,7 +533,7 @@ func (o office) addStatic(l *infoList, pers *Personalisation, keep func(CAKey) b
 			continue
 		}
 		if ca.Protocol != "" && !ca.NoInfo {
-			l.add(issuer.ChipAuthenticationInfo(ca.Protocol, ca.KeyID))
+			l.add(issuer.ChipAuthenticationInfo(ca.Protocol, max(ca.Version, 1), ca.KeyID))
 		}
 		if !slices.Contains(seen, ca.KeyID) {
 			seen = append(seen, ca.KeyID)
@@ -573,12 +588,17 @@ func (o office) groups(person specimen.Person, pers *Personalisation) (map[int][
 	var l infoList
 	o.addPACE(&l)
 	o.addStatic(&l, pers, func(CAKey) bool { return true })
-	if aa := pers.ActiveAuthentication; aa != nil && aa.EC != nil && !o.AA.NotAnnounced {
-		hash := o.AA.Announce
-		if hash == 0 {
-			hash = o.AA.Form.hash(aa)
+	if aa := pers.ActiveAuthentication; aa != nil && !o.AA.NotAnnounced {
+		switch {
+		case aa.EC != nil:
+			hash := o.AA.Announce
+			if hash == 0 {
+				hash = o.AA.Form.hash(aa)
+			}
+			l.add(issuer.ActiveAuthenticationInfo(hash))
+		case o.AA.Form.PSS:
+			l.add(issuer.ActiveAuthenticationInfoPSS())
 		}
-		l.add(issuer.ActiveAuthenticationInfo(hash))
 	}
 	if o.TerminalAuthentication {
 		l.add(issuer.TerminalAuthenticationInfo())
@@ -728,6 +748,14 @@ func (o office) files(d *Document) error {
 	if o.ATRInfo {
 		pers.MasterFiles = append(pers.MasterFiles,
 			File{ID: idATRInfo, SFI: 0x01, Content: issuer.ATRInfo(chipBuffer, chipBuffer), Access: Always})
+	}
+	for _, files := range [][]File{pers.Files, pers.MasterFiles} {
+		for i := range files {
+			f := &files[i]
+			if f.Refused = o.Refused[f.ID]; f.Refused != 0 && f.Access == Never {
+				f.Access = AfterAuthentication // else it would never get so far
+			}
+		}
 	}
 	return nil
 }

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/chip/issuer"
 	"github.com/chamthe/chamthe/icao/chip/specimen"
+	"github.com/chamthe/chamthe/icao/cms"
 )
 
 // sharedKeys serve every variant of these tests.
@@ -152,6 +154,9 @@ func TestVariantInfos(t *testing.T) {
 		{"hash of the form", Variant{AA: &AAKey{Kind: curve, Form: AAForm{Hash: crypto.SHA512}}}, []string{sha512}, nil, "", nil},
 		{"another hash", Variant{AA: &AAKey{Kind: curve, Announce: crypto.SHA512}}, []string{sha512}, nil, "", nil},
 		{"hash not announced", Variant{AA: &AAKey{Kind: curve, NotAnnounced: true}, TerminalAuthentication: true}, nil, []string{aaInfo}, "", nil},
+		{"another version", Variant{CA: []CAKey{{Protocol: oidCAAES128, Kind: curve, Version: 2}}}, []string{caInfo + "2"}, nil, "", nil},
+		{"PSS", Variant{AA: &AAKey{Kind: KeyKind{Bits: 2048}, Form: AAForm{PSS: true}}}, []string{aaInfo + "092a864886f70d01010a"}, nil, "", nil},
+		{"PSS not announced", Variant{AA: &AAKey{Kind: KeyKind{Bits: 2048}, Form: AAForm{PSS: true}, NotAnnounced: true}, TerminalAuthentication: true}, nil, []string{aaInfo}, "", nil},
 		{
 			"mapping with chip authentication",
 			Variant{PACE: []PACE{gm, cam}, DIR: true},
@@ -197,6 +202,56 @@ func TestVariantInfos(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestVariantPSS: a key that says in DG15 how it signs, and signs so.
+func TestVariantPSS(t *testing.T) {
+	kind := KeyKind{Bits: 2048}
+	for _, hash := range []crypto.Hash{crypto.SHA1, crypto.SHA256, crypto.SHA512} {
+		d := variant(t, Variant{Open: true, Limits: Limits{GetResponse: true}, AA: &AAKey{Kind: kind, PSSKey: true, Form: AAForm{PSS: true, Hash: hash}}}, Options{})
+		m := insert(t, d)
+		m.want(selectApplication, apdu.OK)
+		challenge := []byte{1, 2, 3, 4, 5, 6, 7, 8}
+		signature := m.want("0088000008"+hex.EncodeToString(challenge)+"00", apdu.OK)
+		dg15 := value(t, d.Groups[15], 0x6F)
+		key, err := cms.ParsePublicKey(dg15)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := key.Verify(cms.SignatureAlgorithm{Scheme: cms.RSAPSS, Hash: hash, MGFHash: hash, SaltLength: hash.Size()}, challenge, signature); err != nil {
+			t.Errorf("%v: %v", hash, err)
+		}
+		if err := key.Verify(cms.SignatureAlgorithm{Scheme: cms.RSAPKCS1v15, Hash: hash}, challenge, signature); !errors.Is(err, cms.ErrUnsupported) {
+			t.Errorf("%v: the key of DG15 is for PKCS #1 too: %v", hash, err)
+		}
+	}
+	// The key of the cache is what it was.
+	plain := variant(t, Variant{AA: &AAKey{Kind: kind}}, Options{})
+	if key, err := cms.ParsePublicKey(value(t, plain.Groups[15], 0x6F)); err != nil || key.Verify(cms.SignatureAlgorithm{Scheme: cms.RSAPKCS1v15, Hash: crypto.SHA256}, nil, nil) != cms.ErrSignature {
+		t.Errorf("a plain key: %v", err)
+	}
+}
+
+// TestVariantDocumentTypes: what the signer's certificate says that it may sign.
+func TestVariantDocumentTypes(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		v    Variant
+		want []string
+	}{
+		{"citizen card", Variant{}, []string{"ID"}},
+		{"passport", Variant{Kind: specimen.Passport}, []string{"P"}},
+		{"several", Variant{DocumentTypes: []string{"P", "AC"}}, []string{"P", "AC"}},
+		{"none", Variant{DocumentTypes: []string{}}, nil},
+	} {
+		ds, err := cms.ParseCertificate(variant(t, tt.v, Options{}).DS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(ds.DocumentTypes, tt.want) || ds.HasDocumentTypes != (tt.want != nil) || len(ds.Deviations) != 0 && !slices.Equal(ds.Deviations, []string{cms.DevCurveNamed}) {
+			t.Errorf("%s: %q, deviations %v", tt.name, ds.DocumentTypes, ds.Deviations)
+		}
 	}
 }
 

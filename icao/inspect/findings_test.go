@@ -98,7 +98,7 @@ func TestAnnouncedChipAuthenticationIsOwed(t *testing.T) {
 		{
 			name: "a variant that nobody knows",
 			change: func(t *testing.T, d *inspecttest.Draft) {
-				d.DG14(t, must(t)(issuer.ChipAuthenticationInfo(caNobody, 0)),
+				d.DG14(t, must(t)(issuer.ChipAuthenticationInfo(caNobody, 1, 0)),
 					must(t)(issuer.ChipAuthenticationPublicKeyInfo(d.Personalisation.ChipAuthentication.Key, 0)))
 			},
 			value: unk, reason: chipauth.ReasonUnsupported, authenticity: unk,
@@ -106,7 +106,7 @@ func TestAnnouncedChipAuthenticationIsOwed(t *testing.T) {
 		{
 			name: "a protocol without a key",
 			change: func(t *testing.T, d *inspecttest.Draft) {
-				d.DG14(t, must(t)(issuer.ChipAuthenticationInfo(caAES128, 0)))
+				d.DG14(t, must(t)(issuer.ChipAuthenticationInfo(caAES128, 1, 0)))
 			},
 			value: bad, reason: chipauth.ReasonKey, authenticity: bad,
 		},

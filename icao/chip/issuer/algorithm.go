@@ -115,8 +115,8 @@ func (a Algorithm) NewKey(random io.Reader) (*Key, error) {
 	return kind.NewKey(random)
 }
 
-// fits reports whether k is a key for a.
-func (a Algorithm) fits(k *Key) error {
+// Fits reports whether k is a key for a: nil, or an error that wraps [ErrKey].
+func (a Algorithm) Fits(k *Key) error {
 	kind, err := a.KeyKind()
 	if err != nil {
 		return err
@@ -227,9 +227,11 @@ func addDigestIdentifier(b *cryptobyte.Builder, h crypto.Hash, null bool) {
 	})
 }
 
-// sign signs message with k.
-func (a Algorithm) sign(random io.Reader, k *Key, message []byte) ([]byte, error) {
-	if err := a.fits(k); err != nil {
+// Sign signs message with k, which has to fit. A nil random is
+// crypto/rand.Reader. The signature has the form that certificates have, r || s
+// if Plain.
+func (a Algorithm) Sign(random io.Reader, k *Key, message []byte) ([]byte, error) {
+	if err := a.Fits(k); err != nil {
 		return nil, err
 	}
 	h := a.Hash.New()
@@ -237,7 +239,7 @@ func (a Algorithm) sign(random io.Reader, k *Key, message []byte) ([]byte, error
 	digest := h.Sum(nil)
 	switch a.Scheme {
 	case ECDSA:
-		r, s, err := k.EC.Sign(random, digest)
+		r, s, err := k.EC.Sign(reader(random), digest)
 		if err != nil {
 			return nil, err
 		}
@@ -248,7 +250,7 @@ func (a Algorithm) sign(random io.Reader, k *Key, message []byte) ([]byte, error
 	case PKCS1:
 		return rsa.SignPKCS1v15(nil, k.RSA, a.Hash, digest)
 	default:
-		return a.signPSS(random, k, digest)
+		return a.signPSS(reader(random), k, digest)
 	}
 }
 

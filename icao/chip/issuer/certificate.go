@@ -68,7 +68,7 @@ func (p Params) key() (*Key, error) {
 	if p.Key == nil {
 		return p.Algorithm.NewKey(p.Rand)
 	}
-	if err := p.Algorithm.fits(p.Key); err != nil {
+	if err := p.Algorithm.Fits(p.Key); err != nil {
 		return nil, err
 	}
 	return p.Key, nil

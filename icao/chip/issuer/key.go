@@ -51,6 +51,10 @@ type Key struct {
 	// in Doc 9303-11, 9.5.1, as keys of PACE with chip authentication mapping do.
 	// It has precedence over ExplicitParameters.
 	StandardizedParameters bool
+	// PSS, if not zero, makes an RSA key in [Key.PublicKeyInfo] one for RSASSA-PSS
+	// alone, with this hash, MGF1 with the same, and a salt of its length or more
+	// (RFC 4055, 3.1).
+	PSS crypto.Hash
 }
 
 const redacted = "[redacted]"
@@ -250,6 +254,9 @@ func (k *Key) PublicKeyInfo() ([]byte, error) {
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 			switch {
+			case k.RSA != nil && k.PSS != 0:
+				b.AddASN1ObjectIdentifier(oidPSS)
+				Algorithm{Scheme: PSS, Hash: k.PSS}.addPSSParameters(b)
 			case k.RSA != nil:
 				b.AddASN1ObjectIdentifier(oidRSA)
 				b.AddASN1NULL()

@@ -270,9 +270,17 @@ func ActiveAuthenticationInfo(hash crypto.Hash) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: no identifier for ECDSA with this hash", ErrContent)
 	}
+	return activeAuthenticationInfo(oid)
+}
+
+// ActiveAuthenticationInfoPSS is the SecurityInfo of a chip that signs with
+// RSASSA-PSS. It has no place for parameters: those of the key tell, if it has any.
+func ActiveAuthenticationInfoPSS() ([]byte, error) { return activeAuthenticationInfo(oidPSS) }
+
+func activeAuthenticationInfo(algorithm asn1.ObjectIdentifier) ([]byte, error) {
 	return securityInfo(oidAA, func(b *cryptobyte.Builder) {
 		b.AddASN1Int64(1)
-		b.AddASN1ObjectIdentifier(oid)
+		b.AddASN1ObjectIdentifier(algorithm)
 	})
 }
 
@@ -307,10 +315,11 @@ func PACEDomainParameterInfo(protocol, curve string, parameterID int) ([]byte, e
 }
 
 // ChipAuthenticationInfo is the SecurityInfo of a protocol of chip
-// authentication version 1 (Doc 9303-11, 9.2.5). A keyID of 0 is left out.
-func ChipAuthenticationInfo(protocol string, keyID int) ([]byte, error) {
+// authentication (Doc 9303-11, 9.2.5, which has version 1 only). A keyID of 0 is
+// left out.
+func ChipAuthenticationInfo(protocol string, version, keyID int) ([]byte, error) {
 	return securityInfo(parseOID(protocol), func(b *cryptobyte.Builder) {
-		b.AddASN1Int64(1)
+		b.AddASN1Int64(int64(version))
 		if keyID != 0 {
 			b.AddASN1Int64(int64(keyID))
 		}

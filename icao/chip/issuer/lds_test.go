@@ -320,7 +320,7 @@ func TestVectorsStaticKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			info, err := issuer.ChipAuthenticationInfo(f.protocol, f.id)
+			info, err := issuer.ChipAuthenticationInfo(f.protocol, 1, f.id)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -61,7 +61,7 @@ func (a *Authority) seal(tbs *cryptobyte.Builder, random io.Reader) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	signature, err := a.algorithm.sign(reader(random), a.key, raw)
+	signature, err := a.algorithm.Sign(random, a.key, raw)
 	if err != nil {
 		return nil, err
 	}

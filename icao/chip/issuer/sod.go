@@ -103,7 +103,7 @@ func (s *Signer) signData(contentType asn1.ObjectIdentifier, content []byte, mor
 	if err != nil {
 		return nil, err
 	}
-	signature, err := algorithm.sign(reader(opt.Rand), s.key, signed)
+	signature, err := algorithm.Sign(opt.Rand, s.key, signed)
 	if err != nil {
 		return nil, err
 	}
