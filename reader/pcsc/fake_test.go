@@ -21,16 +21,24 @@ type fake struct {
 	readers []*fakeReader
 	pnp     uint32 // readers that came and went
 
-	down     bool            // the service does not run
-	denied   bool            // this session may not use it
-	lag      time.Duration   // until a removal is noticed by status
-	refuse   map[string]code // next answer of the named call
-	hang     map[string]chan struct{}
-	contexts int // established and not released
-	handles  int // connected and not disconnected
+	down       bool            // the service does not run
+	generation int             // how often it was started anew
+	denied     bool            // this session may not use it
+	lag        time.Duration   // until a removal is noticed by status
+	refuse     map[string]code // next answer of the named call
+	hang       map[string]chan struct{}
+	contexts   int // established and not released
+	handles    int // connected and not disconnected
 
-	connectBlocks bool // connect waits for the end of a transaction, as under pcscd
-	tornIsEmpty   bool // a torn exchange is an empty answer, as with vpcd
+	connectBlocks bool          // connect waits for the end of a transaction, as under pcscd
+	tornIsEmpty   bool          // a torn exchange is an empty answer, as with vpcd
+	idleReset     time.Duration // ends an idle transaction with a reset, as Windows does; 0: never
+	pnpCounts     bool          // the list itself has a value: what became of readers, as from pcsc-lite 2.3.0 on
+	noPnP         bool          // the list itself is not watched
+	lateWakes     int           // status calls that speak of a change where there is none
+
+	between func() // once, between a list of readers and what comes next
+	looks   int    // lists of readers asked for
 
 	failedResets int // of cards that had left
 }
@@ -45,10 +53,15 @@ type fakeReader struct {
 	foreign   bool // another program has a transaction
 	handles   []*fakeHandle
 	protocol  bool // false: no common protocol
+
+	features   []byte            // answer to the request for features; nil refuses
+	properties map[uint32][]byte // answers to other control codes
+	attributes map[uint32][]byte
+	pseudo     map[string][]byte // answers to pseudo-APDUs; others reach the chip
 }
 
 func newFake(names ...string) *fake {
-	f := &fake{refuse: map[string]code{}, hang: map[string]chan struct{}{}}
+	f := &fake{refuse: map[string]code{}, hang: map[string]chan struct{}{}, pnp: 1}
 	f.cond = sync.NewCond(&f.mu)
 	for _, name := range names {
 		f.readers = append(f.readers, &fakeReader{name: name, protocol: true})
@@ -69,6 +82,14 @@ func (f *fake) reader(name string) *fakeReader {
 		if r.name == name {
 			return r
 		}
+	}
+	return nil
+}
+
+// at is the reader of that name, if there is one, for enter.
+func (f *fake) at(name string) []*fakeReader {
+	if r := f.reader(name); r != nil {
+		return []*fakeReader{r}
 	}
 	return nil
 }
@@ -127,6 +148,7 @@ func (f *fake) restart() {
 			}
 			r.locked, r.foreign = nil, false
 		}
+		f.generation++
 	})
 }
 
@@ -143,8 +165,15 @@ func (f *fake) resetByOther(name string) {
 
 // enter is at the head of every call: it can hang, refuse, or find the
 // service gone. It is called and returns with the lock held.
-func (f *fake) enter(op string) error {
-	if ch := f.hang[op]; ch != nil {
+// A hang of one reader alone is called "transmit at NAME".
+func (f *fake) enter(op string, at ...*fakeReader) error {
+	ch := f.hang[op]
+	for _, r := range at {
+		if own := f.hang[op+" at "+r.name]; own != nil {
+			ch = own
+		}
+	}
+	if ch != nil {
 		f.mu.Unlock()
 		<-ch
 		f.mu.Lock()
@@ -184,12 +213,19 @@ func (c *fakeContext) listReaders() ([]string, error) {
 	if err := c.f.enter("list"); err != nil {
 		return nil, err
 	}
-	if len(c.f.readers) == 0 {
-		return nil, codeNoReaders
-	}
+	c.f.looks++
 	var names []string
 	for _, r := range c.f.readers {
 		names = append(names, r.name)
+	}
+	if f := c.f.between; f != nil {
+		c.f.between = nil
+		c.f.mu.Unlock()
+		f()
+		c.f.mu.Lock()
+	}
+	if len(names) == 0 {
+		return nil, codeNoReaders
 	}
 	return names, nil
 }
@@ -204,10 +240,17 @@ func (c *fakeContext) getStatusChange(states []readerState, wait time.Duration) 
 	end := time.Now().Add(wait)
 	alarm := time.AfterFunc(wait, f.cond.Broadcast)
 	defer alarm.Stop()
-	pnp := f.pnp
+	pnp, generation := f.pnp, f.generation
+	if f.lateWakes > 0 && wait > 0 {
+		f.lateWakes--
+		for i := range states {
+			states[i].event = states[i].current | stateChanged
+		}
+		return nil
+	}
 	c.cancelled = false
 	for {
-		if f.down {
+		if f.down || f.generation != generation {
 			return codeNoService
 		}
 		if c.cancelled {
@@ -216,9 +259,15 @@ func (c *fakeContext) getStatusChange(states []readerState, wait time.Duration) 
 		changed := false
 		for i := range states {
 			s := &states[i]
+			if s.name == pnpReader && f.noPnP {
+				return codeUnknownReader
+			}
 			if s.name == pnpReader {
 				s.event = s.current
-				if f.pnp != pnp {
+				if f.pnpCounts {
+					s.event = f.pnp << 16
+				}
+				if f.pnp != pnp || f.pnpCounts && s.current>>16 != 0 && s.current>>16 != f.pnp {
 					s.event |= stateChanged
 					changed = true
 				}
@@ -279,7 +328,7 @@ func (c *fakeContext) connect(name string) (scardCard, error) {
 	f := c.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.enter("connect"); err != nil {
+	if err := f.enter("connect", c.f.at(name)...); err != nil {
 		return nil, err
 	}
 	r := f.reader(name)
@@ -301,7 +350,7 @@ func (c *fakeContext) connect(name string) (scardCard, error) {
 	if r.chip == nil {
 		return nil, codeNoSmartcard
 	}
-	h := &fakeHandle{f: f, r: r, chip: r.chip}
+	h := &fakeHandle{f: f, r: r, chip: r.chip, used: time.Now()}
 	r.handles = append(r.handles, h)
 	f.handles++
 	return h, nil
@@ -314,10 +363,16 @@ type fakeHandle struct {
 
 	void, removed, reset, closed bool
 	removedAt                    time.Time // when the service notices
+	used                         time.Time // when it was last called
 }
 
 // state tells why nothing can be done with the handle.
 func (h *fakeHandle) state() error {
+	if max := h.f.idleReset; max > 0 && h.r.locked == h && time.Since(h.used) > max {
+		h.r.locked, h.reset = nil, true
+		h.chip.Reset()
+	}
+	h.used = time.Now()
 	switch {
 	case h.void:
 		return codeInvalidHandle
@@ -332,14 +387,14 @@ func (h *fakeHandle) state() error {
 func (h *fakeHandle) begin() error {
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
-	if err := h.f.enter("begin"); err != nil {
+	if err := h.f.enter("begin", h.r); err != nil {
 		return err
 	}
 	for {
 		if err := h.state(); err != nil {
 			return err
 		}
-		if !h.r.foreign && h.r.locked == nil {
+		if !h.r.foreign && (h.r.locked == nil || h.r.locked == h) {
 			h.r.locked = h
 			return nil
 		}
@@ -354,7 +409,7 @@ func (h *fakeHandle) reconnect(cold bool) error {
 	if cold {
 		op = "cold reset"
 	}
-	if err := h.f.enter(op); err != nil {
+	if err := h.f.enter(op, h.r); err != nil {
 		return err
 	}
 	if err := h.state(); err != nil && !errors.Is(err, codeResetCard) {
@@ -371,7 +426,7 @@ func (h *fakeHandle) reconnect(cold bool) error {
 func (h *fakeHandle) status() ([]byte, error) {
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
-	if err := h.f.enter("card status"); err != nil {
+	if err := h.f.enter("card status", h.r); err != nil {
 		return nil, err
 	}
 	if err := h.state(); err != nil {
@@ -382,16 +437,20 @@ func (h *fakeHandle) status() ([]byte, error) {
 
 func (h *fakeHandle) transmit(cmd []byte) ([]byte, error) {
 	h.f.mu.Lock()
-	err := h.f.enter("transmit")
+	err := h.f.enter("transmit", h.r)
 	if err == nil {
 		err = h.state()
 	}
 	if err == nil && h.removed {
 		err = codeNotTransacted
 	}
+	pseudo, own := h.r.pseudo[string(cmd)]
 	h.f.mu.Unlock()
 	if err != nil {
 		return nil, err
+	}
+	if own {
+		return slices.Clone(pseudo), nil
 	}
 	resp, err := h.chip.Transmit(context.Background(), cmd)
 	if err != nil {
@@ -404,10 +463,46 @@ func (h *fakeHandle) transmit(cmd []byte) ([]byte, error) {
 	return resp, nil
 }
 
+func (h *fakeHandle) control(ioctl uint32, _ []byte) ([]byte, error) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if err := h.f.enter("control", h.r); err != nil {
+		return nil, err
+	}
+	if err := h.state(); err != nil {
+		return nil, err
+	}
+	answer, ok := h.r.properties[ioctl]
+	if ioctl == featureRequest {
+		answer, ok = h.r.features, h.r.features != nil
+	}
+	if !ok {
+		return nil, codeUnexpected // what pcsc-lite says of an unsupported feature
+	}
+	return slices.Clone(answer), nil
+}
+
+func (h *fakeHandle) attribute(id uint32) ([]byte, error) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if err := h.f.enter("attribute", h.r); err != nil {
+		return nil, err
+	}
+	if err := h.state(); err != nil {
+		return nil, err
+	}
+	answer, ok := h.r.attributes[id]
+	if !ok {
+		return nil, codeUnsupportedFeature
+	}
+	return slices.Clone(answer), nil
+}
+
 func (h *fakeHandle) disconnect(reset bool) error {
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
 	defer h.f.cond.Broadcast()
+	_ = h.f.enter("disconnect", h.r)
 	if h.closed {
 		return codeInvalidHandle
 	}

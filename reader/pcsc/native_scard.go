@@ -5,16 +5,21 @@ package pcsc
 import (
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/ebfe/scard"
 )
 
-// native is the system's library through github.com/ebfe/scard.
+// native is the system's library through github.com/ebfe/scard. What differs
+// between systems is in native_windows.go and native_unix.go.
 type native struct{}
 
 // newNative returns the one implementation that this build has.
 func newNative() winscard { return native{} }
+
+// featureRequest is CM_IOCTL_GET_FEATURE_REQUEST (PC/SC part 10): the macro
+// SCARD_CTL_CODE(3400), which is 0x00313520 on Windows and 0x42000D48 under
+// pcsc-lite.
+var featureRequest = scard.CtlCode(3400)
 
 // codeOf keeps the return code of err and nothing of the library's text.
 func codeOf(err error) error {
@@ -29,48 +34,13 @@ func codeOf(err error) error {
 	return code(e)
 }
 
-func (native) establish() (scardContext, error) {
-	c, err := scard.EstablishContext()
+// connectNative opens the card on the reader of that name.
+func connectNative(c *scard.Context, readerName string) (scardCard, error) {
+	card, err := c.Connect(readerName, scard.ShareShared, scard.ProtocolAny)
 	if err != nil {
 		return nil, codeOf(err)
 	}
-	return nativeContext{c}, nil
-}
-
-type nativeContext struct{ c *scard.Context }
-
-func (n nativeContext) listReaders() ([]string, error) {
-	names, err := n.c.ListReaders()
-	return names, codeOf(err)
-}
-
-func (n nativeContext) getStatusChange(states []readerState, wait time.Duration) error {
-	if len(states) == 0 {
-		return nil // the library takes the address of the first
-	}
-	native := make([]scard.ReaderState, len(states))
-	for i, s := range states {
-		native[i] = scard.ReaderState{Reader: s.name, CurrentState: scard.StateFlag(s.current)}
-	}
-	if err := n.c.GetStatusChange(native, wait); err != nil {
-		return codeOf(err)
-	}
-	for i, s := range native {
-		states[i].event = uint32(s.EventState)
-		states[i].atr = slices.Clone(s.Atr)
-	}
-	return nil
-}
-
-func (n nativeContext) cancel() error  { return codeOf(n.c.Cancel()) }
-func (n nativeContext) release() error { return codeOf(n.c.Release()) }
-
-func (n nativeContext) connect(readerName string) (scardCard, error) {
-	c, err := n.c.Connect(readerName, scard.ShareShared, scard.ProtocolAny)
-	if err != nil {
-		return nil, codeOf(err)
-	}
-	return nativeCard{c}, nil
+	return nativeCard{card}, nil
 }
 
 type nativeCard struct{ c *scard.Card }
@@ -103,6 +73,19 @@ func (n nativeCard) transmit(cmd []byte) ([]byte, error) {
 		return nil, codeOf(err)
 	}
 	return slices.Clone(resp), nil // not the 64 KiB buffer behind it
+}
+
+func (n nativeCard) control(ioctl uint32, in []byte) ([]byte, error) {
+	out, err := n.c.Control(ioctl, in)
+	if err != nil {
+		return nil, codeOf(err)
+	}
+	return slices.Clone(out), nil // not the 64 KiB buffer behind it
+}
+
+func (n nativeCard) attribute(id uint32) ([]byte, error) {
+	b, err := n.c.GetAttrib(scard.Attrib(id))
+	return b, codeOf(err)
 }
 
 func (n nativeCard) disconnect(reset bool) error {

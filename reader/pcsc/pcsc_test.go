@@ -456,9 +456,9 @@ func TestStuckService(t *testing.T) {
 		{"establish", false, list, reader.ErrTimeout},
 		{"list", false, list, reader.ErrTimeout},
 		{"status", false, list, reader.ErrTimeout},
-		{"establish", false, openIt, reader.ErrSharing},
-		{"connect", false, openIt, reader.ErrSharing},
-		{"reset", false, openIt, reader.ErrSharing},
+		{"establish", false, openIt, reader.ErrTimeout},
+		{"connect", false, openIt, reader.ErrTimeout},
+		{"reset", false, openIt, reader.ErrTimeout},
 		{"transmit", true, transmit, reader.ErrTimeout},
 		{"reset", true, func(_ *Driver, card reader.Card) error { return card.Reset(context.Background()) }, reader.ErrTimeout},
 	} {
@@ -498,9 +498,10 @@ func TestErrorText(t *testing.T) {
 		want string
 	}{
 		{toError("connect", codeSharingViolation), "connect: reader: card in use by another program (code 8010000b)"},
-		{toError("connect", code(0x1F)), "pcsc: connect: code 0000001f"},
+		{toError("connect", code(0x7F)), "pcsc: connect: code 0000007f"},
 		{&stuckError{op: "reset"}, "reset: reader: reader does not respond"},
-		{&busyError{}, "open: reader: card in use by another program"},
+		{&SharingError{}, "open: reader: card in use by another program"},
+		{&SharingError{ExclusiveConnection}, "open: reader: card in use by another program (exclusive connection)"},
 		{codeNoService, "pcsc: code 8010001d"},
 	} {
 		if got := tt.err.Error(); got != tt.want {
@@ -509,38 +510,82 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
-// TestCodes checks that every code of the service means something to callers,
-// or says in so many words that it does not.
+// TestCodes checks every code of the headers and some that are in none.
 func TestCodes(t *testing.T) {
-	opaque := map[code]bool{ // faults of our own use of the interface
-		codeInvalidParameter: true, codeInvalidTarget: true, codeNoMemory: true, codeInsufficientBuffer: true,
-		codeUnknownCard: true, codeCantDispose: true, codePCITooSmall: true, codeDuplicateReader: true, codeCancelled: true,
-	}
 	sentinels := []error{
 		reader.ErrNoService, reader.ErrAccess, reader.ErrNoReader, reader.ErrNoCard, reader.ErrCardMute,
 		reader.ErrCardUnsupported, reader.ErrSharing, reader.ErrCardRemoved, reader.ErrCardReset, reader.ErrComm, reader.ErrTimeout,
 	}
-	for c := codeInternalError; c <= codeSecurityViolation; c++ {
-		err := toError("test", c)
-		known := 0
+	means := func(err error) (all []error) {
 		for _, s := range sentinels {
 			if errors.Is(err, s) {
-				known++
+				all = append(all, s)
 			}
 		}
+		return all
+	}
+
+	// The smart card facility has codes 1 to 34 and 65 to 72 (hexadecimal).
+	names := map[string]code{}
+	for c := code(0x80100000); c <= 0x801000FF; c++ {
+		m, known := codes[c]
+		n := c & 0xFF
+		if defined := n >= 0x01 && n <= 0x34 || n >= 0x65 && n <= 0x72; known != defined {
+			t.Errorf("code %08x: in the table %v, in the headers %v", uint32(c), known, defined)
+		}
+		if known && !strings.HasPrefix(m.name, "SCARD_") {
+			t.Errorf("code %08x is called %q", uint32(c), m.name)
+		}
+	}
+	for c, m := range codes {
+		if other, taken := names[m.name]; taken || m.name == "" {
+			t.Errorf("codes %08x and %08x are both called %q", uint32(c), uint32(other), m.name)
+		}
+		names[m.name] = c
+		err := toError("test", c)
 		var e *Error
-		if !errors.As(err, &e) || e.Code != uint32(c) || !strings.Contains(err.Error(), fmt.Sprintf("%08x", uint32(c))) {
+		if !errors.As(err, &e) || e.Code != uint32(c) || e.Name() != m.name || !strings.Contains(err.Error(), fmt.Sprintf("%08x", uint32(c))) {
 			t.Errorf("code %08x is lost in %v", uint32(c), err)
 		}
-		defined := c <= codeUnexpected || c == codeNoAccess || c >= codeNoReaders && c <= codeCommDataLost ||
-			c == codeServerTooBusy || c >= codeUnsupportedCard
+		got := means(err)
 		switch {
-		case known > 1:
-			t.Errorf("code %08x means %d things", uint32(c), known)
-		case known == 1 && opaque[c]:
-			t.Errorf("code %08x is listed as opaque", uint32(c))
-		case known == 0 && defined && !opaque[c]:
-			t.Errorf("code %08x means nothing", uint32(c))
+		case m.kind == nil && len(got) != 0, m.kind != nil && (len(got) != 1 || got[0] != m.kind):
+			t.Errorf("code %08x means %v, want %v", uint32(c), got, m.kind)
+		case m.noAnswer && m.kind == nil:
+			t.Errorf("code %08x is no answer and means nothing", uint32(c))
 		}
+	}
+
+	// What the driver stands on, written down a second time.
+	for c, want := range map[code]error{
+		0x8010001D: reader.ErrNoService, 0x8010001E: reader.ErrNoService, 0x80100003: reader.ErrNoService,
+		0x80100018: reader.ErrNoService, 0x80100012: reader.ErrNoService, 0x80100031: reader.ErrNoService,
+		6: reader.ErrNoService, 109: reader.ErrNoService, 1722: reader.ErrNoService,
+		0x8010006A: reader.ErrAccess, 0x80100027: reader.ErrAccess, 5: reader.ErrAccess,
+		0x80100009: reader.ErrNoReader, 0x80100017: reader.ErrNoReader, 0x8010002E: reader.ErrNoReader, 0x80100010: reader.ErrNoReader, 1167: reader.ErrNoReader,
+		0x8010000C: reader.ErrNoCard, 1112: reader.ErrNoCard,
+		0x80100066: reader.ErrCardMute, 0x80100067: reader.ErrCardMute,
+		0x80100065: reader.ErrCardUnsupported, 0x8010000F: reader.ErrCardUnsupported, 0x8010001C: reader.ErrCardUnsupported,
+		0x8010000B: reader.ErrSharing,
+		0x80100068: reader.ErrCardReset, 0x80100069: reader.ErrCardRemoved,
+		0x80100016: reader.ErrComm, 0x80100013: reader.ErrComm, 0x8010002F: reader.ErrComm, 0x80100001: reader.ErrComm, 31: reader.ErrComm, 22: reader.ErrComm, 121: reader.ErrComm,
+		0x8010000A: reader.ErrTimeout, 0x80100007: reader.ErrTimeout,
+		0x80100002: nil, 0x80100004: nil, 0x80100008: nil, 0x8010006B: nil, 1: nil, 50: nil,
+	} {
+		if got := means(toError("test", c)); want == nil && len(got) > 0 || want != nil && (len(got) != 1 || got[0] != want) {
+			t.Errorf("code %08x means %v, want %v", uint32(c), got, want)
+		}
+	}
+
+	for _, c := range []code{0x80100035, 0x80100073, 0x80100FFF, 0xFFFFFFFF, 2, 0xC0000001} {
+		err := toError("test", c)
+		var e *Error
+		if got := means(err); len(got) > 0 || !errors.As(err, &e) || e.Name() != "" || e.Code != uint32(c) {
+			t.Errorf("unknown code %08x: %v means %v", uint32(c), err, got)
+		}
+	}
+	other := errors.New("not a code")
+	if err := toError("test", other); err != other {
+		t.Errorf("an error that is no code becomes %v", err)
 	}
 }

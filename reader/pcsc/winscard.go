@@ -14,10 +14,12 @@ type winscard interface {
 type scardContext interface {
 	listReaders() ([]string, error)
 	// getStatusChange blocks until an entry differs from its current value,
-	// or for the given time (0: does not block), and fills in the rest.
+	// or for the given time (0: does not block), and fills in the rest. What
+	// it fills in together with an error is of no use.
 	getStatusChange(states []readerState, wait time.Duration) error
-	// cancel ends a getStatusChange that blocks now. It is the one method
-	// that may be called while another one runs.
+	// cancel ends a getStatusChange that blocks now; one that is about to
+	// block does not notice. It is the one method that may be called while
+	// another one runs.
 	cancel() error
 	// connect opens the card in shared mode, with T=0 or T=1. It may block
 	// while another program has a transaction.
@@ -33,6 +35,10 @@ type scardCard interface {
 	// status returns the ATR, and an error if the card has left.
 	status() (atr []byte, err error)
 	transmit(cmd []byte) ([]byte, error)
+	// control talks to the reader's driver, not to the card.
+	control(code uint32, in []byte) ([]byte, error)
+	// attribute returns what the reader's driver says of itself.
+	attribute(id uint32) ([]byte, error)
 	// disconnect ends the transaction and resets the card, unless told to
 	// leave it alone.
 	disconnect(reset bool) error
@@ -60,6 +66,9 @@ const (
 	stateUnpowered   = 0x0400
 )
 
-// pnpReader is the name under which GetStatusChange reports readers that come
-// and go.
+// pnpReader is the name under which getStatusChange reports readers that come
+// and go. The upper half of its event value is for the service to choose:
+// Windows counts the readers, pcsc-lite from 2.3.0 on what became of them, and
+// older ones leave it zero. A current value of zero there means "from now on";
+// any other one that is not the service's own makes the call return at once.
 const pnpReader = `\\?PnP?\Notification`
