@@ -6,12 +6,14 @@
 // and is pure, so that somebody who was not there can judge it later. RSA
 // signatures are those of ISO/IEC 9796-2, scheme 1, with partial recovery;
 // ECDSA signatures are plain (BSI TR-03111) or, as some chips answer, DER.
+// RSASSA-PSS is accepted where it is announced, although the standard knows it for
+// no chip: see pss.go.
 //
 // A good signature proves possession of the key in DG15. Whether that key
 // belongs to the document is for passive authentication to say: both are
 // needed.
 //
-// Left out on purpose: other RSA schemes (the standard allows none), signature
+// Left out on purpose: further RSA schemes (the standard allows none), signature
 // keys that are shorter than icao/cms accepts, and SHA-1 or RIPEMD-160 with
 // ECDSA, which the standard forbids.
 package activeauth
@@ -86,8 +88,9 @@ type Options struct {
 	// SignatureAlgorithm is the object identifier in dotted form that the
 	// document's ActiveAuthenticationInfo gives (DG14; Doc 9303-11, 9.2.4).
 	// When it is empty, an ECDSA signature is tried with the hash functions
-	// that the standard allows. It is not used for RSA, whose signatures name
-	// their hash function.
+	// that the standard allows. For an RSA key id-RSASSA-PSS announces that
+	// scheme; everything else is passed over, because the signatures of the
+	// standard name their hash function.
 	SignatureAlgorithm string
 
 	// MaxNe is the most response data that card and reader carry in one APDU,
@@ -244,7 +247,7 @@ func signatureSize(key *cms.PublicKey) int {
 
 func verify(key *cms.PublicKey, rndIFD [8]byte, signature []byte, opt *Options) (string, error) {
 	if key.RSA != nil {
-		return verifyRSA(key.RSA, rndIFD, signature)
+		return verifyAnyRSA(key, rndIFD, signature, opt.SignatureAlgorithm)
 	}
 	return verifyECDSA(key.EC, rndIFD, signature, opt.SignatureAlgorithm)
 }

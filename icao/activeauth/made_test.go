@@ -3,13 +3,17 @@ package activeauth_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"testing"
 
 	"github.com/chamthe/chamthe/icao/activeauth"
 	"github.com/chamthe/chamthe/icao/apdu"
+	"github.com/chamthe/chamthe/icao/apdu/apdutest"
 	"github.com/chamthe/chamthe/icao/internal/ec"
 	"github.com/chamthe/chamthe/icao/tlv"
 )
@@ -188,12 +192,170 @@ func TestECDSAWithSHA1IsRefused(t *testing.T) {
 	}
 }
 
+// Object identifiers as encoded.
+var (
+	derRSAEncryption = []byte{6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1}
+	derRSAPSS        = []byte{6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 10}
+	derMGF1          = []byte{6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 8}
+	derSHA256        = []byte{6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1}
+)
+
+const oidRSAPSS = "1.2.840.113549.1.1.10"
+
+// pssParameters are RSASSA-PSS-params with SHA-256 twice and a salt of 32 bytes.
+func pssParameters() []byte {
+	hash := tlv.Append(nil, 0x30, derSHA256)
+	out := tlv.Append(nil, 0xA0, hash)
+	out = append(out, tlv.Append(nil, 0xA1, tlv.Append(nil, 0x30, slices.Concat(derMGF1, hash)))...)
+	return tlv.Append(nil, 0x30, append(out, 0xA2, 3, 2, 1, 32))
+}
+
+// pssSigner returns the standard library's key with these factors, and its
+// SubjectPublicKeyInfo with the algorithm given.
+func pssSigner(t testing.TB, algorithm ...[]byte) (*rsa.PrivateKey, []byte) {
+	t.Helper()
+	p, _ := new(big.Int).SetString(madeP, 16)
+	q, _ := new(big.Int).SetString(madeQ, 16)
+	one := big.NewInt(1)
+	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+	key := &rsa.PrivateKey{
+		PublicKey: rsa.PublicKey{N: new(big.Int).Mul(p, q), E: 65537},
+		D:         new(big.Int).ModInverse(big.NewInt(65537), phi), Primes: []*big.Int{p, q},
+	}
+	key.Precompute()
+	pkcs1 := tlv.Append(nil, 0x02, append([]byte{0}, key.N.Bytes()...))
+	pkcs1 = tlv.Append(nil, 0x30, append(pkcs1, 2, 3, 1, 0, 1))
+	spki := tlv.Append(nil, 0x30, slices.Concat(algorithm...))
+	return key, tlv.Append(nil, 0x30, append(spki, tlv.Append(nil, 0x03, append([]byte{0}, pkcs1...))...))
+}
+
+func signPSS(t testing.TB, key *rsa.PrivateKey, hash crypto.Hash, salt int) []byte {
+	t.Helper()
+	h := hash.New()
+	h.Write(madeChallenge[:])
+	sig, err := rsa.SignPSS(rand.Reader, key, hash, h.Sum(nil), &rsa.PSSOptions{SaltLength: salt})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sig
+}
+
+// RSASSA-PSS, where DG14 or the key in DG15 announces it and nowhere else, through
+// both entry points. The signer is the standard library's.
+func TestPSSWhereAnnounced(t *testing.T) {
+	t.Parallel()
+	plain, null := derRSAEncryption, []byte{5, 0}
+	tests := []struct {
+		name      string
+		algorithm [][]byte // of the key
+		announced string   // in DG14
+		good      bool
+		only      bool // and nothing else is
+	}{
+		{"DG14", [][]byte{plain, null}, oidRSAPSS, true, false},
+		{"DG15", [][]byte{derRSAPSS}, "", true, true},
+		{"DG15 with NULL", [][]byte{derRSAPSS, null}, "", true, true},
+		{"both", [][]byte{derRSAPSS}, oidRSAPSS, true, true},
+		{"nowhere", [][]byte{plain, null}, "", false, false},
+		{"something else", [][]byte{plain, null}, "1.2.840.113549.1.1.11", false, false},
+	}
+	_, _, sign := madeRSA(t)
+	scheme1 := sign(representative(0x6A, 0x5C, crypto.SHA256, madeChallenge, 0x34, 0xCC))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			key, spki := pssSigner(t, tt.algorithm...)
+			opt := &activeauth.Options{SignatureAlgorithm: tt.announced}
+			for _, hash := range []crypto.Hash{crypto.SHA1, crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+				for _, salt := range []int{hash.Size(), 20, rsa.PSSSaltLengthAuto} { // as much as fits
+					if salt+hash.Size() > 126 {
+						continue // does not fit into 1024 bits
+					}
+					sig := signPSS(t, key, hash, salt)
+					alg, err := activeauth.VerifySignature(spki, madeChallenge, sig, opt)
+					d := &chip{answer: func(int) apdu.Response { return apdu.Response{Data: sig, SW: apdu.OK} }}
+					res, err2 := activeauth.Authenticate(t.Context(), d, spki, madeChallenge, opt)
+					if res.Algorithm != alg || !errors.Is(err2, err) {
+						t.Errorf("verified: %q, %v; authenticated: %q, %v", alg, err, res.Algorithm, err2)
+					}
+					want := fmt.Sprintf("RSA-1024 RSASSA-PSS %v", hash)
+					if tt.good && (err != nil || alg != want) || !tt.good && !errors.Is(err, activeauth.ErrSignature) {
+						t.Errorf("%v, salt of %d: %q, %v", hash, salt, alg, err)
+					}
+					sig[20] ^= 1
+					if _, err := activeauth.VerifySignature(spki, madeChallenge, sig, opt); !errors.Is(err, activeauth.ErrSignature) {
+						t.Errorf("%v, altered: %v", hash, err)
+					}
+					sig[20] ^= 1
+					if _, err := activeauth.VerifySignature(spki, [8]byte{1}, sig, opt); !errors.Is(err, activeauth.ErrSignature) {
+						t.Errorf("%v, another challenge: %v", hash, err)
+					}
+				}
+			}
+			alg, err := activeauth.VerifySignature(spki, madeChallenge, scheme1, opt)
+			if tt.only != errors.Is(err, activeauth.ErrSignature) || !tt.only && alg != "RSA-1024 ISO/IEC 9796-2 SHA-256" {
+				t.Errorf("scheme 1 of ISO/IEC 9796-2: %q, %v", alg, err)
+			}
+		})
+	}
+}
+
+// A key with parameters of its own makes signatures with these.
+func TestPSSKeyWithParameters(t *testing.T) {
+	t.Parallel()
+	key, spki := pssSigner(t, derRSAPSS, pssParameters())
+	for hash, want := range map[crypto.Hash]error{crypto.SHA256: nil, crypto.SHA384: activeauth.ErrSignature} {
+		alg, err := activeauth.VerifySignature(spki, madeChallenge, signPSS(t, key, hash, hash.Size()), nil)
+		if !errors.Is(err, want) || (alg == "RSA-1024 RSASSA-PSS SHA-256") != (want == nil) {
+			t.Errorf("%v: %q, %v", hash, alg, err)
+		}
+	}
+	// Parameters that no one can verify: a salt longer than the modulus has room for.
+	params := pssParameters()
+	params[len(params)-1] = 0x7F
+	_, spki = pssSigner(t, derRSAPSS, params)
+	alg, err := activeauth.VerifySignature(spki, madeChallenge, signPSS(t, key, crypto.SHA256, 32), nil)
+	if !errors.Is(err, activeauth.ErrUnsupported) || alg != "" {
+		t.Errorf("%q, %v", alg, err)
+	}
+}
+
+// Lengths and pieces are as with the other signatures (requirement R6).
+func TestPSSLengths(t *testing.T) {
+	t.Parallel()
+	key, spki := pssSigner(t, derRSAPSS)
+	sig := signPSS(t, key, crypto.SHA256, 32)
+	t.Run("exact length only", func(t *testing.T) {
+		d := &chip{answer: func(ne int) apdu.Response {
+			if ne != len(sig) {
+				return apdu.Response{SW: apdu.WrongLength}
+			}
+			return apdu.Response{Data: sig, SW: apdu.OK}
+		}}
+		if res, err := activeauth.Authenticate(t.Context(), d, spki, madeChallenge, nil); err != nil || !slices.Equal(d.asked, []int{256, 65536, 128}) {
+			t.Errorf("%q, %v; asked for %v", res.Algorithm, err, d.asked)
+		}
+	})
+	t.Run("in pieces", func(t *testing.T) {
+		s := apdutest.NewScript(t, fmt.Sprintf("0088000008%x00 -> %x6140\n00C0000040 -> %x9000", madeChallenge, sig[:64], sig[64:]))
+		res, err := activeauth.Authenticate(t.Context(), apdu.NewSession(s), spki, madeChallenge, nil)
+		if err != nil || !bytes.Equal(res.Signature, sig) {
+			t.Errorf("%q with %d bytes, %v", res.Algorithm, len(res.Signature), err)
+		}
+	})
+}
+
 // Nothing panics, and nobody signs for a seed's key but the seed itself.
 func FuzzVerifySignature(f *testing.F) {
 	rsaKey, _, signRSA := madeRSA(f)
 	f.Add(rsaKey, madeChallenge[:], signRSA(representative(0x6A, 1, crypto.SHA256, madeChallenge, 0x34, 0xCC)), "")
 	f.Add(rsaKey, madeChallenge[:], signRSA(representative(0x6A, 1, crypto.SHA1, madeChallenge, 0xBC)), "")
 	keys := [][]byte{rsaKey}
+	for _, algorithm := range [][]byte{derRSAPSS, slices.Concat(derRSAPSS, pssParameters())} {
+		key, spki := pssSigner(f, algorithm)
+		f.Add(spki, madeChallenge[:], signPSS(f, key, crypto.SHA256, 32), oidRSAPSS)
+		keys = append(keys, spki)
+	}
 	for _, name := range []string{"P-256", "brainpoolP320r1"} {
 		key, sign := madeEC(f, name)
 		h := crypto.SHA256.New()

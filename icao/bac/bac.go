@@ -147,11 +147,17 @@ func externalAuthenticate(ctx context.Context, d apdu.Doer, message []byte) ([]b
 
 // refusal reports whether a status of EXTERNAL AUTHENTICATE means a wrong key.
 // Doc 9303-11, 4.3.4.2, leaves it to the chip's operating system: besides the
-// expected 6300 and 63Cx, chips say 6982, or call the message wrong (6988,
-// 6A80), because a checksum under the wrong key is all they see.
+// expected 6300 and 63Cx, chips say 6982 or 6985, or call the message wrong (6988,
+// 6A80), because a checksum under the wrong key is all they see. 6985 was seen with
+// a document number read wrongly, and not with the right one (selfxyz/self, issue
+// 770); the challenge that it could complain about has just been fetched.
+//
+// What says nothing of the key is another refusal: blocked (6983), no such key
+// (6A88, from chips with PACE alone; AndyQ/NFCPassportReader, issue 197), a length
+// or an instruction that the chip does not know.
 func refusal(sw apdu.Status) bool {
 	switch sw {
-	case apdu.SecurityStatusNotSatisfied, apdu.SMObjectsIncorrect, apdu.WrongData:
+	case apdu.SecurityStatusNotSatisfied, apdu.ConditionsNotSatisfied, apdu.SMObjectsIncorrect, apdu.WrongData:
 		return true
 	}
 	return sw.SW1() == 0x63

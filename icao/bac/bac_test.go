@@ -236,7 +236,8 @@ func TestRefusals(t *testing.T) {
 		{apdu.SMObjectsIncorrect, true},
 		{apdu.WrongData, true},
 		{apdu.AuthenticationMethodBlocked, false},
-		{apdu.ConditionsNotSatisfied, false},
+		{apdu.ConditionsNotSatisfied, true}, // selfxyz/self, issue 770
+		{apdu.ReferencedDataNotFound, false},
 		{apdu.WrongLength, false},
 		{apdu.InstructionNotSupported, false},
 		{apdu.NoPreciseDiagnosis, false},

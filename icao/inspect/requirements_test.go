@@ -617,6 +617,7 @@ func TestR20WrongKeyShowsTheTriesLeft(t *testing.T) {
 		{"zone by BAC", chip.Variant{}, false, -1},
 		{"zone by BAC, counted", chip.Variant{Quirks: chip.Quirks{WrongKey: 0x63C4}}, false, 4},
 		{"zone by BAC, 6982", chip.Variant{Quirks: chip.Quirks{WrongKey: apdu.SecurityStatusNotSatisfied}}, false, -1},
+		{"zone by BAC, 6985", chip.Variant{Quirks: chip.Quirks{WrongKey: apdu.ConditionsNotSatisfied}}, false, -1},
 		{"zone by BAC, 6988", chip.Variant{Quirks: chip.Quirks{WrongKey: apdu.SMObjectsIncorrect}}, false, -1},
 	}
 	for _, tt := range tests {
