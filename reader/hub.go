@@ -59,9 +59,9 @@ type HubConfig struct {
 const (
 	// listLimit bounds one look at the list of a source.
 	listLimit = 10 * time.Second
-	// pace is the least pause between two changes of one source, so that a
-	// driver that changes its mind for ever costs little.
-	pace = 20 * time.Millisecond
+	// pace is the least pause after a change of one source, so that a driver
+	// that changes its mind for ever costs little.
+	pace = 2 * time.Millisecond
 	// tick is how often the hub looks whether the computer was asleep, and
 	// leap is the difference between the clocks that says so.
 	tick = 2 * time.Second
@@ -264,6 +264,7 @@ func (h *Hub) watch(ctx context.Context, s *source) {
 			}
 			last = infos
 			h.found(s, infos)
+			sleep(ctx, pace)
 			infos, err = h.next(ctx, s, infos, &b)
 		}
 		switch {
@@ -289,7 +290,6 @@ func (h *Hub) next(ctx context.Context, s *source, known []Info, b *backoff) ([]
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err == nil && !Same(infos, known):
-			sleep(ctx, pace)
 			return infos, nil
 		case errors.Is(err, errOverdue):
 			b.reset() // nothing has happened for that long, as is normal

@@ -77,6 +77,7 @@ type Lease struct {
 
 	mu      sync.Mutex
 	learned Limits // what the store has
+	closed  bool
 }
 
 var (
@@ -290,6 +291,9 @@ func (l *Lease) do(ctx context.Context, pause time.Duration, f func() error) err
 		return ctx.Err()
 	}
 	defer func() { <-l.turn }()
+	if l.isClosed() {
+		return ErrClosed
+	}
 	if d := time.Until(l.next); d > 0 && !sleep(ctx, d) {
 		return ctx.Err()
 	}
@@ -303,6 +307,12 @@ func (l *Lease) do(ctx context.Context, pause time.Duration, f func() error) err
 	return err
 }
 
+func (l *Lease) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
 // ATR implements [Card].
 func (l *Lease) ATR() []byte { return l.card.ATR() }
 
@@ -313,6 +323,9 @@ func (l *Lease) Close() error {
 }
 
 func (l *Lease) close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
 	err := l.card.Close()
 	l.h.release(l)
 	l.h.mu.Lock()

@@ -75,6 +75,8 @@ func Run(t *testing.T, f Factory) {
 		{"Unplugged", testUnplugged},
 		{"Closed", testClosed},
 		{"OneExchangeAtATime", testConcurrent},
+		{"Capabilities", testCapabilities},
+		{"Hub", testHub},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, f(t)) })
 	}
