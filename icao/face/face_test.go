@@ -8,11 +8,14 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/chamthe/chamthe/icao/face"
+	"github.com/chamthe/chamthe/icao/internal/vectortest"
+	"github.com/chamthe/chamthe/icao/tlv"
 )
 
 // portrait is a synthetic picture: a gradient.
@@ -139,6 +142,30 @@ func TestParse(t *testing.T) {
 			t.Errorf("a record of %d bytes, cut to %d, is accepted", len(good), n)
 		}
 	}
+}
+
+// TestReferenceDataSet reads the record in DG2 of the document of BSI TR-03105-5.
+func TestReferenceDataSet(t *testing.T) {
+	t.Run("Datagroup2.bin", func(t *testing.T) {
+		b, err := os.ReadFile(vectortest.Path(t, "bsi-reference-dataset/Datagroup2.bin"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// 75, 7F61, 02 (one), 7F60, A1 (header), 5F2E (record).
+		file := tlv.String(b)
+		var content, group, template, rest, data tlv.String
+		if !file.ReadTag(&content, 0x75) || !content.ReadTag(&group, 0x7f61) || !group.ReadTag(&rest, 0x02) ||
+			!group.ReadTag(&template, 0x7f60) || !template.ReadTag(&rest, 0xa1) || !template.ReadTag(&data, 0x5f2e) {
+			t.Fatal("not DG2")
+		}
+		r, err := face.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Images) != 1 || r.Images[0].Format != face.JPEG2000 || len(r.Deviations) != 0 {
+			t.Errorf("%d pictures, %v, deviations %v", len(r.Images), r.Images[0].Format, r.Deviations)
+		}
+	})
 }
 
 func TestImagePrintsNoPicture(t *testing.T) {

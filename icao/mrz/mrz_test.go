@@ -221,6 +221,46 @@ func TestFormatString(t *testing.T) {
 	}
 }
 
+// TestDG1Vectors takes the zones of the samples of DG1 as the chip stores them: one
+// line behind the other.
+func TestDG1Vectors(t *testing.T) {
+	var all []struct {
+		ID, File, Hex string
+		Valid         bool
+		Expected      struct {
+			Lines []string `json:"mrz_lines"`
+			State string   `json:"issuing_state"`
+			Name  string   `json:"primary_identifier"`
+		}
+	}
+	vectortest.JSON(t, "../lds/testdata/dg-samples.json", &all)
+	ran := 0
+	for _, v := range all {
+		if v.File != "DG1" || !v.Valid {
+			continue
+		}
+		ran++
+		t.Run(v.ID, func(t *testing.T) {
+			dg1 := vectortest.Hex(t, v.Hex)
+			zone := string(dg1[5 : 5+int(dg1[4])]) // 61 len 5F 1F len, and what follows is none of it
+			m, err := mrz.Parse(zone)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Join(m.Lines, "") != zone || strings.Join(v.Expected.Lines, "") != zone ||
+				v.Expected.State != "" && (m.IssuingState != v.Expected.State || m.PrimaryIdentifier != v.Expected.Name) {
+				t.Error("the zone says something else")
+			}
+			if _, err := m.Key(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if ran < 6 {
+		t.Errorf("%d samples ran", ran)
+	}
+}
+
 // Doc 9303-11, D.2, with the document numbers that need two pieces.
 func TestAppendixD2(t *testing.T) {
 	var all []struct {

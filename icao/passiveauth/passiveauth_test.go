@@ -67,11 +67,29 @@ func TestReferenceDataSet(t *testing.T) {
 		{"DG2", r.Groups[2], pass("SHA-256")},
 		{"DG14", r.Groups[14], pass("SHA-256")},
 		{"issuing state", r.IssuingState, unknown(passiveauth.NoTrustAnchor, "")},
+		{"document type", r.DocumentType, result.Check{Value: result.NotSupported, Reason: passiveauth.DocumentTypesAbsent}},
 		{"overall", r.Overall(), fail(passiveauth.SignerExpired, "")},
 	} {
-		if f.got != f.want {
-			t.Errorf("%s: %+v, want %+v", f.name, f.got, f.want)
+		t.Run(f.name, func(t *testing.T) {
+			if f.got != f.want {
+				t.Errorf("%+v, want %+v", f.got, f.want)
+			}
+		})
+	}
+	for file, dg := range map[string]int{"Datagroup1.bin": 1, "Datagroup2.bin": 2, "Datagroup14.bin": 14} {
+		t.Run(file, func(t *testing.T) {
+			if got := passiveauth.CheckGroup(sod, dg, read(file)); got != pass("SHA-256") {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+	t.Run("Datagroup15.bin", func(t *testing.T) {
+		if got := passiveauth.CheckGroup(sod, 15, read("Datagroup15.bin")); got != fail(passiveauth.NotCovered, "") {
+			t.Errorf("%+v", got)
 		}
+	})
+	if r.Weak != nil {
+		t.Errorf("weak %q", r.Weak)
 	}
 	if r.Signer == nil || r.Anchor != nil {
 		t.Errorf("signer %v, anchor %v", r.Signer, r.Anchor)

@@ -350,6 +350,41 @@ func TestListedLink(t *testing.T) {
 	}
 }
 
+// TestTrustFiles: the files of trust material go through the door for files.
+func TestTrustFiles(t *testing.T) {
+	list, root := germanList(t)
+	for _, tt := range []struct {
+		name  string
+		bytes []byte
+		kind  trust.Kind
+	}{
+		{"de-master-list.ml", list, trust.KindMasterList},
+		{"de-csca-root.cer", root.Raw, trust.KindCertificate},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := trust.Detect(tt.bytes); got != trust.FormatDER {
+				t.Errorf("format %v", got)
+			}
+			n := 0
+			for item, err := range trust.Items(bytes.NewReader(tt.bytes)) {
+				if err != nil || item.Err != nil || item.Kind != tt.kind {
+					t.Fatalf("%v, %v, %v", item.Kind, item.Err, err)
+				}
+				n++
+			}
+			if n != 1 {
+				t.Errorf("%d items", n)
+			}
+		})
+	}
+	t.Run("the root vouches for itself", func(t *testing.T) {
+		pool := trust.NewPool()
+		if err := pool.Add(root, "pinned"); err != nil || pool.Len() != 1 || len(pool.Country("DE")) != 1 {
+			t.Errorf("%v, %d in the pool", err, pool.Len())
+		}
+	})
+}
+
 // list is a small master list with its root, to be spoilt.
 type list struct {
 	root, signer     cmstest.Certificate
