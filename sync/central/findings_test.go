@@ -36,6 +36,10 @@ func TestNumberIsProvenByVietnamsCardsOnly(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			d := inspecttest.New(t, tt.profile)
+			if tt.profile == chip.ProfilePassportBAC {
+				// Its signer may sign passports only; a card can call itself one.
+				tt.zone[0] = "P" + tt.zone[0][1:]
+			}
 			d.Omit(15) // without a signature of the chip, the person is all there is to judge
 			d.Zone(t, tt.zone...)
 			d.Sign(t)

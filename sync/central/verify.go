@@ -10,6 +10,7 @@ import (
 	"github.com/chamthe/chamthe/icao/lds"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/passiveauth"
+	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/secinfo"
 	"github.com/chamthe/chamthe/icao/trust"
 	"github.com/chamthe/chamthe/icao/vn"
@@ -46,6 +47,19 @@ type Finding struct {
 	Doubt contract.Reason
 }
 
+// Examination is a Finding with the steps that led to it, for people who want to
+// know why. Reasons are of package passiveauth, or a [contract.Reason].
+type Examination struct {
+	Finding
+	At            time.Time          // for which the certificates were judged; zero without a chip
+	Times         result.Check       // the agent's times agree with each other, the nonce and the arrival
+	Nonce         result.Check       // the nonce is one that this service issued
+	Passive       passiveauth.Result // EF.SOD and the data groups that were sent
+	Person        result.Check       // what the visit says of the person is in DG1
+	AgentsChecks  result.Check       // the agent itself did not find a copy
+	ChipSignature result.Check       // over the challenge that belongs to this visit
+}
+
 func reject(why contract.Reason) Finding { return Finding{Reason: why} }
 
 // Assess judges a visit that [contract.OpenVisit] returned, whose agent is
@@ -71,9 +85,23 @@ func reject(why contract.Reason) Finding { return Finding{Reason: why} }
 // judged at the arrival and not at a date of the agent's choice, and the visit
 // is attested at most.
 func (f *Verifier) Assess(v *contract.Visit, own *contract.Nonce, arrived time.Time) Finding {
+	return f.assess(v, own, arrived, &Examination{})
+}
+
+// Examine is Assess for people: the finding with the steps that led to it.
+// What follows the step that decided is not performed.
+func (f *Verifier) Examine(v *contract.Visit, own *contract.Nonce, arrived time.Time) Examination {
+	var x Examination
+	x.Finding = f.assess(v, own, arrived, &x)
+	return x
+}
+
+func (f *Verifier) assess(v *contract.Visit, own *contract.Nonce, arrived time.Time, x *Examination) Finding {
 	var doubt contract.Reason
+	x.Times = result.Pass("")
 	if !plausible(v, own, arrived) {
 		doubt = contract.ReasonTime
+		x.Times = result.Unknown(result.Reason(doubt))
 	}
 	e := v.Evidence
 	if v.Means != contract.MeansChip || e == nil {
@@ -83,46 +111,62 @@ func (f *Verifier) Assess(v *contract.Visit, own *contract.Nonce, arrived time.T
 	if doubt != "" {
 		at = arrived
 	}
+	x.At = at
 	switch {
 	case e.Nonce == nil:
 		own = nil
+		x.Nonce = result.Check{Value: result.NotSupported, Reason: "nonce_absent"}
 	case own == nil:
 		doubt = cmp.Or(doubt, contract.ReasonNonceUnknown)
+		x.Nonce = result.Unknown(result.Reason(contract.ReasonNonceUnknown))
 	case !sameNonce(e.Nonce, own):
+		x.Nonce = result.Fail(result.Reason(contract.ReasonNonceUnknown))
 		return reject(contract.ReasonNonceUnknown)
+	default:
+		x.Nonce = result.Pass("")
 	}
-	sod, why := f.passive(e, at)
+	sod, why := f.passive(e, at, &x.Passive)
 	if why != "" {
 		return reject(why)
 	}
 	m, err := lds.ParseDG1(e.DG1)
 	if err != nil {
+		x.Person = result.Fail(result.Reason(contract.ReasonEvidenceMalformed))
 		return reject(contract.ReasonEvidenceMalformed)
 	}
 	if !isPerson(&v.Person, m) {
+		x.Person = result.Fail(result.Reason(contract.ReasonPersonMismatch))
 		return reject(contract.ReasonPersonMismatch)
 	}
+	x.Person = result.Pass("")
 	// What the agent itself found broken is not mended by leaving it out of the
 	// evidence.
 	for _, c := range v.Checks {
 		switch c.ID {
 		case contract.CheckActiveAuthentication, contract.CheckChipAuthentication, contract.CheckChipAuthenticity:
 			if c.Result == contract.Failed {
+				x.AgentsChecks = result.Fail(result.Reason(contract.ReasonChipSignature))
 				return reject(contract.ReasonChipSignature)
 			}
 		}
 	}
+	x.AgentsChecks = result.Pass("")
 	if len(e.Signature) == 0 {
 		// A chip that can sign, in a visit that calls itself verified, and no
 		// signature: copied data would look like this.
 		if _, can := sod.Object.Hashes[15]; can && v.Verified {
+			x.ChipSignature = result.Fail(result.Reason(contract.ReasonEvidenceMissing))
 			return reject(contract.ReasonEvidenceMissing)
 		}
+		x.ChipSignature = result.Check{Value: result.NotSupported}
 		return Finding{Assurance: contract.AssuranceAttested, Doubt: doubt}
 	}
-	if why := active(v); why != "" {
+	algorithm, why := active(v)
+	if why != "" {
+		x.ChipSignature = result.Fail(result.Reason(why))
 		return reject(why)
 	}
+	x.ChipSignature = result.Pass(algorithm)
 	if own == nil || doubt != "" {
 		return Finding{Assurance: contract.AssuranceAttested, Doubt: doubt}
 	}
@@ -164,10 +208,11 @@ func sameNonce(claimed, own *contract.Nonce) bool {
 }
 
 // passive repeats passive authentication over everything that was sent, at the
-// time of the visit.
-func (f *Verifier) passive(e *contract.Evidence, at time.Time) (*lds.SOD, contract.Reason) {
+// time of the visit, and leaves its parts in r.
+func (f *Verifier) passive(e *contract.Evidence, at time.Time, r *passiveauth.Result) (*lds.SOD, contract.Reason) {
 	sod, err := lds.ParseSOD(e.SOD)
 	if err != nil {
+		r.Signature = result.Fail(result.Reason(contract.ReasonEvidenceMalformed))
 		return nil, contract.ReasonEvidenceMalformed
 	}
 	groups := map[int][]byte{1: e.DG1}
@@ -177,37 +222,38 @@ func (f *Verifier) passive(e *contract.Evidence, at time.Time) (*lds.SOD, contra
 	if len(e.DG15) > 0 {
 		groups[15] = e.DG15
 	}
-	return sod, passiveReason(passiveauth.Verify(sod, groups, f.Anchors, at))
+	*r = passiveauth.Verify(sod, groups, f.Anchors, at)
+	return sod, passiveReason(*r)
 }
 
 // active verifies the chip's signature over the challenge as it must be: what
 // the evidence says it was is not believed.
-func active(v *contract.Visit) contract.Reason {
+func active(v *contract.Visit) (algorithm string, why contract.Reason) {
 	e := v.Evidence
 	expected := v.ExpectedChallenge()
 	if subtle.ConstantTimeCompare(e.Challenge[:], expected[:]) != 1 {
-		return contract.ReasonChallenge
+		return "", contract.ReasonChallenge
 	}
 	key, err := lds.ParseDG15(e.DG15)
 	if err != nil {
-		return contract.ReasonEvidenceMalformed
+		return "", contract.ReasonEvidenceMalformed
 	}
 	opt := &activeauth.Options{}
 	if len(e.DG14) > 0 { // as signed: it went through passive authentication
 		content, err := lds.ParseDG14(e.DG14)
 		if err != nil {
-			return contract.ReasonEvidenceMalformed
+			return "", contract.ReasonEvidenceMalformed
 		}
 		infos, err := secinfo.Parse(content)
 		if err != nil {
-			return contract.ReasonEvidenceMalformed
+			return "", contract.ReasonEvidenceMalformed
 		}
 		if len(infos.ActiveAuthentication) > 0 {
 			opt.SignatureAlgorithm = infos.ActiveAuthentication[0].SignatureAlgorithm
 		}
 	}
-	_, err = activeauth.VerifySignature(key, expected, e.Signature, opt)
-	return activeReason(err)
+	algorithm, err = activeauth.VerifySignature(key, expected, e.Signature, opt)
+	return algorithm, activeReason(err)
 }
 
 // isPerson reports whether everything that the visit says about the person is
