@@ -104,7 +104,6 @@ const testHelpers = "*test"
 var toCome = []string{
 	"./agent/client",
 	"./firmware-notes",
-	"./reader/serial",
 	"./ui",
 	"./ui/cmd",
 	"./ui/model",
