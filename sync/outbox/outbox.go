@@ -69,6 +69,8 @@ const (
 	maxHeader  = 4 << 10
 	// maxBatch bounds the bytes that one call of Next or List opens.
 	maxBatch = 4 << 20
+	// full is how far a page is filled whose keys only grow.
+	full = 0.95
 	// checkBatch is how many entries Damaged opens in one transaction: a long one
 	// would keep a Put waiting.
 	checkBatch = 100
@@ -252,21 +254,22 @@ func (q *Queue) Put(ctx context.Context, e Entry) error {
 			}
 			return errUnchanged
 		}
-		log := b.Bucket(logBucket)
+		log, queued := b.Bucket(logBucket), b.Bucket(queuedBucket)
 		n, err := log.NextSequence()
 		if err != nil {
 			return err
 		}
 		seq := seqKey(n)
-		// Keys only grow, so pages may be filled to the brim.
-		log.FillPercent = 0.95
+		// Keys only grow, so pages may be filled to the brim: the last one, which
+		// is written anew each time, begins empty then and not half full.
+		log.FillPercent, queued.FillPercent = full, full
 		c := readCounts(b)
 		c[Queued]++
 		added = true
 		return errors.Join(
 			log.Put(seq, q.seal.Seal(placeLog, seq, plain)),
 			ids.Put(id, slices.Concat(seq, digest)),
-			b.Bucket(queuedBucket).Put(seq, timeKey(q.now())),
+			queued.Put(seq, timeKey(q.now())),
 			c.write(b),
 		)
 	})
@@ -328,7 +331,8 @@ func (q *Queue) MarkStored(ctx context.Context, acks ...Ack) error {
 			return ErrInvalid
 		}
 	}
-	_, err := q.change(func(c *changer) error {
+	return q.change(func(c *changer) error {
+		c.b.Bucket(infoBucket).FillPercent, c.b.Bucket(storedBucket).FillPercent = 0.8, full // a verdict makes the record longer
 		for _, a := range acks {
 			seq, in := c.find(a.ID)
 			if seq == nil || in.State != Queued {
@@ -341,7 +345,6 @@ func (q *Queue) MarkStored(ctx context.Context, acks ...Ack) error {
 		}
 		return nil
 	})
-	return err
 }
 
 // Verdict records what became of visits, all in one transaction, and returns
@@ -356,7 +359,9 @@ func (q *Queue) Verdict(ctx context.Context, verdicts ...contract.Verdict) ([]It
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return q.change(func(c *changer) error {
+	var items []Item
+	err := q.change(func(c *changer) error {
+		items = nil
 		for _, v := range verdicts {
 			seq, in := c.find(v.Visit)
 			if seq == nil || in.State == Accepted || in.Verdict != nil && (sameVerdict(*in.Verdict, v) && settled(in.State, v.State) || outdated(*in.Verdict, v)) {
@@ -377,8 +382,15 @@ func (q *Queue) Verdict(ctx context.Context, verdicts ...contract.Verdict) ([]It
 				return err
 			}
 		}
+		for _, n := range c.changed {
+			items = append(items, q.item(c.b, seqKey(n)))
+		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 // settled reports whether a verdict that arrives again has nothing to do to an
@@ -407,7 +419,7 @@ func (q *Queue) Requeue(ctx context.Context, id string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	_, err := q.change(func(c *changer) error {
+	err := q.change(func(c *changer) error {
 		seq, in := c.find(id)
 		switch {
 		case seq == nil:
@@ -590,10 +602,8 @@ type changer struct {
 	dirty   bool
 }
 
-// change runs fn in a transaction and returns the items that it moved to
-// another state. Nothing is written when fn changes nothing.
-func (q *Queue) change(fn func(*changer) error) ([]Item, error) {
-	var items []Item
+// change runs fn in a transaction. Nothing is written when fn changes nothing.
+func (q *Queue) change(fn func(*changer) error) error {
 	err := q.st.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(store.OutboxBucket)
 		c := &changer{q: q, b: b, at: q.now(), counts: readCounts(b)}
@@ -603,18 +613,12 @@ func (q *Queue) change(fn func(*changer) error) ([]Item, error) {
 		if !c.dirty {
 			return errUnchanged
 		}
-		for _, n := range c.changed {
-			items = append(items, q.item(b, seqKey(n)))
-		}
 		return c.counts.write(b)
 	})
 	if errors.Is(err, errUnchanged) {
-		return nil, nil
+		return nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return items, nil
+	return err
 }
 
 // find returns the place and state of an entry, or nil.

@@ -17,7 +17,14 @@ const (
 	// lookAgain bounds the wait for [outbox.Queue.Wake].
 	lookAgain = time.Minute
 	// readAhead is how many entries are opened at a time.
-	readAhead = 64
+	readAhead = 128
+	// markBatch is how many acknowledged visits are marked stored in one
+	// transaction, and markWithin how long the first waits for the others. Until
+	// then a crash has them published again, which the message id and the central
+	// service make harmless; a transaction for each would take longer than
+	// publishing them.
+	markBatch  = 512
+	markWithin = 100 * time.Millisecond
 	// tooLargeFor is how long a visit that the server finds too large is left
 	// out. It may be given a higher limit meanwhile.
 	tooLargeFor = time.Hour
@@ -26,6 +33,9 @@ const (
 // publish brings the queue into the stream for as long as the session lasts.
 func (u *Uplink) publish(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) error {
 	p := &publisher{u: u, nc: nc, js: js, tooLarge: make(map[string]time.Time), foreign: make(map[string]bool)}
+	if !u.takeTurn(ctx) {
+		return nil
+	}
 	backoff := u.backoff()
 	look := time.NewTicker(lookAgain)
 	defer look.Stop()
@@ -72,7 +82,7 @@ type publisher struct {
 // remember finds out how far the stream had come by the visits in it that have
 // no verdict.
 func (p *publisher) remember(ctx context.Context) error {
-	return p.stored(ctx, func(it outbox.Item) error {
+	return p.unsettled(ctx, func(it outbox.Item) error {
 		p.last = max(p.last, it.StreamSeq)
 		return nil
 	})
@@ -82,7 +92,7 @@ func (p *publisher) remember(ctx context.Context) error {
 // anew: the number of a visit lies below that of an earlier one.
 func (p *publisher) requeue(ctx context.Context) error {
 	n := 0
-	err := p.stored(ctx, func(it outbox.Item) error {
+	err := p.unsettled(ctx, func(it outbox.Item) error {
 		err := p.u.cfg.Queue.Requeue(ctx, it.ID)
 		if errors.Is(err, outbox.ErrFinal) || errors.Is(err, outbox.ErrNotFound) || errors.Is(err, outbox.ErrDamaged) {
 			return nil // accepted this moment, or nothing is left of it to send
@@ -97,8 +107,8 @@ func (p *publisher) requeue(ctx context.Context) error {
 	return nil
 }
 
-// stored calls fn with every visit that waits for its verdict.
-func (p *publisher) stored(ctx context.Context, fn func(outbox.Item) error) error {
+// unsettled calls fn with every visit that waits for its verdict.
+func (p *publisher) unsettled(ctx context.Context, fn func(outbox.Item) error) error {
 	for after := uint64(0); ; {
 		items, err := p.u.cfg.Queue.List(ctx, outbox.Stored, after, readAhead)
 		if err != nil {
@@ -127,10 +137,19 @@ type sent struct {
 }
 
 // drain publishes from the oldest queued visit to the last. It returns nil
-// when none is left but those that are too large, or not this agent's.
+// when none is left but those that are too large, or not this agent's. Every
+// visit that was acknowledged is marked when it returns, also when ctx has ended.
 func (p *publisher) drain(ctx context.Context) error {
 	p.forget()
-	d := drain{publisher: p}
+	d := drain{publisher: p, marks: newMarker(ctx, p.u.cfg.Queue)}
+	err := d.run(ctx)
+	if failed := d.marks.finish(); failed != nil {
+		return failed // says more than what came of it
+	}
+	return err
+}
+
+func (d *drain) run(ctx context.Context) error {
 	for {
 		cause := d.fill(ctx)
 		if len(d.window) == 0 {
@@ -144,7 +163,7 @@ func (p *publisher) drain(ctx context.Context) error {
 		}
 		// Nothing more is published; what is on its way may still be
 		// acknowledged, and is known then.
-		for len(d.window) > 0 && ctx.Err() == nil && !p.nc.IsClosed() {
+		for len(d.window) > 0 && ctx.Err() == nil && !d.nc.IsClosed() {
 			if err := d.collect(ctx); errors.As(err, new(*storeError)) {
 				break
 			}
@@ -168,6 +187,7 @@ type drain struct {
 	ahead  []outbox.Entry
 	window []sent // in the order of publishing
 	bytes  int
+	marks  *marker
 	open   bool // the first was acknowledged: the others may follow together
 	others int  // visits of another subject that were met
 }
@@ -216,16 +236,13 @@ func (d *drain) fill(ctx context.Context) error {
 }
 
 // collect waits for the acknowledgement of the oldest visit on its way, takes
-// what else has come by then, and records all of it in one transaction.
+// what else has come by then, and has it marked.
 func (d *drain) collect(ctx context.Context) error {
-	var acks []outbox.Ack
-	var cause error
-	lost := false
-	for len(d.window) > 0 && cause == nil {
+	for taken := 0; len(d.window) > 0; taken++ {
 		first := d.window[0]
 		var err error
 		var ack *jetstream.PubAck
-		if len(acks) == 0 {
+		if taken == 0 {
 			select {
 			case ack = <-first.future.Ok():
 			case err = <-first.future.Err():
@@ -237,40 +254,44 @@ func (d *drain) collect(ctx context.Context) error {
 			case ack = <-first.future.Ok():
 			case err = <-first.future.Err():
 			default:
-			}
-			if ack == nil && err == nil {
-				break // not there yet: record what is
+				return nil // not there yet
 			}
 		}
 		d.window = d.window[1:]
 		d.bytes -= first.size
 		switch {
 		case err == nil && ack.Stream == contract.VisitStream:
-			if !ack.Duplicate {
-				lost = lost || ack.Sequence <= d.last
-				d.last = ack.Sequence
+			if err := d.stored(ctx, first.id, ack); err != nil {
+				return err
 			}
-			acks = append(acks, outbox.Ack{ID: first.id, Stream: ack.Stream, Seq: ack.Sequence})
 		case err == nil:
-			cause = errMalformed // stored somewhere else: not stored for us
+			return errMalformed // stored somewhere else: not stored for us
 		case classify(err) == TooLarge:
 			d.leaveOut(first.id)
 		default:
-			cause = err
-		}
-	}
-	if lost {
-		if err := d.requeue(ctx); err != nil {
 			return err
 		}
 	}
-	if len(acks) > 0 {
-		if err := d.u.cfg.Queue.MarkStored(ctx, acks...); err != nil {
-			return &storeError{err}
+	return nil
+}
+
+// stored has a visit marked that the stream has.
+func (d *drain) stored(ctx context.Context, id string, ack *jetstream.PubAck) error {
+	if !ack.Duplicate {
+		if ack.Sequence <= d.last {
+			// Also those that were acknowledged a moment ago were in the old stream.
+			if err := d.marks.finish(); err != nil {
+				return err
+			}
+			d.marks = newMarker(ctx, d.u.cfg.Queue)
+			if err := d.requeue(ctx); err != nil {
+				return err
+			}
 		}
-		d.open = true
+		d.last = ack.Sequence
 	}
-	return cause
+	d.open = true
+	return d.marks.add(outbox.Ack{ID: id, Stream: ack.Stream, Seq: ack.Sequence})
 }
 
 func (p *publisher) leaveOut(id string) {

@@ -62,7 +62,8 @@ const (
 	loopNonce      = "nonce"
 )
 
-func (b *board) setOnline(online bool) {
+// setOnline notes whether there is a link, and reports whether that was news.
+func (b *board) setOnline(online bool) bool {
 	b.mu.Lock()
 	changed := b.online != online || b.since.IsZero()
 	if changed {
@@ -70,6 +71,7 @@ func (b *board) setOnline(online bool) {
 	}
 	b.mu.Unlock()
 	b.changed(changed)
+	return changed
 }
 
 // report notes how a loop is doing and says whether that is news.

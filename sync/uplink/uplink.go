@@ -109,6 +109,9 @@ type Uplink struct {
 	central atomic.Int64              // when the central service last answered, Unix milliseconds
 	late    *late
 
+	spread spread
+	outage time.Time // since when there was no link; zero while there is none to return from
+
 	mu    sync.Mutex
 	nonce *contract.Nonce
 }
@@ -219,7 +222,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 	for {
 		began := time.Now()
 		err := u.session(ctx)
-		u.board.setOnline(false)
+		lost := u.board.setOnline(false)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -229,6 +232,12 @@ func (u *Uplink) Run(ctx context.Context) error {
 		class := classify(err)
 		u.board.report(loopConnect, class)
 		wait := backoff.Next()
+		if lost {
+			wait = u.spread.reconnect(u.cfg.RetryMax)
+		}
+		if lost || u.outage.IsZero() {
+			u.outage = time.Now()
+		}
 		// The text of the error holds addresses and the server's words, nothing
 		// of any person.
 		u.log.Warn("offline", "class", class, "error", err, "wait", wait)
