@@ -16,7 +16,9 @@ import (
 	"time"
 
 	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/agent/policy"
+	"github.com/chamthe/chamthe/agent/truststore"
 	"github.com/chamthe/chamthe/icao/trust"
 	"github.com/chamthe/chamthe/sync/contract"
 	"github.com/chamthe/chamthe/sync/lookup"
@@ -45,10 +47,15 @@ type Config struct {
 	// server's URL, which takes the place of URLs.
 	Server func(agent string) (url string, err error)
 	TLS    *tls.Config // nil: the system's
-	Trust  *trust.Pool // issuers; nil trusts nobody
-	Policy policy.Policy
-	Keys   seal.KeySource // nil: a key file in Dir
-	Logger *slog.Logger   // nil discards; never gets personal data
+	// Trust are the issuers that are known. If it is nil they are those of
+	// TrustDir, a directory of package truststore: as they are when a card is read,
+	// so that what is imported counts from the next card on. With neither, or
+	// before the first import, nobody is trusted.
+	Trust    *trust.Pool
+	TrustDir string
+	Policy   policy.Policy
+	Keys     seal.KeySource // nil: a key file in Dir
+	Logger   *slog.Logger   // nil discards; never gets personal data
 }
 
 // Agent is the agent of one desk. Its methods are safe for concurrent use;
@@ -60,6 +67,8 @@ type Agent struct {
 	queue  *outbox.Queue
 	lookup *lookup.Service
 	uplink *uplink.Uplink
+	trust  *truststore.Follower // nil: cfg.Trust
+	limits *limits.Store
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced after every change of a visit or the link
@@ -77,7 +86,8 @@ type Health struct {
 // there yet: the directory, the key that seals the data, the agent's identity.
 // Errors are those of the store and the key files; [store.ErrLocked] means that
 // another agent is running, [ErrKeyMissing] and [ErrExposed] that the directory
-// must not be used as it is.
+// must not be used as it is; those of [truststore.Load] are of the directory of
+// trust material.
 func Open(cfg Config) (*Agent, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -93,6 +103,12 @@ func Open(cfg Config) (*Agent, error) {
 }
 
 func (a *Agent) open() error {
+	if a.cfg.Trust == nil && a.cfg.TrustDir != "" {
+		a.trust = truststore.Follow(a.cfg.TrustDir)
+	}
+	if _, err := a.Issuers(context.Background()); err != nil {
+		return err
+	}
 	files, keys := []string{identityFile}, a.cfg.Keys
 	if keys == nil {
 		files, keys = append(files, sealFile), seal.KeyFile(filepath.Join(a.cfg.Dir, sealFile))
@@ -120,6 +136,7 @@ func (a *Agent) open() error {
 	if a.queue, err = outbox.Open(a.store, sealer, nil); err != nil {
 		return err
 	}
+	a.limits = limits.New(a.store, sealer)
 	urls := a.cfg.URLs
 	if a.cfg.Server != nil {
 		url, err := a.cfg.Server(a.signer.public)
@@ -227,13 +244,41 @@ func (a *Agent) Link(ctx context.Context) uplink.State { return a.uplink.State(c
 // Nonce returns the latest nonce of the central service, if there ever was one.
 func (a *Agent) Nonce() (contract.Nonce, bool) { return a.uplink.Nonce() }
 
-// Desk returns a desk that checks people in with this agent.
-func (a *Agent) Desk() *checkin.Desk {
+// Issuers returns the issuers that are known now. The errors are those of
+// [truststore.Load], but for [truststore.ErrNone], which is an empty pool.
+func (a *Agent) Issuers(ctx context.Context) (*trust.Pool, error) {
+	if a.trust == nil {
+		return a.cfg.Trust, nil
+	}
+	s, err := a.trust.Store(ctx)
+	if errors.Is(err, truststore.ErrNone) {
+		return trust.NewPool(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Pool, nil
+}
+
+// Limits returns what was learned of readers and cards.
+func (a *Agent) Limits() *limits.Store { return a.limits }
+
+// Desk returns a desk that checks the next person in with this agent. Issuers
+// that cannot be read give the error of [Agent.Issuers]: without them every card
+// would pass for one of an unknown issuer.
+func (a *Agent) Desk(ctx context.Context) (*checkin.Desk, error) {
+	issuers, err := a.Issuers(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return &checkin.Desk{
 		Facility: a.cfg.Facility, Operator: a.cfg.Operator, Signer: a.signer,
-		Trust: a.cfg.Trust, Policy: a.cfg.Policy,
+		Trust: issuers, Policy: a.cfg.Policy, Limits: a.limits,
+		Trouble: func(err error) {
+			a.cfg.Logger.Warn("what readers and cards bear is not remembered", "error", err)
+		},
 		Lookup: a.lookup, Recorder: a.queue, Nonce: a.uplink.Nonce,
-	}
+	}, nil
 }
 
 func (a *Agent) signal() {
@@ -312,6 +357,29 @@ func Used(dir string) (bool, error) {
 // OpenQueue opens only the outbox of a data directory that an agent has used
 // before, to look at it. [store.ErrLocked] means that an agent is running.
 func OpenQueue(dir string) (*outbox.Queue, *store.Store, error) {
+	st, sealer, err := openUsed(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := outbox.Open(st, sealer, nil)
+	if err != nil {
+		return nil, nil, errors.Join(err, st.Close())
+	}
+	return q, st, nil
+}
+
+// OpenLimits opens only what an agent has learned of readers and cards in a data
+// directory, as [OpenQueue] opens the outbox. The caller closes the store.
+func OpenLimits(dir string) (*limits.Store, *store.Store, error) {
+	st, sealer, err := openUsed(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return limits.New(st, sealer), st, nil
+}
+
+// openUsed opens the store of a data directory that has one, and what seals it.
+func openUsed(dir string) (*store.Store, *seal.Sealer, error) {
 	if _, err := os.Stat(filepath.Join(dir, storeFile)); err != nil {
 		return nil, nil, err
 	}
@@ -327,12 +395,5 @@ func OpenQueue(dir string) (*outbox.Queue, *store.Store, error) {
 		return nil, nil, err
 	}
 	st, err := store.Open(filepath.Join(dir, storeFile), nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	q, err := outbox.Open(st, sealer, nil)
-	if err != nil {
-		return nil, nil, errors.Join(err, st.Close())
-	}
-	return q, st, nil
+	return st, sealer, err
 }

@@ -55,7 +55,11 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("the agent is %s", a.Key())
 	}
 	// Nothing that holds the agent's identity prints the seed.
-	for _, v := range []any{a, a.Desk(), a.Desk().Signer} {
+	desk, err := a.Desk(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{a, desk, desk.Signer} {
 		for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
 			if strings.Contains(fmt.Sprintf(format, v), string(bytes.TrimSpace(seed))) {
 				t.Errorf("%s of %T prints the seed", format, v)

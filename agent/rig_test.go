@@ -140,7 +140,11 @@ func tap(ctx context.Context, a *agent.Agent, d *chip.Document) (*checkin.Outcom
 	if err != nil {
 		return nil, err
 	}
-	return a.Desk().CheckIn(ctx, card, inspect.Access{Keys: []mrz.Key{key}}, checkin.Options{Photo: true})
+	desk, err := a.Desk(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return desk.CheckIn(ctx, card, inspect.Access{Keys: []mrz.Key{key}}, checkin.Options{Photo: true})
 }
 
 // config is an agent without a central service.

@@ -7,10 +7,13 @@ import (
 	"io"
 	"time"
 
+	"github.com/chamthe/chamthe/agent/internal/overlap"
+	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/trust"
+	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/sync/contract"
 	"github.com/chamthe/chamthe/sync/lookup"
 	"github.com/chamthe/chamthe/sync/outbox"
@@ -41,6 +44,11 @@ type Desk struct {
 	Policy   policy.Policy // the zero value is the default policy
 	Lookup   Lookuper
 	Recorder Recorder
+	// Limits remembers what readers and cards bear; nil remembers nothing.
+	Limits reader.LimitStore
+	// Trouble hears of what went wrong and kept nobody from working, for a log; nil:
+	// nobody listens.
+	Trouble func(error)
 	// Nonce returns the latest nonce of the central service, and false when
 	// there never was one; nil: never.
 	Nonce func() (contract.Nonce, bool)
@@ -67,6 +75,9 @@ const DefaultLimit = time.Minute
 // Options are the choices of one check-in.
 type Options struct {
 	Photo bool // read the photo as well
+	// Reader is the name of the reader that the card lies on, for [Desk.Limits];
+	// may be empty.
+	Reader string
 	// Limit is how long the inspection may take; 0 means DefaultLimit.
 	Limit time.Duration
 	// Progress hears the steps of the inspection, then StepEntitlement and
@@ -148,7 +159,13 @@ func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspec
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	tuning, terr := limits.Tune(limited, d.Limits, opt.Reader, card, cfg)
+	d.trouble(terr)
+	var beside overlap.Group
+	defer beside.Wait()
+	cfg.Overlap = beside.Do
 	out.Report, err = inspect.Run(limited, card, access, cfg)
+	d.trouble(tuning.Save(context.WithoutCancel(ctx)))
 	out.Decision = d.Policy.Decide(out.Report)
 	if err != nil {
 		return out, err
@@ -190,6 +207,12 @@ func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspec
 	out.Visit, out.Message = v, msg
 	report(StepRecord, true)
 	return out, nil
+}
+
+func (d *Desk) trouble(err error) {
+	if err != nil && d.Trouble != nil {
+		d.Trouble(err)
+	}
 }
 
 // ask looks a person up. A question that cannot be asked (a passport has no

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
@@ -18,6 +20,29 @@ const maxInput = 16 << 10
 // accessFlags are the ways to say what opens the chip.
 type accessFlags struct {
 	qr, mrz, can, expiry string
+}
+
+// add gives a command the flags.
+func (f *accessFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.qr, "qr", "", "`TEXT` of the QR code on a citizen card")
+	c.Flags().StringVar(&f.expiry, "expiry", "", "with --qr: the card's expiry `DATE`, dd/mm/yyyy, when the usual ones do not open it")
+	c.Flags().StringVar(&f.mrz, "mrz", "", "machine readable lines, with or without line breaks (`TEXT`)")
+	c.Flags().StringVar(&f.can, "can", "", "card access number `N`, six digits")
+}
+
+// given reports whether any of the flags was.
+func (f *accessFlags) given() bool { return *f != accessFlags{} }
+
+// what names what the flags hold, and nothing of it.
+func (f *accessFlags) what() string {
+	switch {
+	case f.qr != "":
+		return "the QR code"
+	case f.mrz != "":
+		return "the machine readable lines"
+	default:
+		return "the card access number"
+	}
 }
 
 // access turns the flags into keys. A value of "-" is read from standard

@@ -152,6 +152,9 @@ func describeChip(f *documentFlags, d *chip.Document) *chipDescription {
 		if aa.Kind.Bits != 0 {
 			x = chipProtocol{Name: "RSA ISO/IEC 9796-2", Parameters: kindOfKey(aa.Kind)}
 		}
+		if aa.Form.PSS {
+			x.Name = "RSASSA-PSS"
+		}
 		if aa.Form.Hash != 0 {
 			x.Name += " " + aa.Form.Hash.String()
 		}
@@ -189,11 +192,11 @@ func encodeChipFile(f chip.File, master bool) chipFile {
 	if i := slices.IndexFunc(known, func(k lds.File) bool { return k.ID == f.ID }); i >= 0 {
 		v.Name = known[i].Name
 	}
-	switch f.Access {
-	case chip.Always:
-		v.Read = "always"
-	case chip.Never:
+	switch {
+	case f.Access == chip.Never || f.Refused != 0:
 		v.Read = "never"
+	case f.Access == chip.Always:
+		v.Read = "always"
 	default:
 		v.Read = "after_access"
 	}
@@ -307,6 +310,15 @@ func quirksOf(p *chip.Personalisation, v chip.Variant) []string {
 		}
 	}
 	add(len(missing) > 0, "EF.COM lists files that are absent: %s", strings.Join(missing, ", "))
+	for _, f := range p.MasterFiles {
+		add(f.Refused != 0, "%s answers %04X", encodeChipFile(f, true).Name, uint16(f.Refused))
+	}
+	for _, f := range p.Files {
+		add(f.Refused != 0, "%s answers %04X", encodeChipFile(f, false).Name, uint16(f.Refused))
+	}
+	for _, ca := range v.CA {
+		add(ca.Version > 1, "announces chip authentication version %d", ca.Version)
+	}
 	add(p.SelectMF != 0 && p.SelectMF != 0x9000, "SELECT of the master file answers %04X", uint16(p.SelectMF))
 	add(!p.Limits.Extended, "short APDUs only")
 	add(p.Limits.OverLimit != 0, "READ BINARY of more than %d bytes answers %04X", p.Limits.Protected, uint16(p.Limits.OverLimit))
@@ -319,12 +331,14 @@ func quirksOf(p *chip.Personalisation, v chip.Variant) []string {
 	add(q.AATruncate > 0, "signatures of active authentication are cut to %d bytes", q.AATruncate)
 	add(q.AAEmptyExtended, "INTERNAL AUTHENTICATE with extended length gives no signature")
 	add(q.WrongKey != 0, "a wrong key answers %04X", uint16(q.WrongKey))
+	add(q.NoBAC != 0, "GET CHALLENGE without basic access control answers %04X", uint16(q.NoBAC))
 	add(q.FailedPACELocks, "after a failed PACE nothing goes until a reset")
 	add(q.SelectMFByID != 0, "SELECT of the master file by 3F00 answers %04X", uint16(q.SelectMFByID))
 	add(q.SelectMFBare != 0, "SELECT of the master file without data answers %04X", uint16(q.SelectMFBare))
 	add(q.NoShortID != 0, "READ BINARY with a short identifier answers %04X", uint16(q.NoShortID))
 	add(q.NoSelectEF != 0, "SELECT of a file answers %04X", uint16(q.NoSelectEF))
 	add(q.RefuseLe, "MANAGE SECURITY ENVIRONMENT with an Le field answers 6700")
+	add(q.RefuseLeSelect, "SELECT with an Le field that nothing answers to answers 6700")
 	add(q.RefuseLe00, "protected READ BINARY with an Le of zero answers 6700")
 	add(q.PadPastEnd, "zero bytes past the end of files")
 	add(q.Naked == chip.NakedEnds, "error statuses in clear, and secure messaging ends")

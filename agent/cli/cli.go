@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/reader/pcsc"
 )
@@ -24,6 +25,8 @@ type env struct {
 	stdout, stderr io.Writer
 	readers        reader.Driver // of this computer
 	began          bool          // a command was understood and runs
+	// service is one more that the demonstration runs; for tests.
+	service func(ctx context.Context) error
 }
 
 // Main runs one command and returns the process's exit status. It ends early
@@ -33,12 +36,14 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 }
 
 func run(ctx context.Context, args []string, e *env) int {
+	out := &counter{Writer: e.stdout}
+	e.stdout = out
 	root := newRoot(e)
 	root.SetArgs(args)
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
 	}
@@ -50,8 +55,45 @@ func run(ctx context.Context, args []string, e *env) int {
 		// a name may stand there by mistake.
 		f = fault.New(fault.Usage, errCommandLine)
 	}
+	if out.n == 0 && wantsJSON(c) {
+		// What reads the output of --json finds a document whatever happened. If
+		// that cannot be written either, the exit status still tells.
+		_ = printFailure(out, c, f)
+	}
 	printFault(e.stderr, f)
 	return f.Exit
+}
+
+// counter counts what is written.
+type counter struct {
+	io.Writer
+	n int
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	c.n += n
+	return n, err
+}
+
+func wantsJSON(c *cobra.Command) bool {
+	flag := c.Flags().Lookup("json")
+	return flag != nil && flag.Value.String() == "true"
+}
+
+// printsOutcome marks a command whose document is a [wire.Outcome].
+const printsOutcome = "outcome"
+
+// printFailure prints the document of a command that came to nothing.
+func printFailure(w io.Writer, c *cobra.Command, f *fault.Fault) error {
+	verdict := wire.VerdictError
+	if f.Kind == fault.Retry {
+		verdict = wire.VerdictNotRead // a card, the same or another, may still be read
+	}
+	if _, ok := c.Annotations[printsOutcome]; ok {
+		return writeJSON(w, &wire.Outcome{Verdict: verdict, Fault: encodeFault(f), TimingsMS: map[string]float64{}})
+	}
+	return writeJSON(w, &wire.Failure{Verdict: verdict, Fault: encodeFault(f)})
 }
 
 func newRoot(e *env) *cobra.Command {
@@ -138,6 +180,9 @@ func wrap(e *env, c *cobra.Command) {
 // printFault says what went wrong and what to do about it.
 func printFault(w io.Writer, f *fault.Fault) {
 	fmt.Fprintf(w, "chamthe: %s (%s)\n", f.Cause, f.Code)
+	if tries := f.TriesSentence(); tries != "" {
+		fmt.Fprintf(w, "  %s\n", tries)
+	}
 	fmt.Fprintf(w, "  what to do: %s\n", f.Remedy)
 	if f.Detail != "" {
 		fmt.Fprintf(w, "  detail: %s\n", f.Detail)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -14,11 +16,30 @@ import (
 
 	"github.com/chamthe/chamthe/agent/cli"
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/icao/chip"
 	"github.com/chamthe/chamthe/reader"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain keeps what the commands keep for their user away from the user who
+// runs the tests.
+func TestMain(m *testing.M) {
+	home, err := os.MkdirTemp("", "chamthe-cli-test-")
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range []string{"CHAMTHE_TRUST", "CHAMTHE_LIMITS"} {
+		if err := os.Setenv(name, filepath.Join(home, name)); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(exit int) {
+		if err := os.RemoveAll(home); err != nil {
+			panic(err)
+		}
+		os.Exit(exit)
+	}))
+}
 
 // ended is a command that has ended.
 type ended struct {
@@ -62,6 +83,22 @@ func (e ended) succeeded(t *testing.T) {
 	t.Helper()
 	if e.exit != 0 || e.stderr != "" {
 		t.Fatalf("exit status %d; standard error:\n%s\nstandard output:\n%s", e.exit, e.stderr, e.stdout)
+	}
+}
+
+// cameToNothing asserts that the document of a command that came to no card says
+// what standard error does.
+func cameToNothing(t *testing.T, e ended, want fault.Code, verdict string) {
+	t.Helper()
+	o, about := one[wire.Outcome](t, e.stdout), fault.About(want)
+	if o.Verdict != verdict {
+		t.Errorf("verdict %s, want %s", o.Verdict, verdict)
+	}
+	if f := o.Fault; f == nil || f.Code != string(want) || f.ExitCode != about.Exit || f.Cause != about.Cause || f.Remedy != about.Remedy {
+		t.Errorf("fault %+v", o.Fault)
+	}
+	if o.Report != nil || o.Person != nil || string(o.Visit) != "null" || o.Delivery != nil || o.TimingsMS == nil {
+		t.Errorf("there is more than a fault: %s", e.stdout)
 	}
 }
 

@@ -25,13 +25,11 @@ import (
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/truststore"
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/icao/chip"
 	"github.com/chamthe/chamthe/icao/chip/specimen"
-	"github.com/chamthe/chamthe/icao/cms"
 	"github.com/chamthe/chamthe/icao/inspect"
-	"github.com/chamthe/chamthe/icao/mrz"
-	"github.com/chamthe/chamthe/icao/trust"
 	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/reader/virtual"
 	"github.com/chamthe/chamthe/sync/central"
@@ -66,7 +64,8 @@ synthetic person in: access key, chip, verification, entitlement, recorded
 visit, and the central service's verdict on it.
 
 With --tamper the document is forged in one way; the visit is then refused, and
-the exit status says why. With --data the visit and the keys stay in a
+the exit status says why. With --qr, --mrz or --can you type what opens the chip in
+place of the scan. With --data the visit and the keys stay in a
 directory, and with --central another process is the central service (see
 chamthe-central). DIR is the desk's, and private to it; DIR/central is the
 central side's: what that service has to know, and the store of the server in
@@ -74,11 +73,14 @@ this process.`,
 		Example: `  chamthe demo
   chamthe demo --chip passport-bac --json
   chamthe demo --tamper clone; echo $?
+  chamthe demo --chip cccd-pace --can 000000
   chamthe demo --data /tmp/desk --central nats://127.0.0.1:4222`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return d.run(c.Context()) },
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{printsOutcome: ""},
+		RunE:        func(c *cobra.Command, _ []string) error { return d.run(c.Context()) },
 	}
 	d.document.add(c)
+	d.typed.add(c)
 	c.Flags().BoolVar(&d.json, "json", false, "print one JSON document in place of the story")
 	c.Flags().StringVar(&d.dir, "data", "", "keep visits and keys in this `DIR` (default: a temporary one)")
 	c.Flags().StringVar(&d.url, "central", "", "`URL` of a running NATS server with a central service behind it")
@@ -99,6 +101,7 @@ func (d *demo) logger(service string) *slog.Logger {
 type demo struct {
 	*env
 	document documentFlags
+	typed    accessFlags
 	json     bool
 	verbose  bool
 	keep     bool // dir is the user's
@@ -136,14 +139,21 @@ func (d *demo) run(ctx context.Context) (err error) {
 	if d.doc, err = d.document.build(d.began, pki); err != nil {
 		return err
 	}
-	pool, err := d.anchors()
+	access, err := d.access()
+	if err != nil {
+		return err
+	}
+	if err := d.trust(ctx); err != nil {
+		return err
+	}
+	anchors, err := central.ReadAnchors(os.DirFS(d.centralTrust()))
 	if err != nil {
 		return err
 	}
 	d.say("From a tap to an acknowledged visit. Everyone here is made up.\n")
 
 	cfg := agent.Config{
-		Dir: d.dir, Facility: demoFacility, Operator: demoOperator, URLs: []string{d.url}, Trust: pool,
+		Dir: d.dir, Facility: demoFacility, Operator: demoOperator, URLs: []string{d.url}, TrustDir: d.trustStore(),
 		Logger: d.logger("agent"),
 	}
 	url := d.url
@@ -178,10 +188,15 @@ func (d *demo) run(ctx context.Context) (err error) {
 	asked := ctx
 	ctx, stop := context.WithCancel(ctx)
 	services, ctx := errgroup.WithContext(ctx)
-	defer func() {
+	running := true
+	end := func() error {
+		running = false
 		stop()
-		if serr := services.Wait(); serr != nil && asked.Err() == nil {
-			err = fault.Classify(serr)
+		return services.Wait()
+	}
+	defer func() {
+		if running {
+			err = errors.Join(end(), err)
 		}
 	}()
 	seed := d.seed()
@@ -192,7 +207,7 @@ func (d *demo) run(ctx context.Context) (err error) {
 		}
 		ready := make(chan struct{})
 		c, err := central.New(central.Config{
-			URLs: []string{url}, Credentials: credentials, Anchors: pool, Seed: seed, Logger: d.logger("central"),
+			URLs: []string{url}, Credentials: credentials, Anchors: anchors, Seed: seed, Logger: d.logger("central"),
 			Ready: sync.OnceFunc(func() { close(ready) }),
 		})
 		if err != nil {
@@ -210,8 +225,39 @@ func (d *demo) run(ctx context.Context) (err error) {
 		return err
 	}
 	services.Go(func() error { return d.agent.Run(ctx) })
+	if d.service != nil {
+		services.Go(func() error { return d.service(ctx) })
+	}
 	d.connect(ctx)
-	return d.checkIn(ctx, pool)
+	o, err := d.checkIn(ctx, access)
+	f := ofServices(fault.Classify(err), end(), asked.Err() != nil)
+	switch {
+	case o == nil && f == nil:
+		return nil
+	case o == nil:
+		return f
+	case f == nil:
+		return d.finish(o)
+	}
+	o.Fault = encodeFault(f)
+	return errors.Join(d.finish(o), f)
+}
+
+// ofServices says what a run ends with: f, what the check-in ended with, or why
+// the services did, which may have interrupted it. Only what was found out about
+// the document goes before that.
+func ofServices(f *fault.Fault, ended error, interrupted bool) *fault.Fault {
+	if ended == nil || f != nil && (f.Kind == fault.Refuse || f.Kind == fault.Unsure) {
+		return f
+	}
+	s := fault.Classify(ended)
+	if s.Code == fault.Cancelled {
+		if interrupted {
+			return f
+		}
+		s = fault.New(fault.Internal, ended) // nobody asked it to end
+	}
+	return s
 }
 
 // startNATS starts a server that knows the two who may connect: the agent, for
@@ -252,46 +298,53 @@ func (d *demo) connect(ctx context.Context) {
 	d.say("central  %s (%.0f ms)", where, millis(time.Since(d.began)))
 }
 
-func (d *demo) checkIn(ctx context.Context, pool *trust.Pool) error {
-	access, err := d.key()
-	if err != nil {
-		return err
-	}
+// checkIn taps the card. The outcome is nil if it came to none; its fault is the
+// error.
+func (d *demo) checkIn(ctx context.Context, access inspect.Access) (*wire.Outcome, error) {
 	card, err := d.doc.Chip()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	driver := virtual.New(demoReader)
 	if err := driver.Insert(demoReader, card); err != nil {
-		return err
+		return nil, err
 	}
+	d.sayScan()
 	tap := time.Now()
 	open, err := driver.Open(ctx, demoReader)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer open.Close()
+	desk, err := d.agent.Desk(ctx)
+	if err != nil {
+		return nil, err
+	}
+	known := encodeTrust(desk.Trust, tap)
+	d.say("trust    %s", trustLine(known))
 	d.say("tap      chip profile %q on the %s", d.document.profile, demoReader)
 
-	out, err := d.agent.Desk().CheckIn(ctx, open, access, checkin.Options{Photo: true, Progress: func(ev inspect.Event) { d.progress(ev, tap) }})
+	out, err := desk.CheckIn(ctx, open, access, checkin.Options{
+		Photo: true, Reader: demoReader, Progress: func(ev inspect.Event) { d.progress(ev, tap) },
+	})
 	o := checkin.EncodeOutcome(out.Report, out.Decision, d.timings)
+	o.Trust = known
 	if err != nil {
 		f := fault.Classify(err)
-		o.Fault = encodeFault(f)
 		if o.Verdict = verdictOf(f); errors.Is(err, checkin.ErrNotRecorded) {
 			o.Verdict = wire.VerdictError
 		}
 		d.timings["total"] = millis(time.Since(tap))
-		return errors.Join(d.finish(o), f)
+		return o, f
 	}
-	o.Visit = json.RawMessage(out.Message.Payload)
+	o.Visit, o.Verdict = json.RawMessage(out.Message.Payload), wire.VerdictRecorded
 	d.sayRecorded(out)
 
 	settle, cancel := context.WithTimeout(ctx, d.wait)
 	defer cancel()
 	item, werr := d.agent.Settled(settle, out.Visit.ID)
 	d.timings["total"] = millis(time.Since(tap))
-	return d.settled(ctx, o, item, werr)
+	return o, d.settled(ctx, o, item, werr)
 }
 
 // settled turns the state of the visit into the outcome.
@@ -350,10 +403,9 @@ func (d *demo) settled(ctx context.Context, o *wire.Outcome, item outbox.Item, e
 		}
 	}
 	if f == nil {
-		return d.finish(o)
+		return nil
 	}
-	o.Fault = encodeFault(f)
-	return errors.Join(d.finish(o), f)
+	return f
 }
 
 // finish prints the outcome.
@@ -408,16 +460,30 @@ func (d *demo) sayRecorded(out *checkin.Outcome) {
 	d.say("recorded visit %s", out.Visit.ID)
 }
 
-// key does what the desk does with a scan.
-func (d *demo) key() (inspect.Access, error) {
-	if d.doc.QR != "" {
+// access returns what opens the chip: what was typed, else what the desk makes of
+// a scan.
+func (d *demo) access() (inspect.Access, error) {
+	if d.typed.given() {
+		return d.typed.access(d.stdin)
+	}
+	scan := accessFlags{qr: d.doc.QR}
+	if scan.qr == "" {
+		scan.mrz = strings.Join(d.doc.MRZ, "\n")
+	}
+	return scan.access(nil)
+}
+
+// sayScan says what access does.
+func (d *demo) sayScan() {
+	switch {
+	case d.typed.given():
+		d.say("typed    %s", d.typed.what())
+	case d.doc.QR == "":
+		d.say("scan     machine readable lines: one access key")
+	default:
 		q, err := vn.ParseCCCDQR(d.doc.QR)
 		if err != nil {
-			return inspect.Access{}, err
-		}
-		keys, err := q.Keys()
-		if err != nil {
-			return inspect.Access{}, err
+			return // access has said so
 		}
 		var candidates []string
 		for _, c := range vn.ExpiryCandidates(q.DateOfBirth, q.DateOfIssue) {
@@ -427,19 +493,8 @@ func (d *demo) key() (inspect.Access, error) {
 			candidates = append(candidates, c)
 		}
 		d.say("scan     CCCD QR: number, birth date and issue date give %d access keys to try (expiry %s)",
-			len(keys), strings.Join(candidates, ", "))
-		return inspect.Access{Keys: keys}, nil
+			len(candidates), strings.Join(candidates, ", "))
 	}
-	m, err := mrz.Parse(strings.Join(d.doc.MRZ, "\n"))
-	if err != nil {
-		return inspect.Access{}, err
-	}
-	key, err := m.Key()
-	if err != nil {
-		return inspect.Access{}, err
-	}
-	d.say("scan     machine readable lines: one access key")
-	return inspect.Access{Keys: []mrz.Key{key}}, nil
 }
 
 // issuerState is what makes the demonstration's issuing state the same one in
@@ -485,22 +540,26 @@ func (d *demo) pki() (*chip.PKI, error) {
 	return chip.NewPKI(d.document.profile, s.At, mathrand.NewChaCha8(s.Seed))
 }
 
-// anchors returns the trusted issuers: that of this document, and those of
-// earlier runs in the same directory, whose visits may still be in the queue.
-func (d *demo) anchors() (*trust.Pool, error) {
-	dir := filepath.Join(d.dir, "central", "trust")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+// trustStore is the desk's directory of trust material, and centralTrust that of
+// the central side, which is another party with its own.
+func (d *demo) trustStore() string   { return filepath.Join(d.dir, "trust") }
+func (d *demo) centralTrust() string { return filepath.Join(d.dir, "central", "trust") }
+
+// trust has both sides trust the issuer of this document, besides those of earlier
+// runs in the same directory, whose visits may still be in the queue.
+func (d *demo) trust(ctx context.Context) error {
+	if err := os.MkdirAll(d.centralTrust(), 0o700); err != nil {
+		return err
 	}
 	sum := sha256.Sum256(d.doc.CSCA)
-	name := filepath.Join(dir, "csca-"+hex.EncodeToString(sum[:6])+".der")
+	name := filepath.Join(d.centralTrust(), "csca-"+hex.EncodeToString(sum[:6])+".der")
 	if err := writeFile(name, d.doc.CSCA); err != nil {
-		return nil, err
+		return err
 	}
-	if _, err := cms.ParseCertificate(d.doc.CSCA); err != nil {
-		return nil, err
-	}
-	return central.ReadAnchors(os.DirFS(dir))
+	_, err := truststore.Import(ctx, d.trustStore(), &truststore.Request{
+		Files: []string{name}, Accept: "made up by the demonstration", By: "chamthe demo", At: d.began,
+	})
+	return err
 }
 
 // seed is what the central service has to know: this agent, and who is insured.

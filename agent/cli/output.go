@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -46,6 +49,25 @@ var words = map[string]string{
 	"card_access":            "offer of PACE as signed",
 	"data_consistency":       "DG1 and DG13 agree",
 	"document_validity":      "document not expired",
+	"dg5_integrity":          "displayed portrait (DG5) as signed",
+	"dg6_integrity":          "reserved data (DG6) as signed",
+	"dg8_integrity":          "data features (DG8) as signed",
+	"dg9_integrity":          "structure features (DG9) as signed",
+	"dg10_integrity":         "substance features (DG10) as signed",
+	"dg7_integrity":          "signature (DG7) as signed",
+	"dg11_integrity":         "further details (DG11) as signed",
+	"dg12_integrity":         "document's details (DG12) as signed",
+	"dg16_integrity":         "persons to notify (DG16) as signed",
+	"com_consistency":        "list of files (EF.COM) as signed",
+	"conformity":             "chip follows the standard",
+}
+
+// contents are what a file holds.
+var contents = map[string]string{
+	"EF.COM": "list of files", "DG1": "machine readable lines", "DG2": "photo", "DG3": "fingerprints", "DG4": "irises",
+	"DG5": "displayed portrait", "DG6": "reserved", "DG7": "signature", "DG8": "data features", "DG9": "structure features", "DG10": "substance features",
+	"DG11": "further details of the person", "DG12": "details of the document", "DG13": "Vietnamese data",
+	"DG14": "security infos", "DG15": "chip's public key", "DG16": "persons to notify",
 }
 
 // printOutcome shows an outcome as JSON, or to a person.
@@ -85,27 +107,46 @@ func printChecks(b *strings.Builder, r *wire.Report) {
 		}
 		fmt.Fprintf(b, "  [%s] %-38s %-13s %s\n", marks[c.Result], word, strings.ReplaceAll(c.Result, "_", " "), note)
 	}
-	var groups []string
-	for g, state := range r.Groups {
-		groups = append(groups, fmt.Sprintf("%s %s", g, strings.ReplaceAll(state, "_", " ")))
-	}
-	slices.SortFunc(groups, func(a, b string) int {
-		if len(a) != len(b) && strings.IndexByte(a, ' ') != strings.IndexByte(b, ' ') {
-			return strings.IndexByte(a, ' ') - strings.IndexByte(b, ' ')
-		}
-		return strings.Compare(a, b)
-	})
-	fmt.Fprintf(b, "  files: %s\n", strings.Join(groups, ", "))
+	printFiles(b, r.Groups)
 	if s := r.Signer; s != nil {
 		fmt.Fprintf(b, "  signer: %s, valid %s to %s\n", printable(s.Country), s.NotBefore[:10], s.NotAfter[:10])
 	}
 	for _, d := range r.Deviations {
 		fmt.Fprintf(b, "  deviation: %s\n", printable(d))
 	}
+	for _, w := range r.Weak {
+		fmt.Fprintf(b, "  weak: %s\n", printable(w))
+	}
 	fmt.Fprintf(b, "  policy: %s\n", r.Decision)
 	for _, reason := range r.Reasons {
 		fmt.Fprintf(b, "    %s\n", reason)
 	}
+}
+
+// printFiles prints a line for each file in the order of their numbers.
+func printFiles(b *strings.Builder, groups map[string]string) {
+	names := slices.SortedFunc(maps.Keys(groups), func(a, b string) int {
+		return cmp.Compare(groupNumber(a), groupNumber(b))
+	})
+	if len(names) > 0 {
+		fmt.Fprintln(b, "files")
+	}
+	for _, name := range names {
+		state := strings.ReplaceAll(groups[name], "_", " ")
+		switch {
+		case (name == "DG3" || name == "DG4") && groups[name] == "denied":
+			state += ": open only to those whom the issuing state admits"
+		case groups[name] == "not_requested":
+			state = "not asked for"
+		}
+		fmt.Fprintf(b, "  %-6s %-30s %s\n", name, contents[name], state)
+	}
+}
+
+// groupNumber is the number of a data group, 0 for another file.
+func groupNumber(name string) int {
+	n, _ := strconv.Atoi(strings.TrimPrefix(name, "DG"))
+	return n
 }
 
 // printable drops what a hostile card could steer a terminal with, or make a
@@ -143,5 +184,48 @@ func printPerson(b *strings.Builder, p *wire.Person) {
 		if f[1] != "" {
 			fmt.Fprintf(b, "  %-12s %s\n", f[0], printable(f[1]))
 		}
+	}
+	if p.Details != nil {
+		printDetails(b, p.Details)
+	}
+}
+
+// printDetails prints what the optional data groups hold.
+func printDetails(b *strings.Builder, d *wire.Details) {
+	line := func(name string, values ...string) {
+		for _, v := range values {
+			if v != "" {
+				fmt.Fprintf(b, "  %-12s %s\n", name, printable(v))
+			}
+		}
+	}
+	line("full name", d.Name)
+	line("other name", d.OtherNames...)
+	line("personal no", d.PersonalNumber)
+	line("born", d.BirthDate)
+	line("birth place", d.BirthPlace)
+	line("address", d.Address)
+	line("telephone", d.Telephone)
+	line("profession", d.Profession)
+	line("title", d.Title)
+	line("summary", d.Summary)
+	line("citizenship", d.Citizenship)
+	line("other doc.", d.OtherDocuments...)
+	line("custody", d.Custody)
+	line("issued by", d.Authority)
+	line("issued on", d.IssueDate)
+	line("also for", d.OtherPersons...)
+	line("endorsement", d.Endorsements)
+	line("tax, exit", d.TaxExit)
+	line("front", d.Front)
+	line("rear", d.Rear)
+	line("made", d.Personalised)
+	line("made by", d.SystemSerial)
+	line("signature", d.Signatures...)
+	for _, c := range d.Notify {
+		line("notify", strings.Join(slices.DeleteFunc([]string{c.Name, c.Telephone, c.Address}, func(s string) bool { return s == "" }), "; "))
+	}
+	if d.Unknown > 0 {
+		line("not known", plural(d.Unknown, "element"))
 	}
 }

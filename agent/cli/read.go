@@ -11,6 +11,8 @@ import (
 
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/internal/overlap"
+	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/icao/inspect"
@@ -25,6 +27,8 @@ func newRead(e *env) *cobra.Command {
 		trusts []string
 		photo  string
 		asJSON bool
+		quick  bool
+		strict bool
 		wait   time.Duration
 		limit  time.Duration
 	)
@@ -33,7 +37,10 @@ func newRead(e *env) *cobra.Command {
 		Short: "Inspect the card on a PC/SC reader, and print the report and the person",
 		Long: `Read opens the chip with a key from the card's QR code, its machine readable
 lines or its card access number, inspects it, and prints one line for every
-check. Nothing is stored and nothing is sent.
+check and every file. It reads all that a chip may hand out; with --quick only
+what a check-in needs, with --strict it also lists all that deviates from the
+standard. Nothing of the card is stored and nothing is sent; what the reader
+bears with cards of this kind is remembered ("chamthe readers limits").
 
 Issuers are known from "chamthe trust import", or from --trust, which takes its
 place. Without either the best verdict is "undetermined".
@@ -43,7 +50,8 @@ data does not stand in the list of processes.`,
 		Example: `  chamthe read --qr - < qr.txt --trust csca-vietnam.der
   chamthe read --reader "ACS ACR1252 00 00" --mrz "IDVNM..." --photo face.jpg
   chamthe read --can 123456 --json`,
-		Args: cobra.NoArgs,
+		Args:        cobra.NoArgs,
+		Annotations: map[string]string{printsOutcome: ""},
 		RunE: func(c *cobra.Command, _ []string) error {
 			access, err := keys.access(e.stdin)
 			if err != nil {
@@ -56,18 +64,24 @@ data does not stand in the list of processes.`,
 			ctx, cancel := context.WithTimeout(c.Context(), limit)
 			defer cancel()
 			started := time.Now()
-			card, found, err := openCard(ctx, e.readers, name, wait)
+			hub, err := e.openHub(name)
+			if err != nil {
+				return err
+			}
+			defer hub.Close()
+			card, found, err := openCard(ctx, hub, name, wait)
 			if err != nil {
 				return err
 			}
 			defer card.Close()
+			known := encodeTrust(pool, started)
 			if !asJSON {
-				fmt.Fprintf(e.stdout, "reader   %s\n", found)
+				fmt.Fprintf(e.stdout, "reader   %s\ntrust    %s\n", printable(found), trustLine(known))
 			}
 			timings := make(map[string]float64)
 			tapped := time.Now()
-			r, err := inspect.Run(ctx, card, access, &inspect.Config{
-				At: started, Trust: pool, Photo: true, ProbeUncovered: true, Now: time.Now,
+			r, err := inspectCard(ctx, card, access, &inspect.Config{
+				At: started, Trust: pool, Photo: true, ProbeUncovered: !quick, All: !quick, Strict: strict, Now: time.Now,
 				Progress: func(ev inspect.Event) {
 					if ev.Done {
 						timings[string(ev.Step)] = millis(ev.Elapsed)
@@ -76,9 +90,14 @@ data does not stand in the list of processes.`,
 						timings["verified_text"] = millis(time.Since(tapped))
 					}
 				},
+			}, func(err error) {
+				if !asJSON {
+					fmt.Fprintf(e.stdout, "note     what this reader bears is not remembered: %v\n", err)
+				}
 			})
 			timings["total"] = millis(time.Since(tapped))
 			out, err := readOutcome(r, err, timings)
+			out.Trust = known
 			if photo != "" && r.Photo != nil && signed(r) {
 				if werr := os.WriteFile(photo, r.Photo.Data, 0o600); werr != nil && err == nil {
 					err = werr
@@ -91,16 +110,44 @@ data does not stand in the list of processes.`,
 		},
 	}
 	c.Flags().StringVar(&name, "reader", "", "`NAME` of the reader (default: the first that has a card)")
-	c.Flags().StringVar(&keys.qr, "qr", "", "`TEXT` of the QR code on a citizen card")
-	c.Flags().StringVar(&keys.expiry, "expiry", "", "with --qr: the card's expiry `DATE`, dd/mm/yyyy, when the usual ones do not open it")
-	c.Flags().StringVar(&keys.mrz, "mrz", "", "machine readable lines, with or without line breaks (`TEXT`)")
-	c.Flags().StringVar(&keys.can, "can", "", "card access number `N`, six digits")
+	keys.add(c)
 	c.Flags().StringArrayVar(&trusts, "trust", nil, "directory of \"chamthe trust import\", or `FILE` or directory of files that are trusted because you name them: certificates, master lists, revocation lists (repeatable)")
 	c.Flags().StringVar(&photo, "photo", "", "write the photo, if its signature holds, to this `FILE`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	c.Flags().BoolVar(&quick, "quick", false, "read only what a check-in reads")
+	c.Flags().BoolVar(&strict, "strict", false, "list everything that deviates from the standard; any deviation is a warning")
 	c.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for a card")
 	c.Flags().DurationVar(&limit, "timeout", time.Minute, "how long the whole command may take")
+	c.MarkFlagsMutuallyExclusive("quick", "strict")
 	return c
+}
+
+// inspectCard runs an inspection with what the reader and the card on it bear, as
+// the desk does. trouble hears of what kept nobody from reading.
+func inspectCard(ctx context.Context, card reader.Card, access inspect.Access, cfg *inspect.Config, trouble func(error)) (*inspect.Report, error) {
+	tuning, err := limits.Tune(ctx, nil, "", card, cfg)
+	if err != nil {
+		trouble(err)
+	}
+	var beside overlap.Group
+	defer beside.Wait()
+	cfg.Overlap = beside.Do
+	r, err := inspect.Run(ctx, card, access, cfg)
+	if err := tuning.Save(context.WithoutCancel(ctx)); err != nil {
+		trouble(err)
+	}
+	return r, err
+}
+
+// openHub ranks the readers of this computer, and remembers what they bear. A
+// reader that is named is used whatever it is for. The caller closes the hub.
+func (e *env) openHub(name string) (*reader.Hub, error) {
+	cfg := reader.HubConfig{Sources: []reader.Source{{Name: "pcsc", Driver: e.readers}}, All: name != ""}
+	// Without a place to remember the hub remembers until it is closed.
+	if dir, err := limits.UserDir(); err == nil {
+		cfg.Limits = limits.In(dir)
+	}
+	return reader.OpenHub(cfg)
 }
 
 // signed reports whether the hash of the photo stands in a security object whose
@@ -196,7 +243,7 @@ func verdictOf(f *fault.Fault) string {
 
 func encodeFault(f *fault.Fault) *wire.Fault {
 	return &wire.Fault{
-		Code: string(f.Code), Kind: string(f.Kind), Cause: f.Cause, Remedy: f.Remedy, Detail: f.Detail, ExitCode: f.Exit,
+		Code: string(f.Code), Kind: string(f.Kind), Cause: f.Cause, Remedy: f.Remedy, Detail: f.Detail, ExitCode: f.Exit, TriesLeft: f.Tries,
 	}
 }
 

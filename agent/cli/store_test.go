@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/icao/chip"
 )
 
@@ -38,13 +40,20 @@ func everyCommand(t *testing.T, dir string, want fault.Code) {
 	for _, args := range [][]string{
 		{"queue", "list", "--data", dir},
 		{"queue", "send", "--data", dir, "--central", "nats://127.0.0.1:1"},
-		{"demo", "--json", "--chip", chip.ProfileCCCDNoAA, "--data", dir},
 	} {
 		got := command(t, args...)
 		got.failed(t, want)
 		if got.stdout != "" {
 			t.Errorf("%s: standard output %q", args[0], got.stdout)
 		}
+	}
+	got := command(t, "demo", "--json", "--chip", chip.ProfileCCCDNoAA, "--data", dir)
+	got.failed(t, want)
+	cameToNothing(t, got, want, wire.VerdictError)
+	got = command(t, "queue", "list", "--data", dir, "--json")
+	got.failed(t, want)
+	if v := one[wire.Failure](t, got.stdout); v.Verdict != wire.VerdictError || v.Fault == nil || v.Fault.Code != string(want) {
+		t.Errorf("queue list: %+v", v)
 	}
 }
 
@@ -66,12 +75,16 @@ func TestNewerStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := contents(t, file)
+	beside, err := filepath.Glob(file + "?*")
+	if err != nil {
+		t.Fatal(err)
+	}
 	everyCommand(t, dir, fault.StoreNewer)
 	if !bytes.Equal(contents(t, file), before) {
 		t.Error("the file was touched")
 	}
-	if extra, _ := filepath.Glob(file + "?*"); len(extra) != 0 {
-		t.Errorf("new files %q", extra)
+	if now, _ := filepath.Glob(file + "?*"); !slices.Equal(now, beside) {
+		t.Errorf("files %q, before %q", now, beside)
 	}
 }
 

@@ -3,10 +3,10 @@ package fault
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/agent/truststore"
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/chipauth"
@@ -67,10 +67,12 @@ var sentinels = []struct {
 	{inspect.ErrNoSecurityObject, NoSecurityObject},
 	{inspect.ErrNoData, CardUnreadable},
 	{inspect.ErrInterrupted, CardUnreadable},
+	{policy.ErrWeak, WeakAlgorithm},
 
 	{truststore.ErrNewer, StoreNewer},
 	{truststore.ErrDamaged, TrustDamaged},
 	{truststore.ErrExposed, TrustExposed},
+	{truststore.ErrAccess, TrustUnusable},
 	{truststore.ErrRefused, TrustRefused},
 	{truststore.ErrUnreadable, BadTrust},
 	{truststore.ErrRoot, BadTrust},
@@ -155,9 +157,14 @@ func Classify(err error) *Fault {
 	}
 	for _, s := range sentinels {
 		if errors.Is(err, s.err) {
-			f := New(s.code, err)
-			if s.code == WrongKey {
-				f.Detail = triesLeft(err) + f.Detail
+			code := s.code
+			sw, _ := errors.AsType[apdu.Status](err)
+			if code == AccessRefused && sw == apdu.AuthenticationMethodBlocked {
+				code = KeyBlocked
+			}
+			f := New(code, err)
+			if n, told := sw.Retries(); told && code == WrongKey {
+				f.Tries = &n
 			}
 			return f
 		}
@@ -169,23 +176,4 @@ func Classify(err error) *Fault {
 		return New(BadQR, err)
 	}
 	return New(Internal, err)
-}
-
-// triesLeft says how often the chip lets the key be wrong before it blocks it,
-// if the chip told (63Cx).
-func triesLeft(err error) string {
-	sw, ok := errors.AsType[apdu.Status](err)
-	if !ok {
-		return ""
-	}
-	switch n, told := sw.Retries(); {
-	case !told:
-		return ""
-	case n == 0:
-		return "that was the last try, the chip takes this number no more: use the machine readable lines; "
-	case n == 1:
-		return "1 try is left; "
-	default:
-		return fmt.Sprintf("%d tries are left; ", n)
-	}
 }

@@ -38,6 +38,7 @@ const (
 	OfferAltered          Code = "offer_altered"
 	SignerRevoked         Code = "signer_revoked"
 	NotVerified           Code = "not_verified"
+	WeakAlgorithm         Code = "weak_algorithm"
 
 	// The chip, not read.
 	WrongKey         Code = "wrong_key"
@@ -45,6 +46,7 @@ const (
 	AccessRefused    Code = "access_refused"
 	CardUnreadable   Code = "card_unreadable"
 	NoSecurityObject Code = "no_security_object"
+	KeyBlocked       Code = "key_blocked"
 
 	// What was scanned or typed.
 	BadMRZ Code = "bad_mrz"
@@ -88,6 +90,7 @@ const (
 	TrustDamaged   Code = "trust_damaged"
 	TrustExposed   Code = "trust_exposed"
 	TrustAttention Code = "trust_attention"
+	TrustUnusable  Code = "trust_unusable"
 
 	Cancelled Code = "cancelled"
 )
@@ -133,12 +136,14 @@ var infos = []Info{
 	{CardSecurityInvalid, 33, Refuse, "The signature over the chip's own key (EF.CardSecurity) does not hold.", "Do not accept this card; ask for another document and follow the site's rule for forged cards."},
 	{PhotoWithheld, 28, Refuse, "The chip keeps back the photo that its issuer signed.", "Put the card on the reader again; if it stays so, do not accept this card as verified."},
 	{OfferAltered, 29, Refuse, "What the chip said in the clear about its protection is not what its issuer signed.", "Put the card on another reader; if it stays so, do not accept this card as verified."},
+	{WeakAlgorithm, 35, Unsure, "The proof that this document is genuine rests on an algorithm or a key that this site does not accept any more.", "Check in without a chip; the issuer can say when newer documents come."},
 	{NotVerified, 23, Unsure, "A check that this site requires was not made.", "Read the card again; if it stays so, check in without a chip."},
 
 	{WrongKey, 16, Input, "The code that was scanned or typed does not belong to this card.", "Check that it is the patient's card; scan again, or type the machine readable lines or the expiry date."},
 	{CardRemoved, 17, Retry, "The card was lifted before reading was finished.", "Put the card back and keep it still; there is no need to scan again."},
 	{AccessRefused, 24, Retry, "The card did not take part in opening its chip.", "Take the card away, put it back and try again; if it stays so, check in without a chip."},
 	{CardUnreadable, 25, Retry, "The card answered with something that is not the data asked for.", "Put the card on the reader again; if it stays so, check in without a chip."},
+	{KeyBlocked, 34, Input, "The chip takes this number no more: it was given wrongly too often.", "Use the QR code or the machine readable lines in place of the card access number; if those were refused, check in without a chip."},
 	{NoSecurityObject, 26, Refuse, "The chip has no readable proof of its data (EF.SOD).", "Nothing on this chip can be verified: check in without a chip."},
 
 	{BadMRZ, 30, Input, "The machine readable lines are not complete or a check digit is wrong.", "Scan or type the lines on the card's back again."},
@@ -179,6 +184,7 @@ var infos = []Info{
 	{TrustDamaged, 73, System, "The directory of trust material is damaged, and none of it is believed.", "Restore it from the backup, or import the files again into a new directory."},
 	{TrustExposed, 74, System, "Everybody on this computer may write to the directory of trust material, so none of it is believed.", "Take that permission away (`chmod -R o-w`), and look with `chamthe trust list` at what is in it."},
 	{TrustAttention, 75, System, "Some of the trust material is out of date.", "Get newer files from where the old ones came from and import them (`chamthe trust import`)."},
+	{TrustUnusable, 76, System, "The directory of trust material cannot be opened or written.", "Give this user the right to it, free disk space, or name another directory (CHAMTHE_TRUST); without it no issuer is known."},
 
 	{Cancelled, 130, Retry, "The command was interrupted.", "Start it again."},
 }
@@ -201,6 +207,9 @@ type Fault struct {
 	Info
 	Detail string // what the program knows beyond the sentence; no personal data
 	Err    error  // the cause, may be nil
+	// Tries is how often a wrong key may still be given before the chip takes that
+	// key no more; nil if the chip did not tell, or nothing like that went wrong.
+	Tries *int
 }
 
 // New returns a fault of the given code about err, which may be nil.
@@ -223,5 +232,27 @@ func (f *Fault) Error() string {
 // Unwrap returns the cause.
 func (f *Fault) Unwrap() error { return f.Err }
 
-// Sentence is the cause and the remedy, for a person.
-func (f *Fault) Sentence() string { return f.Cause + " " + f.Remedy }
+// Sentence is the cause and the remedy, for a person, with the tries that are
+// left in between.
+func (f *Fault) Sentence() string {
+	s := f.Cause + " "
+	if tries := f.TriesSentence(); tries != "" {
+		s += tries + " "
+	}
+	return s + f.Remedy
+}
+
+// TriesSentence says how many tries are left, for a person; it is empty when the
+// chip did not tell.
+func (f *Fault) TriesSentence() string {
+	switch {
+	case f.Tries == nil:
+		return ""
+	case *f.Tries == 0:
+		return "That was the last try: the chip takes this number no more."
+	case *f.Tries == 1:
+		return "The chip allows 1 more try."
+	default:
+		return fmt.Sprintf("The chip allows %d more tries.", *f.Tries)
+	}
+}

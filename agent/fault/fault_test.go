@@ -13,6 +13,7 @@ import (
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/agent/truststore"
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/chipauth"
@@ -33,14 +34,14 @@ var exits = map[fault.Code]int{
 	"dg1_altered": 10, "dg13_altered": 11, "security_object_invalid": 12, "signer_expired": 13, "issuer_unknown": 14,
 	"chip_copied": 15, "wrong_key": 16, "card_removed": 17, "photo_altered": 18, "document_expired": 19,
 	"data_mismatch": 20, "issuer_invalid": 21, "signer_revoked": 22, "not_verified": 23, "access_refused": 24,
-	"card_unreadable": 25, "no_security_object": 26, "other_document": 27, "photo_withheld": 28, "offer_altered": 29,
+	"card_unreadable": 25, "no_security_object": 26, "key_blocked": 34, "weak_algorithm": 35, "other_document": 27, "photo_withheld": 28, "offer_altered": 29,
 	"bad_mrz": 30, "bad_qr": 31, "bad_can": 32, "card_security_invalid": 33,
 	"no_pcsc_service": 40, "no_reader": 41, "no_card": 42, "reader_busy": 43, "reader_hung": 44,
 	"store_newer": 50, "store_locked": 51, "store_damaged": 52, "cannot_record": 53, "bad_key_file": 54,
 	"data_exposed": 55, "visit_damaged": 56, "store_trouble": 57, "not_recorded": 58, "perhaps_recorded": 59,
 	"central_unreachable": 60, "visit_rejected": 61, "visit_waiting": 62, "bad_central_address": 63,
 	"central_refuses": 64, "central_untrusted": 65, "central_full": 66, "central_silent": 67, "central_malformed": 68, "visit_too_large": 69, "visit_foreign": 71,
-	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "cancelled": 130,
+	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "trust_unusable": 76, "cancelled": 130,
 }
 
 func TestAll(t *testing.T) {
@@ -114,9 +115,9 @@ func TestSentinels(t *testing.T) {
 		uplink.ErrPlaintext: fault.BadAddress, uplink.ErrAddress: fault.BadAddress, uplink.ErrOffline: fault.CentralUnreachable, uplink.ErrNoAnswer: fault.CentralUnreachable,
 		inspect.ErrWrongKey: fault.WrongKey, inspect.ErrAccess: fault.AccessRefused, inspect.ErrCopy: fault.ChipCopied, inspect.ErrNoSecurityObject: fault.NoSecurityObject,
 		inspect.ErrNoData: fault.CardUnreadable, inspect.ErrInterrupted: fault.CardUnreadable,
-		truststore.ErrNewer: fault.StoreNewer, truststore.ErrDamaged: fault.TrustDamaged, truststore.ErrExposed: fault.TrustExposed,
+		truststore.ErrNewer: fault.StoreNewer, truststore.ErrDamaged: fault.TrustDamaged, truststore.ErrExposed: fault.TrustExposed, truststore.ErrAccess: fault.TrustUnusable,
 		truststore.ErrRefused: fault.TrustRefused, truststore.ErrUnreadable: fault.BadTrust, truststore.ErrRoot: fault.BadTrust,
-		vn.ErrQR: fault.BadQR, vn.ErrTooLong: fault.BadQR,
+		policy.ErrWeak: fault.WeakAlgorithm, vn.ErrQR: fault.BadQR, vn.ErrTooLong: fault.BadQR,
 		context.Canceled: fault.Cancelled, context.DeadlineExceeded: fault.ReaderHung,
 	}
 	errs, codes := fault.Sentinels()
@@ -278,12 +279,31 @@ func TestChipWithoutKey(t *testing.T) {
 }
 
 func TestTriesLeft(t *testing.T) {
-	for sw, want := range map[apdu.Status]string{
-		0x63C2: "2 tries are left; ", 0x63C1: "1 try is left; ", 0x63C0: "that was the last try", 0x6300: "inspect: ",
+	for _, tt := range []struct {
+		sw    apdu.Status
+		tries int // -1: not told
+		want  string
+	}{
+		{0x63C2, 2, "The chip allows 2 more tries."},
+		{0x63C1, 1, "The chip allows 1 more try."},
+		{0x63C0, 0, "That was the last try: the chip takes this number no more."},
+		{0x6300, -1, ""},
+		{0x6982, -1, ""},
 	} {
-		err := fmt.Errorf("%w: %w", inspect.ErrWrongKey, sw)
-		if f := fault.Classify(err); f.Code != fault.WrongKey || !strings.HasPrefix(f.Detail, want) {
-			t.Errorf("%04x: %s, %q", uint16(sw), f.Code, f.Detail)
+		f := fault.Classify(deep(fmt.Errorf("%w: %w", inspect.ErrWrongKey, tt.sw)))
+		tries := -1
+		if f.Tries != nil {
+			tries = *f.Tries
 		}
+		if f.Code != fault.WrongKey || tries != tt.tries || f.TriesSentence() != tt.want || !strings.Contains(f.Sentence(), tt.want) {
+			t.Errorf("%04x: %s, %d tries, %q", uint16(tt.sw), f.Code, tries, f.Sentence())
+		}
+	}
+	// A count in another error is not that of a key.
+	if f := fault.Classify(fmt.Errorf("%w: %w", inspect.ErrNoData, apdu.Status(0x63C2))); f.Tries != nil {
+		t.Errorf("%s has %d tries", f.Code, *f.Tries)
+	}
+	if f := fault.Classify(deep(fmt.Errorf("%w: %w", inspect.ErrAccess, apdu.AuthenticationMethodBlocked))); f.Code != fault.KeyBlocked {
+		t.Errorf("a blocked key is %s", f.Code)
 	}
 }

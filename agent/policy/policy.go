@@ -4,7 +4,12 @@
 package policy
 
 import (
+	"errors"
+	"fmt"
+	"slices"
+
 	"github.com/chamthe/chamthe/icao/inspect"
+	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
 )
 
@@ -31,12 +36,29 @@ func (o Outcome) String() string {
 // MarshalText implements [encoding.TextMarshaler].
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// A Reason is one check that kept a report from being accepted outright.
+// A Reason is one thing that kept a report from being accepted outright: a check,
+// or an algorithm that is weak.
 type Reason struct {
 	Outcome Outcome      `json:"outcome"`
-	ID      inspect.ID   `json:"check"`
+	ID      inspect.ID   `json:"check,omitempty"`
 	Check   result.Check `json:"result"`
+	Weak    string       `json:"weak,omitempty"` // as in [inspect.Report.Weak]; ID is empty then
 }
+
+// String returns the reason in a line, without personal data.
+func (r Reason) String() string {
+	switch {
+	case r.Weak != "":
+		return fmt.Sprintf("%s: weak %s", r.Outcome, r.Weak)
+	case r.Check.Reason != "":
+		return fmt.Sprintf("%s: %s %s (%s)", r.Outcome, r.ID, r.Check.Value, r.Check.Reason)
+	}
+	return fmt.Sprintf("%s: %s %s", r.Outcome, r.ID, r.Check.Value)
+}
+
+// ErrWeak reports a document whose proof rests on an algorithm or a key that is too
+// weak for the site.
+var ErrWeak = errors.New("policy: weak algorithm")
 
 // A Decision is what a [Policy] says of one report.
 type Decision struct {
@@ -46,20 +68,28 @@ type Decision struct {
 
 // Err returns nil unless the decision refuses; then an [*inspect.CheckError]
 // for the check that names the cause best: the first that failed, else the
-// first that could not tell.
+// first that could not tell. [ErrWeak] is for a document that has no other fault.
 func (d Decision) Err() error {
 	if d.Outcome != Refuse {
 		return nil
 	}
 	var first *inspect.CheckError
+	weak := ""
 	for _, r := range d.Reasons {
 		if r.Outcome != Refuse {
+			continue
+		}
+		if r.Weak != "" {
+			weak = r.Weak
 			continue
 		}
 		e := &inspect.CheckError{ID: r.ID, Check: r.Check}
 		if first == nil || r.Check.Value == result.Failed && first.Check.Value != result.Failed {
 			first = e
 		}
+	}
+	if first == nil && weak != "" {
+		return fmt.Errorf("%w: %s", ErrWeak, weak)
 	}
 	if first == nil { // a decision that nobody made
 		return &inspect.CheckError{}
@@ -74,24 +104,68 @@ type Policy struct {
 	// RequireChipAuthenticity refuses documents that offer no protocol against
 	// copying, instead of accepting them with a warning.
 	RequireChipAuthenticity bool
-	// RequireRevocation refuses when no revocation list of the issuer is known.
-	RequireRevocation bool
+	// Revocation says what to do when no current revocation list can tell whether
+	// the signer is revoked.
+	Revocation Revocation
+	// Weak says what to do when a result rests on an algorithm or a key that is
+	// weak by today's measure.
+	Weak Weak
 	// AllowExpired accepts an expired document with a warning.
 	AllowExpired bool
 }
+
+// Revocation is what a site does when it cannot be told whether a signer is
+// revoked. A revoked signer is refused whatever it says.
+type Revocation uint8
+
+// What to do. The default warns when the issuer's list is there and outdated, which
+// somebody forgot to renew, and accepts when there is none: most states publish no
+// list that can be had, and a warning that is always there is not read.
+const (
+	WarnOutdated      Revocation = iota
+	RequireRevocation            // refuse in both cases
+	WarnRevocation               // warn in both cases
+	IgnoreRevocation             // accept in both cases
+)
+
+// Weak is what a site does about weak algorithms and keys.
+type Weak uint8
+
+// What to do. The default warns: old documents are valid for ten years.
+const (
+	WarnWeak Weak = iota
+	RefuseWeak
+	AcceptWeak
+)
 
 // Decide applies the policy. A nil report, and any check in a state that the
 // policy does not know, refuses.
 func (p Policy) Decide(r *inspect.Report) Decision {
 	var refuse, warn []Reason
-	for _, id := range inspect.IDs() {
-		c := r.Check(id)
-		switch p.outcome(id, c.Value, r) {
+	add := func(o Outcome, r Reason) {
+		r.Outcome = o
+		switch o {
 		case Accept:
 		case Warn:
-			warn = append(warn, Reason{Warn, id, c})
+			warn = append(warn, r)
 		default:
-			refuse = append(refuse, Reason{Refuse, id, c})
+			r.Outcome = Refuse
+			refuse = append(refuse, r)
+		}
+	}
+	for _, id := range inspect.IDs() {
+		c := r.Check(id)
+		add(p.outcome(id, c.Value, r), Reason{ID: id, Check: c})
+	}
+	// Those that were not asked for say nothing.
+	for _, id := range inspect.OptionalIDs() {
+		if c := r.Check(id); c.Value != result.NotPerformed {
+			add(p.outcome(id, c.Value, r), Reason{ID: id, Check: c})
+		}
+	}
+	if r != nil {
+		for _, w := range r.Weak {
+			add(p.weak(), Reason{Weak: w})
 		}
 	}
 	d := Decision{Outcome: Accept, Reasons: append(refuse, warn...)}
@@ -151,8 +225,8 @@ func (p Policy) outcome(id inspect.ID, v result.Value, r *inspect.Report) Outcom
 			return Warn
 		}
 	case inspect.Revocation:
-		if (v == result.NotPerformed || v == result.Undetermined) && !p.RequireRevocation {
-			return Accept // no list known: its age is IT's matter, not the receptionist's
+		if v == result.NotPerformed || v == result.Undetermined {
+			return p.revocation(r.Check(id).Reason)
 		}
 	case inspect.DataConsistency:
 		if v == result.NotPerformed || v == result.Undetermined {
@@ -162,6 +236,57 @@ func (p Policy) outcome(id inspect.ID, v result.Value, r *inspect.Report) Outcom
 		if v == result.Failed && p.AllowExpired {
 			return Warn
 		}
+	case inspect.COMConsistency:
+		// EF.COM is not signed and nothing rests on it. Documents whose issuer wrote
+		// it wrongly are in the field.
+		if v == result.Failed || v == result.Aborted {
+			return Warn
+		}
+		if v == result.NotSupported || v == result.Undetermined {
+			return Accept
+		}
+	case inspect.Conformity:
+		if v == result.Failed {
+			return Warn // genuine, and not as the standard has it
+		}
+	default:
+		if slices.Contains(inspect.OptionalIDs(), id) { // a data group that only a diagnosis reads
+			switch {
+			case v == result.NotSupported && r.Check(id).Reason == inspect.ReasonNotCovered:
+				return Accept // the document has none
+			case v == result.NotSupported, v == result.Aborted:
+				return Warn // the chip keeps back what its issuer signed
+			}
+		}
+	}
+	return Refuse
+}
+
+// revocation says what it means that nobody could tell, for this reason.
+func (p Policy) revocation(why result.Reason) Outcome {
+	switch p.Revocation {
+	case IgnoreRevocation:
+		return Accept
+	case WarnRevocation:
+		return Warn
+	case WarnOutdated:
+		if why == passiveauth.RevocationListOutdated {
+			return Warn
+		}
+		if why == "" || why == passiveauth.NoRevocationInformation {
+			return Accept // that no list is to be had is IT's matter, not the receptionist's
+		}
+		return Warn // somebody says something about the signer, and it is not clear what
+	}
+	return Refuse
+}
+
+func (p Policy) weak() Outcome {
+	switch p.Weak {
+	case AcceptWeak:
+		return Accept
+	case WarnWeak:
+		return Warn
 	}
 	return Refuse
 }

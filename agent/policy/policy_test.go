@@ -3,17 +3,19 @@ package policy_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/icao/chip"
+	"github.com/chamthe/chamthe/icao/chip/issuer"
 	"github.com/chamthe/chamthe/icao/cms"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/mrz"
+	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/trust"
-	"github.com/chamthe/chamthe/icao/vn"
 )
 
 // A row says what each value of one check means: n not performed, s
@@ -54,6 +56,9 @@ var defaults = []row{
 	{inspect.CardAccess, "AARWARR"},
 	{inspect.DataConsistency, "AARARRR"},
 	{inspect.DocumentValidity, "RARRRRR"},
+	// On request only; when they are not performed they are not judged.
+	{inspect.COMConsistency, "RAWAAWR"},
+	{inspect.Conformity, "RAWRRRR"},
 }
 
 func TestTable(t *testing.T) {
@@ -65,7 +70,10 @@ func TestTable(t *testing.T) {
 	}{
 		{"default", policy.Policy{}, &inspect.Report{}, nil},
 		{"chip authenticity required", policy.Policy{RequireChipAuthenticity: true}, &inspect.Report{}, []row{{inspect.ChipAuthenticity, "RARRRRR"}}},
-		{"revocation list required", policy.Policy{RequireRevocation: true}, &inspect.Report{}, []row{{inspect.Revocation, "RARRRRR"}}},
+		{"revocation list required", policy.Policy{Revocation: policy.RequireRevocation}, &inspect.Report{}, []row{{inspect.Revocation, "RARRRRR"}}},
+		{"revocation list wished for", policy.Policy{Revocation: policy.WarnRevocation}, &inspect.Report{}, []row{{inspect.Revocation, "WARWRRR"}}},
+		{"revocation of no interest", policy.Policy{Revocation: policy.IgnoreRevocation}, &inspect.Report{}, []row{{inspect.Revocation, "AARARRR"}}},
+		{"a policy of tomorrow", policy.Policy{Revocation: 99, Weak: 99}, &inspect.Report{}, []row{{inspect.Revocation, "RARRRRR"}}},
 		{"expired allowed", policy.Policy{AllowExpired: true}, &inspect.Report{}, []row{{inspect.DocumentValidity, "RAWRRRR"}}},
 		{"photo asked for", policy.Policy{}, &inspect.Report{Groups: map[int]inspect.GroupState{2: inspect.Unreadable}}, []row{{inspect.DG2Integrity, "RARRWRR"}}},
 		{"no report", policy.Policy{}, nil, []row{{inspect.DG2Integrity, "RARRWRR"}}},
@@ -76,8 +84,11 @@ func TestTable(t *testing.T) {
 			for _, r := range append(slices.Clone(defaults), tt.other...) {
 				rows[r.id] = r.want
 			}
-			for _, id := range inspect.IDs() {
+			for _, id := range slices.Concat(inspect.IDs(), inspect.OptionalIDs()) {
 				want, ok := rows[id]
+				if slices.Contains(inspect.OptionalIDs(), id) && strings.HasSuffix(string(id), "_integrity") {
+					want, ok = "RARRWWR", true // data groups that only a diagnosis reads; not performed: not judged
+				}
 				if !ok {
 					t.Errorf("check %s is not in the table", id)
 					continue
@@ -187,7 +198,7 @@ func TestDecide(t *testing.T) {
 	}{
 		{name: "no protocol against copies", at: at, want: policy.Warn, reasons: []inspect.ID{inspect.ChipAuthenticity}},
 		{name: "and that is not enough", at: at, policy: policy.Policy{RequireChipAuthenticity: true}, want: policy.Refuse, cause: inspect.ChipAuthenticity, value: result.NotSupported, reasons: []inspect.ID{inspect.ChipAuthenticity}},
-		{name: "no revocation list, and that is not enough", at: at, policy: policy.Policy{RequireRevocation: true}, want: policy.Refuse, cause: inspect.Revocation, value: result.Undetermined, reasons: []inspect.ID{inspect.Revocation, inspect.ChipAuthenticity}},
+		{name: "no revocation list, and that is not enough", at: at, policy: policy.Policy{Revocation: policy.RequireRevocation}, want: policy.Refuse, cause: inspect.Revocation, value: result.Undetermined, reasons: []inspect.ID{inspect.Revocation, inspect.ChipAuthenticity}},
 		{name: "altered", at: at, tamper: chip.TamperDG1, want: policy.Refuse, cause: inspect.DG1Integrity, value: result.Failed, reasons: []inspect.ID{inspect.IssuingState, inspect.DG1Integrity, inspect.PassiveAuthentication, inspect.DataConsistency, inspect.ChipAuthenticity}},
 		{name: "unknown issuer", at: at, noTrust: true, want: policy.Refuse, cause: inspect.TrustChain, value: result.Undetermined, reasons: []inspect.ID{inspect.TrustChain, inspect.IssuingState, inspect.PassiveAuthentication, inspect.ChipAuthenticity}},
 		{name: "expired", at: at.AddDate(13, 0, 0), want: policy.Refuse, cause: inspect.DocumentValidity, value: result.Failed, reasons: []inspect.ID{inspect.DocumentValidity, inspect.ChipAuthenticity}},
@@ -222,31 +233,151 @@ func inspected(t *testing.T, tamper chip.Tamper, at time.Time, trusted bool) *in
 	if err != nil {
 		t.Fatal(err)
 	}
-	card, err := d.Chip()
-	if err != nil {
-		t.Fatal(err)
+	if !trusted {
+		return read(t, d, trust.NewPool(), at)
 	}
-	q, err := vn.ParseCCCDQR(d.QR)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := q.Keys()
+	return read(t, d, trusting(t, d), at)
+}
+
+// trusting is a pool with the issuer of a document.
+func trusting(t *testing.T, d *chip.Document) *trust.Pool {
+	t.Helper()
+	c, err := cms.ParseCertificate(d.CSCA)
 	if err != nil {
 		t.Fatal(err)
 	}
 	pool := trust.NewPool()
-	if trusted {
-		c, err := cms.ParseCertificate(d.CSCA)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := pool.Add(c, "test"); err != nil {
-			t.Fatal(err)
-		}
+	if err := pool.Add(c, "test"); err != nil {
+		t.Fatal(err)
 	}
-	r, err := inspect.Run(t.Context(), card, inspect.Access{Keys: append([]mrz.Key(nil), keys...)}, &inspect.Config{At: at, Trust: pool})
+	return pool
+}
+
+func read(t *testing.T, d *chip.Document, pool *trust.Pool, at time.Time) *inspect.Report {
+	t.Helper()
+	card, err := d.Chip()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := mrz.Parse(strings.Join(d.MRZ, "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := m.Key()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := inspect.Run(t.Context(), card, inspect.Access{Keys: []mrz.Key{key}}, &inspect.Config{At: at, Trust: pool})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// withList reads a citizen card with a revocation list of its issuer; without one
+// if it was issued never.
+func withList(t *testing.T, at, issued, next time.Time) *inspect.Report {
+	t.Helper()
+	pki, err := chip.NewPKI(chip.ProfileCCCDNoAA, at, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := chip.Build(chip.ProfileCCCDNoAA, chip.Options{At: at, PKI: pki})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := trusting(t, d)
+	if !issued.IsZero() {
+		der, err := pki.CSCA.CRL(issuer.CRLOptions{Number: 1, ThisUpdate: issued, NextUpdate: next})
+		if err != nil {
+			t.Fatal(err)
+		}
+		crl, err := cms.ParseCRL(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pool.AddCRL(crl, "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return read(t, d, pool, at)
+}
+
+// TestWeak: an old document's algorithms are told, and a site may want better ones.
+func TestWeak(t *testing.T) {
+	at := time.Date(2026, time.November, 22, 9, 0, 0, 0, time.UTC)
+	d, err := chip.Build(chip.ProfilePassportOld, chip.Options{At: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := read(t, d, trusting(t, d), at)
+	if len(r.Weak) == 0 {
+		t.Fatal("nothing is weak about the old passport")
+	}
+	for rule, want := range map[policy.Weak]policy.Outcome{
+		policy.WarnWeak: policy.Warn, policy.AcceptWeak: policy.Accept, policy.RefuseWeak: policy.Refuse, 99: policy.Refuse,
+	} {
+		got := policy.Policy{Weak: rule}.Decide(r)
+		if got.Outcome != want {
+			t.Errorf("rule %d: %v, want %v", rule, got.Outcome, want)
+		}
+		if err := got.Err(); errors.Is(err, policy.ErrWeak) != (want == policy.Refuse) {
+			t.Errorf("rule %d: error %v", rule, err)
+		}
+		var told []string
+		for _, reason := range got.Reasons {
+			if reason.ID != "" || reason.Outcome != want || !strings.Contains(reason.String(), reason.Weak) {
+				t.Errorf("reason %v", reason)
+			}
+			told = append(told, reason.Weak)
+		}
+		if want != policy.Accept && !slices.Equal(told, r.Weak) {
+			t.Errorf("rule %d tells %q, want %q", rule, told, r.Weak)
+		}
+	}
+	// What failed goes before what is weak.
+	r = read(t, d, trust.NewPool(), at)
+	if c, ok := errors.AsType[*inspect.CheckError](policy.Policy{Weak: policy.RefuseWeak}.Decide(r).Err()); !ok || c.ID != inspect.TrustChain {
+		t.Errorf("an unknown issuer is hidden by what is weak: %v", c)
+	}
+}
+
+// TestRevocation: why nobody can tell makes the difference.
+func TestRevocation(t *testing.T) {
+	at := time.Date(2026, time.November, 22, 9, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name     string
+		crl      time.Time // zero: none
+		next     time.Time
+		want     map[policy.Revocation]policy.Outcome
+		expected result.Reason
+	}{
+		{"no list", time.Time{}, time.Time{}, map[policy.Revocation]policy.Outcome{
+			policy.WarnOutdated: policy.Accept, policy.RequireRevocation: policy.Refuse, policy.WarnRevocation: policy.Warn, policy.IgnoreRevocation: policy.Accept,
+		}, passiveauth.NoRevocationInformation},
+		{"outdated list", at.AddDate(0, -4, 0), at.AddDate(0, -1, 0), map[policy.Revocation]policy.Outcome{
+			policy.WarnOutdated: policy.Warn, policy.RequireRevocation: policy.Refuse, policy.WarnRevocation: policy.Warn, policy.IgnoreRevocation: policy.Accept,
+		}, passiveauth.RevocationListOutdated},
+		{"list of today", at.AddDate(0, 0, -1), at.AddDate(0, 2, 0), map[policy.Revocation]policy.Outcome{
+			policy.WarnOutdated: policy.Accept, policy.RequireRevocation: policy.Accept, policy.WarnRevocation: policy.Accept, policy.IgnoreRevocation: policy.Accept,
+		}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := withList(t, at, tt.crl, tt.next)
+			if got := r.Check(inspect.Revocation); got.Reason != tt.expected {
+				t.Fatalf("the report says %v", got)
+			}
+			for rule, want := range tt.want {
+				got := policy.Accept
+				for _, reason := range (policy.Policy{Revocation: rule}).Decide(r).Reasons {
+					if reason.ID == inspect.Revocation {
+						got = reason.Outcome
+					}
+				}
+				if got != want {
+					t.Errorf("rule %d: %v, want %v", rule, got, want)
+				}
+			}
+		})
+	}
 }

@@ -48,6 +48,14 @@ type Report struct {
 // ([ErrRefused], or [ErrUnreadable] if that is all there is to say); the others
 // are in. An error without a report leaves the store as it was.
 func Import(ctx context.Context, dir string, req *Request) (*Report, error) {
+	r, err := offer(ctx, dir, req)
+	if r == nil && err != nil {
+		return nil, ofSystem(err)
+	}
+	return r, err
+}
+
+func offer(ctx context.Context, dir string, req *Request) (*Report, error) {
 	if strings.TrimSpace(req.By) == "" || req.At.IsZero() {
 		return nil, errors.New("truststore: an import needs a person and a time")
 	}

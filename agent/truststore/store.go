@@ -38,6 +38,9 @@ var (
 	ErrNewer = errors.New("truststore: written by a newer version")
 	// ErrExposed reports a store that everybody on this computer may write to.
 	ErrExposed = errors.New("truststore: directory can be written by others")
+	// ErrAccess reports a store that the system does not let this program read or
+	// write.
+	ErrAccess = errors.New("truststore: directory cannot be used")
 )
 
 const (
@@ -95,20 +98,57 @@ type Store struct {
 	ids  map[string]bool // of all pieces
 }
 
-// Exists reports whether the directory is a store.
-func Exists(dir string) bool {
+// Exists reports whether the directory is a store. One that cannot be looked at,
+// or that has lost its entries, gives an error: it must not pass for none.
+func Exists(dir string) (bool, error) {
 	st, err := os.Stat(filepath.Join(dir, entriesDir))
-	return err == nil && st.IsDir()
+	switch {
+	case err == nil && st.IsDir():
+		return true, nil
+	case err == nil:
+		return false, fmt.Errorf("%w: %s is no directory", ErrDamaged, entriesDir)
+	case !errors.Is(err, fs.ErrNotExist):
+		return false, fmt.Errorf("%w: %w", ErrAccess, err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, objectsDir)); err == nil {
+		list, err := os.ReadDir(filepath.Join(dir, objectsDir))
+		if err != nil {
+			return false, fmt.Errorf("%w: %w", ErrAccess, err)
+		}
+		if slices.ContainsFunc(list, func(e fs.DirEntry) bool { return objectName.MatchString(e.Name()) }) {
+			return false, fmt.Errorf("%w: the entries are gone", ErrDamaged)
+		}
+	}
+	return false, nil
 }
 
 // Load reads a store and verifies all of it. The error wraps [ErrNone],
-// [ErrDamaged], [ErrNewer], [ErrExposed] or that of the system or of ctx.
+// [ErrDamaged], [ErrNewer], [ErrExposed], [ErrAccess] or that of ctx.
 func Load(ctx context.Context, dir string) (*Store, error) {
 	s, err := open(ctx, dir)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = s.settle(ctx)
 	}
-	return s, s.settle(ctx)
+	if err != nil {
+		return nil, ofSystem(err)
+	}
+	return s, nil
+}
+
+// ofSystem makes [ErrAccess] of an error of the file system that stands for
+// nothing else.
+func ofSystem(err error) error {
+	for _, known := range []error{ErrNone, ErrUnreadable, ErrRoot, ErrRefused, ErrDamaged, ErrNewer, ErrExposed, ErrAccess} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	_, path := errors.AsType[*fs.PathError](err)
+	_, link := errors.AsType[*os.LinkError](err)
+	if path || link {
+		return fmt.Errorf("%w: %w", ErrAccess, err)
+	}
+	return err
 }
 
 // settle fills the pool.
@@ -160,7 +200,9 @@ var (
 // open reads a store without judging what is in it.
 func open(ctx context.Context, dir string) (*Store, error) {
 	s := &Store{Dir: dir, next: 1, ids: make(map[string]bool)}
-	if !Exists(dir) {
+	if there, err := Exists(dir); err != nil {
+		return s, err
+	} else if !there {
 		return s, fmt.Errorf("%w: %s", ErrNone, dir)
 	}
 	if err := checkModes(dir, filepath.Join(dir, entriesDir), filepath.Join(dir, objectsDir)); err != nil {
@@ -324,13 +366,19 @@ func Gather(ctx context.Context, paths []string, at time.Time) (*trust.Pool, err
 	var roots []*cms.Certificate
 	for _, path := range paths {
 		st, err := os.Stat(path)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
-		case st.IsDir() && Exists(path):
+		}
+		there := false
+		if st.IsDir() {
+			if there, err = Exists(path); err != nil {
+				return nil, err
+			}
+		}
+		if there {
 			s, err := open(ctx, path)
 			if err != nil {
-				return nil, err
+				return nil, ofSystem(err)
 			}
 			if err := pin(pool, s.Roots); err != nil {
 				return nil, err

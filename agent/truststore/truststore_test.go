@@ -250,7 +250,7 @@ func TestImport(t *testing.T) {
 				t.Errorf("pieces (-want +got):\n%s", d)
 			}
 			if tt.anchors == 0 {
-				if truststore.Exists(dir) {
+				if there, err := truststore.Exists(dir); there || err != nil {
 					t.Error("something was written")
 				}
 				if _, err := truststore.Load(t.Context(), dir); !errors.Is(err, truststore.ErrNone) {
@@ -372,7 +372,7 @@ func TestImportBad(t *testing.T) {
 			if r != nil || !errors.Is(err, tt.want) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
-			if truststore.Exists(dir) {
+			if there, err := truststore.Exists(dir); there || err != nil {
 				t.Error("something was written")
 			}
 		})

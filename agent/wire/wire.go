@@ -20,9 +20,11 @@ const (
 
 // An Outcome is one inspection, and the visit that came of it.
 type Outcome struct {
-	Verdict string  `json:"verdict"`
-	Fault   *Fault  `json:"fault"` // null unless something kept the verdict from being the best one
-	Report  *Report `json:"report"`
+	Verdict string `json:"verdict"`
+	Fault   *Fault `json:"fault"` // null unless something kept the verdict from being the best one
+	// Trust is what the issuers were known from; null before that was looked at.
+	Trust  *Trust  `json:"trust"`
+	Report *Report `json:"report"` // null when there was no card
 	// Person is what the chip says. It is present only if a person was read;
 	// Person.Verified says whether to believe it.
 	Person *Person `json:"person"`
@@ -46,6 +48,27 @@ type Fault struct {
 	Remedy   string `json:"remedy"`
 	Detail   string `json:"detail,omitempty"`
 	ExitCode int    `json:"exit_code"`
+	// TriesLeft is how often a wrong key may still be given, where the chip tells.
+	TriesLeft *int `json:"tries_left,omitempty"`
+}
+
+// A Failure is what a command other than `read` and `demo`, which print an
+// [Outcome], prints when it has nothing else to show.
+type Failure struct {
+	Verdict string `json:"verdict"` // VerdictError or VerdictNotRead
+	Fault   *Fault `json:"fault"`
+}
+
+// Trust says how much trust material there was, and how old it is.
+type Trust struct {
+	Certificates int    `json:"certificates"` // of issuing authorities; 0: no issuer is known
+	States       int    `json:"states"`
+	Dated        string `json:"dated,omitempty"`    // when the newest signed list was signed, RFC 3339
+	Imported     string `json:"imported,omitempty"` // when something was imported last
+	AgeDays      *int   `json:"age_days,omitempty"` // since Dated, else since Imported
+	// RevocationLists counts them, OutdatedLists those of which a newer one is due.
+	RevocationLists int `json:"revocation_lists"`
+	OutdatedLists   int `json:"outdated_lists"`
 }
 
 // A Report has one entry for every check, performed or not.
@@ -57,6 +80,9 @@ type Report struct {
 	Groups     map[string]string `json:"groups"`           // state of every data group by name
 	Signer     *Signer           `json:"signer,omitempty"`
 	Deviations []string          `json:"deviations,omitempty"`
+	// Weak lists algorithms and keys that the results rest on and that are weak by
+	// today's measure: "group_hash: SHA-1".
+	Weak []string `json:"weak,omitempty"`
 }
 
 // A Check is the outcome of one check, in the vocabulary of BSI TR-03135-1.
@@ -96,6 +122,51 @@ type Person struct {
 	Expiry         string `json:"expiry,omitempty"` // empty: does not expire
 	Residence      string `json:"residence,omitempty"`
 	Photo          string `json:"photo"` // "image/jpeg 480x640, 14210 bytes", or why there is none
+	// Details is what the optional data groups hold, as far as each is what was
+	// signed: it is to be believed as the rest is. Absent unless asked for.
+	Details *Details `json:"details,omitempty"`
+}
+
+// Details are the optional data groups. Dates are yyyy-mm-dd; unknown parts are
+// left out, or 00 in the middle.
+type Details struct {
+	Signatures []string `json:"signatures,omitempty"` // DG7: what kind of pictures
+
+	Name           string   `json:"name,omitempty"` // DG11, from here on
+	OtherNames     []string `json:"other_names,omitempty"`
+	PersonalNumber string   `json:"personal_number,omitempty"`
+	BirthDate      string   `json:"birth_date,omitempty"`
+	BirthPlace     string   `json:"birth_place,omitempty"`
+	Address        string   `json:"address,omitempty"`
+	Telephone      string   `json:"telephone,omitempty"`
+	Profession     string   `json:"profession,omitempty"`
+	Title          string   `json:"title,omitempty"`
+	Summary        string   `json:"summary,omitempty"`
+	Citizenship    string   `json:"citizenship,omitempty"` // what kind of picture
+	OtherDocuments []string `json:"other_documents,omitempty"`
+	Custody        string   `json:"custody,omitempty"`
+
+	Authority    string   `json:"authority,omitempty"` // DG12, from here on
+	IssueDate    string   `json:"issue_date,omitempty"`
+	OtherPersons []string `json:"other_persons,omitempty"`
+	Endorsements string   `json:"endorsements,omitempty"`
+	TaxExit      string   `json:"tax_exit,omitempty"`
+	Front        string   `json:"front,omitempty"` // what kind of picture
+	Rear         string   `json:"rear,omitempty"`
+	Personalised string   `json:"personalised,omitempty"`
+	SystemSerial string   `json:"system_serial,omitempty"`
+
+	Notify []Contact `json:"notify,omitempty"` // DG16
+	// Unknown counts elements of these groups that were not understood.
+	Unknown int `json:"unknown,omitempty"`
+}
+
+// A Contact is somebody to notify in an emergency.
+type Contact struct {
+	Name      string `json:"name,omitempty"`
+	Telephone string `json:"telephone,omitempty"`
+	Address   string `json:"address,omitempty"`
+	Recorded  string `json:"recorded,omitempty"`
 }
 
 // A Delivery is what became of a visit.
