@@ -86,7 +86,7 @@ func want(v chip.Variant, byCAN bool) map[inspect.ID]result.Value {
 			}
 		}
 	}
-	announced := v.AA != nil && v.AA.Kind.Curve != "" && !v.AA.NotAnnounced
+	announced := v.AA != nil && (v.AA.Kind.Curve != "" || v.AA.Form.PSS) && !v.AA.NotAnnounced
 	unless(v.Kind == specimen.CitizenCard, nos, inspect.DG13Integrity)
 	unless(v.Kind == specimen.CitizenCard, nop, inspect.DataConsistency)
 	unless(len(v.PACE) > 0, nos, inspect.CardAccess)
@@ -374,6 +374,18 @@ func TestMatrixActiveAuthentication(t *testing.T) {
 					v.Limits = buffered
 				}
 				t.Run(fmt.Sprintf("RSA %d %v %s", bits, hash, form.name), func(t *testing.T) { read(t, v) })
+			}
+		}
+	}
+	// RSASSA-PSS, announced in DG14 or by the key in DG15: no standard has it.
+	for _, bits := range []int{2048, 3072} {
+		for _, hash := range hashes {
+			for _, byKey := range []bool{false, true} {
+				v := chip.Variant{AA: &chip.AAKey{Kind: chip.KeyKind{Bits: bits}, Form: chip.AAForm{Hash: hash, PSS: true}, PSSKey: byKey, NotAnnounced: byKey}}
+				for name, limits := range map[string]chip.Limits{"in pieces": {GetResponse: true}, "whole": buffered} {
+					v.Limits = limits
+					t.Run(fmt.Sprintf("RSASSA-PSS %d %v, by key %t, %s", bits, hash, byKey, name), func(t *testing.T) { read(t, v) })
+				}
 			}
 		}
 	}
