@@ -1,0 +1,4 @@
+package central
+
+// IsNumber reports whether a zone proves a personal number.
+var IsNumber = isNumber
