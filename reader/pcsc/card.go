@@ -401,7 +401,7 @@ func (o *owner) close() {
 
 func (o *owner) open() (atr []byte, err error) {
 	if o.ctx, err = o.d.lib.establish(); err != nil {
-		return nil, toError("establish context", err)
+		return nil, toServiceError("establish context", err)
 	}
 	// An exclusive connection of another program makes connect fail. A
 	// transaction of another program makes begin block, and under pcscd

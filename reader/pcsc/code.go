@@ -263,6 +263,16 @@ func toError(op string, err error) error {
 	return &Error{Op: op, Code: uint32(c), kind: codes[c].kind}
 }
 
+// toServiceError is toError for calls that no card and no reader has a part in.
+// That such a call did not work out says that the service broke off: pcsc-lite
+// answers SCARD_F_COMM_ERROR when it is killed under a call.
+func toServiceError(op string, err error) error {
+	if c, ok := errors.AsType[code](err); ok && meansNoAnswer(c) {
+		return &Error{Op: op, Code: uint32(c), kind: reader.ErrNoService}
+	}
+	return toError(op, err)
+}
+
 // A Holder is who keeps others from a card, as far as the service tells: none
 // of them names the program.
 type Holder uint8

@@ -136,7 +136,7 @@ func (d *Driver) look(ctx context.Context) (list, error) {
 	err := d.call(ctx, "list readers", d.opt.Step, func() (err error) {
 		sc, err := d.lib.establish()
 		if err != nil {
-			return toError("establish context", err)
+			return toServiceError("establish context", err)
 		}
 		defer func() { _ = sc.release() }()
 		l, err = lookNow(sc)
@@ -337,7 +337,7 @@ func lookNow(sc scardContext) (list, error) {
 			return l, nil
 		}
 		if c, _ := errors.AsType[code](serr); serr != nil && c != codeUnknownReader && c != codeReaderUnavailable {
-			return list{}, toError("get status", serr)
+			return list{}, toServiceError("get status", serr)
 		}
 		names = again // one came, or is about to leave the list
 	}
@@ -373,7 +373,7 @@ func listNames(sc scardContext) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, toError("list readers", err)
+		return nil, toServiceError("list readers", err)
 	}
 	return names, nil
 }
@@ -389,7 +389,7 @@ type watch struct {
 func (w *watch) open(lib winscard) (err error) {
 	sc, err := lib.establish()
 	if err != nil {
-		return toError("establish context", err)
+		return toServiceError("establish context", err)
 	}
 	if w.list, err = lookNow(sc); err != nil {
 		_ = sc.release()
@@ -432,7 +432,7 @@ func (w *watch) next(ctx context.Context, slice time.Duration) (woken bool, err 
 	case c == codeCancelled, c == codeUnknownReader, c == codeReaderUnavailable:
 		woken = true // a reader that has just gone shows in the list
 	default:
-		return false, toError("wait for change", err)
+		return false, toServiceError("wait for change", err)
 	}
 	w.list, err = lookNow(w.sc)
 	if len(w.states) == 0 {

@@ -194,7 +194,7 @@ func TestServiceRestartsUnderWait(t *testing.T) {
 
 // Windows stops its service with the last reader and starts it with the next.
 func TestServiceStopsWithLastReader(t *testing.T) {
-	for _, c := range []code{codeServiceStopped, codeNoService, codeSystemCancelled, sysInvalidHandle, sysRPCUnavailable} {
+	for _, c := range []code{codeServiceStopped, codeNoService, codeSystemCancelled, codeCommError, sysInvalidHandle, sysRPCUnavailable} {
 		synctest.Test(t, func(t *testing.T) {
 			d, f := setUp(t, nil)
 			f.do(func() { f.refuse["establish"] = c })
