@@ -1,0 +1,162 @@
+package audit_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/chamthe/chamthe/agent/audit"
+	"github.com/chamthe/chamthe/sync/seal"
+	"github.com/chamthe/chamthe/sync/store"
+)
+
+var began = time.Date(2026, time.November, 22, 8, 0, 0, 0, time.UTC)
+
+func newLog(t *testing.T) (*audit.Log, *store.Store, *seal.Sealer) {
+	t.Helper()
+	st, err := store.Open(filepath.Join(t.TempDir(), "visits.db"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	master, err := seal.NewMemoryKey().MasterKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer, err := seal.New(master)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := began
+	return audit.New(st, sealer, func() time.Time { at = at.Add(time.Second); return at }), st, sealer
+}
+
+func entries(n int) []audit.Entry {
+	all := make([]audit.Entry, n)
+	for i := range all {
+		all[i] = audit.Entry{Actor: "desk-1", Action: audit.VisitShown, Object: strings.Repeat("v", i+1)}
+	}
+	return all
+}
+
+func TestAppendListVerify(t *testing.T) {
+	l, _, _ := newLog(t)
+	ctx := t.Context()
+	if s, err := l.Verify(ctx); err != nil || s != (audit.Summary{}) {
+		t.Fatalf("an empty trail: %+v, %v", s, err)
+	}
+	if err := l.Append(ctx, entries(3)...); err != nil {
+		t.Fatal(err)
+	}
+	before, err := l.Verify(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(ctx, audit.Entry{Actor: "desk-2", Action: audit.VisitExported, Note: "rejected"}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := l.Verify(ctx)
+	if err != nil || s.Entries != 4 || !s.First.Equal(began.Add(time.Second)) || !s.Last.Equal(began.Add(4*time.Second)) || s.Head == "" || s.Head == before.Head {
+		t.Errorf("%+v, %v", s, err)
+	}
+	got, err := l.List(ctx, 2, 10)
+	if err != nil || len(got) != 2 || got[0].Object != "vvv" || got[1].Actor != "desk-2" || got[1].Seq != 4 || got[1].Note != "rejected" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := l.List(ctx, 0, 2); err != nil || len(got) != 2 || got[1].Seq != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestInvalidEntries(t *testing.T) {
+	l, _, _ := newLog(t)
+	for name, e := range map[string]audit.Entry{
+		"nobody":  {Action: audit.VisitShown},
+		"nothing": {Actor: "a"},
+		"long":    {Actor: "a", Action: audit.VisitShown, Note: strings.Repeat("n", 300)},
+		"broken":  {Actor: "a\xff", Action: audit.VisitShown},
+	} {
+		good := audit.Entry{Actor: "a", Action: audit.VisitShown}
+		if err := l.Append(t.Context(), good, e); !errors.Is(err, audit.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Append(ctx, entries(1)...); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if s, err := l.Verify(t.Context()); err != nil || s.Entries != 0 {
+		t.Errorf("a refused entry was written: %+v, %v", s, err)
+	}
+}
+
+// TestTampering changes the file the ways that somebody without the key can.
+func TestTampering(t *testing.T) {
+	key := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+	head := []byte("head")
+	tests := []struct {
+		name   string
+		tamper func(b *bbolt.Bucket, sealer *seal.Sealer) error
+		seq    uint64
+	}{
+		{"first taken out", func(b *bbolt.Bucket, _ *seal.Sealer) error { return b.Delete(key(1)) }, 1},
+		{"one taken out", func(b *bbolt.Bucket, _ *seal.Sealer) error { return b.Delete(key(3)) }, 3},
+		{"end cut off", func(b *bbolt.Bucket, _ *seal.Sealer) error { return b.Delete(key(5)) }, 5},
+		{"all cut off", func(b *bbolt.Bucket, _ *seal.Sealer) error {
+			for n := range uint64(5) {
+				if err := b.Delete(key(n + 1)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, 1},
+		{"head taken away", func(b *bbolt.Bucket, _ *seal.Sealer) error { return b.Delete(head) }, 1},
+		{"head damaged", func(b *bbolt.Bucket, _ *seal.Sealer) error { return b.Put(head, []byte("x")) }, 0},
+		{"two swapped", func(b *bbolt.Bucket, _ *seal.Sealer) error {
+			two, three := string(b.Get(key(2))), string(b.Get(key(3)))
+			return errors.Join(b.Put(key(2), []byte(three)), b.Put(key(3), []byte(two)))
+		}, 2},
+		{"one damaged", func(b *bbolt.Bucket, _ *seal.Sealer) error {
+			v := []byte(string(b.Get(key(4))))
+			v[len(v)-1] ^= 1
+			return b.Put(key(4), v)
+		}, 4},
+		{"one more at the end", func(b *bbolt.Bucket, _ *seal.Sealer) error { return b.Put(key(6), b.Get(key(5))) }, 6},
+		{"one changed by the key's owner", func(b *bbolt.Bucket, sealer *seal.Sealer) error {
+			plain, err := sealer.Open("audit/entry", key(2), b.Get(key(2)))
+			if err != nil {
+				return err
+			}
+			changed := strings.Replace(string(plain), "desk-1", "desk-9", 1)
+			return b.Put(key(2), sealer.Seal("audit/entry", key(2), []byte(changed)))
+		}, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l, st, sealer := newLog(t)
+			if err := l.Append(t.Context(), entries(5)...); err != nil {
+				t.Fatal(err)
+			}
+			if err := st.Update(func(tx *bbolt.Tx) error { return tt.tamper(tx.Bucket([]byte("audit")), sealer) }); err != nil {
+				t.Fatal(err)
+			}
+			_, err := l.Verify(t.Context())
+			broken, ok := errors.AsType[*audit.BrokenError](err)
+			if !ok || !errors.Is(err, audit.ErrBroken) || broken.Seq != tt.seq {
+				t.Errorf("got %v, want a break at %d", err, tt.seq)
+			}
+			if strings.Contains(tt.name, "head") {
+				if err := l.Append(t.Context(), entries(1)...); !errors.Is(err, audit.ErrBroken) {
+					t.Errorf("append after that: %v", err)
+				}
+			}
+		})
+	}
+}
