@@ -7,7 +7,9 @@
 // reason. Pinning a root is such a word too, and recorded as one. A pinned root
 // vouches for master lists and defect lists, and is an anchor itself. An anchor
 // that is not pinned vouches for its own state only: otherwise every accepted
-// state could name the anchors of all the others.
+// state could name the anchors of all the others. Of the master lists of a state
+// the newest counts, and none before it: what a state has taken off its list does
+// not come back with an old one.
 //
 // The directory holds
 //

@@ -86,6 +86,7 @@ func offer(ctx context.Context, dir string, req *Request) (*Report, error) {
 		src.how = trust.Import{Source: src.Name, At: e.Time, Trust: e.Accept != "", Roots: certificatesOf(store.Roots)}
 		r.Sources = append(r.Sources, src)
 	}
+	supersede(slices.Concat(store.Sources, r.Sources), r.Sources)
 	if err := settle(ctx, store.Pool, r.Sources); err != nil {
 		return nil, err
 	}

@@ -202,6 +202,45 @@ func (p *Piece) decide(c trust.Candidate) {
 	}
 }
 
+// supersede refuses the master lists to which there is a newer one of the same
+// state: the newer one may lack what its state believes no more, and whoever comes
+// with the older one again would bring that back. Lists that no root vouches for,
+// or that do not say when they were signed, are left as they are. among are all
+// sources that count, the given ones those that are judged.
+func supersede(among, judged []*Source) {
+	type signed struct {
+		state string
+		at    time.Time
+	}
+	dates := make(map[*Piece]signed)
+	newest := make(map[string]time.Time)
+	for _, s := range among {
+		for _, p := range s.Pieces {
+			if p.item.MasterList == nil {
+				continue
+			}
+			for _, root := range s.how.Roots {
+				at := p.item.MasterList.Signed()
+				if at.IsZero() || p.item.MasterList.Verify(root, s.how.At) != nil {
+					continue
+				}
+				d := signed{root.SubjectCountry(), at}
+				if dates[p] = d; at.After(newest[d.state]) {
+					newest[d.state] = at
+				}
+				break
+			}
+		}
+	}
+	for _, s := range judged {
+		for _, p := range s.Pieces {
+			if d, ok := dates[p]; ok && d.at.Before(newest[d.state]) {
+				p.Err, p.Why, p.Dated = trust.ErrOldList, trust.Older, d.at
+			}
+		}
+	}
+}
+
 // settle offers the pieces of all sources to the pool, again and again while
 // that lets another one in, so that the order of files does not matter.
 func settle(ctx context.Context, pool *trust.Pool, sources []*Source) error {

@@ -157,6 +157,7 @@ func (s *Store) settle(ctx context.Context) error {
 	if err := pin(s.Pool, s.Roots); err != nil {
 		return err
 	}
+	supersede(s.Sources, s.Sources)
 	if err := settle(ctx, s.Pool, s.Sources); err != nil {
 		return err
 	}
@@ -408,7 +409,9 @@ func Gather(ctx context.Context, paths []string, at time.Time) (*trust.Pool, err
 	for _, src := range loose {
 		src.how.Roots = roots
 	}
-	if err := settle(ctx, pool, append(sources, loose...)); err != nil {
+	all := append(sources, loose...)
+	supersede(all, all)
+	if err := settle(ctx, pool, all); err != nil {
 		return nil, err
 	}
 	for _, src := range loose {

@@ -598,3 +598,214 @@ func TestGather(t *testing.T) {
 		})
 	}
 }
+
+// TestOldList: what a state has taken off its list does not come back with an older
+// list, in whichever order they come.
+func TestOldList(t *testing.T) {
+	t.Parallel()
+	m := newMaterial(t)
+	signer, err := m.la.NewMasterListSigner(issuer.Params{
+		Subject:   issuer.Subject{Country: "LA", State: "LAX", Organization: "test", CommonName: "list signer"},
+		Algorithm: alg, NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(10, 0, 0),
+	})
+	signer = must(t, signer, err)
+	newer, err := signer.SignMasterList([][]byte{m.kh.Certificate}, m.la, issuer.CMSOptions{SigningTime: now.AddDate(0, 0, -1)})
+	file := filepath.Join(m.dir, "newer.ml")
+	if err := os.WriteFile(file, must(t, newer, err), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	anchors := func(dir string, want int) {
+		t.Helper()
+		if got := load(t, dir).Pool.Len(); got != want {
+			t.Errorf("%d anchors, want %d", got, want)
+		}
+	}
+	replayed := func(r *truststore.Report, err error) {
+		t.Helper()
+		if !errors.Is(err, truststore.ErrRefused) || !slices.Equal(whys(r), []string{"list.ml older"}) {
+			t.Errorf("an older list: %q, %v", whys(r), err)
+		}
+	}
+	t.Run("older after newer", func(t *testing.T) {
+		dir := t.TempDir()
+		imports(t, dir, truststore.Request{Root: m.root, Files: []string{file}})
+		anchors(dir, 2) // the root and KH
+		replayed(truststore.Import(t.Context(), dir, &truststore.Request{Files: []string{m.list}, By: "x", At: now}))
+		replayed(truststore.Import(t.Context(), dir, &truststore.Request{Files: []string{m.list}, Accept: "please", By: "x", At: now}))
+		anchors(dir, 2)
+	})
+	t.Run("newer after older", func(t *testing.T) {
+		dir := t.TempDir()
+		imports(t, dir, truststore.Request{Root: m.root, Files: []string{m.list}})
+		anchors(dir, 4)
+		imports(t, dir, truststore.Request{Files: []string{file}})
+		anchors(dir, 2)
+		if found := load(t, dir).Check(now); slices.ContainsFunc(found, func(f truststore.Finding) bool { return f.What == truststore.NoLongerAccepted }) {
+			t.Errorf("that the list was replaced is told as a change of mind: %+v", found)
+		}
+	})
+	t.Run("both at once", func(t *testing.T) {
+		dir := t.TempDir()
+		if _, err := truststore.Import(t.Context(), dir, &truststore.Request{Root: m.root, Files: []string{m.list, file}, By: "x", At: now}); !errors.Is(err, truststore.ErrRefused) {
+			t.Errorf("got %v", err)
+		}
+		anchors(dir, 2)
+	})
+	t.Run("loose", func(t *testing.T) {
+		pool, err := truststore.Gather(t.Context(), []string{m.list, file, m.root}, now)
+		if err != nil || pool.Len() != 2 {
+			t.Errorf("%d anchors, %v", pool.Len(), err)
+		}
+	})
+	// Somebody else's list says nothing about it.
+	t.Run("of another state", func(t *testing.T) {
+		dir := t.TempDir()
+		imports(t, dir, truststore.Request{Root: m.root, Files: []string{m.list}})
+		signer, err := m.mm.NewMasterListSigner(issuer.Params{
+			Subject:   issuer.Subject{Country: "MM", State: "MMX", Organization: "test", CommonName: "list signer"},
+			Algorithm: alg, NotBefore: now.AddDate(-1, 0, 0), NotAfter: now.AddDate(10, 0, 0),
+		})
+		signer = must(t, signer, err)
+		list, err := signer.SignMasterList([][]byte{m.kh.Certificate}, m.mm, issuer.CMSOptions{SigningTime: now})
+		file := filepath.Join(t.TempDir(), "mm.ml")
+		if err := os.WriteFile(file, must(t, list, err), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		imports(t, dir, truststore.Request{Root: m.mmRoot, Files: []string{file}})
+		anchors(dir, 4)
+	})
+}
+
+// TestFollow: a program that runs for months sees what is imported meanwhile, and
+// that the store is gone or damaged.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	m, dir := newMaterial(t), filepath.Join(t.TempDir(), "store")
+	f := truststore.Follow(dir)
+	if _, err := f.Store(t.Context()); !errors.Is(err, truststore.ErrNone) {
+		t.Fatalf("nothing there: %v", err)
+	}
+	imports(t, dir, truststore.Request{Root: m.root})
+	first, err := f.Store(t.Context())
+	if must(t, first, err).Pool.Len() != 1 {
+		t.Errorf("%d anchors", first.Pool.Len())
+	}
+	if again, err := f.Store(t.Context()); must(t, again, err) != first {
+		t.Error("loaded again although nothing was imported")
+	}
+	imports(t, dir, truststore.Request{Files: []string{m.list}})
+	second, err := f.Store(t.Context())
+	if must(t, second, err).Pool.Len() != 4 || first.Pool.Len() != 1 {
+		t.Errorf("%d anchors, and %d before", second.Pool.Len(), first.Pool.Len())
+	}
+	entry := filepath.Join(dir, "imports", "000002.json")
+	if err := os.Rename(entry, entry+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	third, err := f.Store(t.Context())
+	if must(t, third, err).Pool.Len() != 1 {
+		t.Errorf("%d anchors after an entry was taken back", third.Pool.Len())
+	}
+	if err := os.Remove(filepath.Join(dir, "imports", "000001.json")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(entry+".gone", entry); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := f.Store(t.Context()); !errors.Is(err, truststore.ErrDamaged) {
+			t.Errorf("the first entry is gone: %v", err)
+		}
+	}
+}
+
+// TestExists: what cannot be looked at must not pass for a store that is not there.
+func TestExists(t *testing.T) {
+	t.Parallel()
+	m := newMaterial(t)
+	for _, tt := range []struct {
+		name  string
+		make  func(t *testing.T, dir string)
+		there bool
+		err   error
+		load  error
+	}{
+		{"nothing", func(*testing.T, string) {}, false, nil, truststore.ErrNone},
+		{"an empty directory", func(t *testing.T, dir string) { mkdir(t, dir) }, false, nil, truststore.ErrNone},
+		{"other files", func(t *testing.T, dir string) {
+			mkdir(t, filepath.Join(dir, "objects"))
+			put(t, filepath.Join(dir, "a.der"))
+			put(t, filepath.Join(dir, "objects", "a.der"))
+		}, false, nil, truststore.ErrNone},
+		{"a store", func(t *testing.T, dir string) { imports(t, dir, truststore.Request{Root: m.root}) }, true, nil, nil},
+		{"a file", put, false, truststore.ErrAccess, truststore.ErrAccess},
+		{"below a file", func(t *testing.T, dir string) { put(t, filepath.Dir(dir)) }, false, truststore.ErrAccess, truststore.ErrAccess},
+		{"entries gone", func(t *testing.T, dir string) {
+			imports(t, dir, truststore.Request{Root: m.root})
+			if err := os.RemoveAll(filepath.Join(dir, "imports")); err != nil {
+				t.Fatal(err)
+			}
+		}, false, truststore.ErrDamaged, truststore.ErrDamaged},
+		{"entries are a file", func(t *testing.T, dir string) {
+			mkdir(t, dir)
+			put(t, filepath.Join(dir, "imports"))
+		}, false, truststore.ErrDamaged, truststore.ErrDamaged},
+		{"an entry that is a directory", func(t *testing.T, dir string) {
+			mkdir(t, filepath.Join(dir, "imports", "000001.json"))
+		}, true, nil, truststore.ErrAccess},
+		{"a link in circles", func(t *testing.T, dir string) {
+			if err := os.Symlink(filepath.Base(dir), dir); err != nil {
+				t.Fatal(err)
+			}
+		}, false, truststore.ErrAccess, truststore.ErrAccess},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "above", "store")
+			if tt.name != "below a file" {
+				mkdir(t, filepath.Dir(dir))
+			}
+			tt.make(t, dir)
+			if there, err := truststore.Exists(dir); there != tt.there || !errors.Is(err, tt.err) {
+				t.Errorf("there: %v, %v", there, err)
+			}
+			if _, err := truststore.Load(t.Context(), dir); !errors.Is(err, tt.load) {
+				t.Errorf("load: %v, want %v", err, tt.load)
+			}
+		})
+	}
+}
+
+func mkdir(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func put(t *testing.T, file string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSummarize(t *testing.T) {
+	t.Parallel()
+	if s := truststore.Summarize(nil, now); s != (truststore.Summary{}) || !s.Newest().IsZero() {
+		t.Errorf("nothing is %+v", s)
+	}
+	m, dir := newMaterial(t), t.TempDir()
+	imports(t, dir, truststore.Request{Files: []string{m.khRoot}, Accept: "letter"})
+	if s := truststore.Summarize(load(t, dir).Pool, now); s != (truststore.Summary{Anchors: 1, States: 1, Imported: now}) || !s.Newest().Equal(now) {
+		t.Errorf("a certificate is %+v", s)
+	}
+	imports(t, dir, truststore.Request{Root: m.root, Files: []string{m.list, m.crl}})
+	s := truststore.Summarize(load(t, dir).Pool, now)
+	if s.Anchors != 4 || s.States != 3 || !s.Dated.Equal(now.AddDate(0, 0, -10)) || !s.Newest().Equal(s.Dated) || s.CRLs != 1 || s.Outdated != 0 {
+		t.Errorf("the list is %+v", s)
+	}
+	if s := truststore.Summarize(load(t, dir).Pool, now.AddDate(1, 0, 0)); s.Outdated != 1 {
+		t.Errorf("a year later: %+v", s)
+	}
+}
