@@ -287,9 +287,8 @@ func TestZeroReport(t *testing.T) {
 	}
 }
 
-// TestStoppedByProgress: events come in order, and the text is verified before
-// the photo begins.
-func TestProgressShowsTextBeforePhoto(t *testing.T) {
+// Events come in order, and the text is verified before the large photo begins.
+func TestR14TextIsShownBeforeThePhoto(t *testing.T) {
 	c, a, p := document(t, chip.ProfileCCCD, chip.TamperNone)
 	var steps []inspect.Step
 	verifiedAt := -1

@@ -135,6 +135,64 @@ func TestR3LengthIsAdaptedInClear(t *testing.T) {
 	}
 }
 
+// A chip that has no length for "as much as there is" under secure messaging is never
+// asked so, in short length and in extended.
+func TestR3Le00IsNeverAskedFor(t *testing.T) {
+	for name, maxNe := range map[string]int{"short": 0, "extended": 65536} {
+		for access, offers := range map[string][]chip.PACE{"BAC": nil, "PACE": {gm}} {
+			t.Run(name+" "+access, func(t *testing.T) {
+				v := chip.Variant{
+					PACE: offers, ATRInfo: true, Limits: buffered, Quirks: chip.Quirks{RefuseLe00: true},
+					Portrait: chip.Portrait{Image: thumbnail(), Width: 8, Height: 8, Size: 9000},
+				}
+				refusals := 0
+				accepted(t, v, variant(t, v), tap{
+					change: func(c *inspect.Config) { c.MaxNe = maxNe },
+					through: func(c *chip.Chip) *terminal {
+						return &terminal{chip: c, answer: func(cmd, resp []byte) []byte {
+							if cmd[0]&0x0C != 0 && slices.Equal(resp[len(resp)-2:], []byte{0x67, 0x00}) {
+								refusals++
+							}
+							return resp
+						}}
+					},
+				})
+				if refusals > 0 {
+					t.Errorf("%d commands refused for their length", refusals)
+				}
+			})
+		}
+	}
+}
+
+// Past 32,767 the even instruction has no offset: the odd one takes over there, and
+// not before.
+func TestR3OddInstructionPast32767(t *testing.T) {
+	const evenRead, oddRead = 0xB0, 0xB1
+	for name, maxNe := range map[string]int{"short": 0, "extended": 65536} {
+		t.Run(name, func(t *testing.T) {
+			v := chip.Variant{ATRInfo: true, Limits: buffered, Portrait: chip.Portrait{Image: thumbnail(), Width: 8, Height: 8, Size: 70_000}}
+			var term *terminal
+			accepted(t, v, variant(t, v), tap{
+				change: func(c *inspect.Config) { c.MaxNe = maxNe },
+				through: func(c *chip.Chip) *terminal {
+					term = &terminal{chip: c}
+					return term
+				},
+				report: func(t *testing.T, r *inspect.Report) {
+					if len(r.Photo.Data) != 70_000 {
+						t.Errorf("a picture of %d bytes", len(r.Photo.Data))
+					}
+				},
+			})
+			first, even, odd := slices.Index(term.sent, oddRead), term.count(evenRead), term.count(oddRead)
+			if first < 0 || odd < even/3 || slices.Contains(term.sent[first:], evenRead) {
+				t.Errorf("%d even and %d odd READ BINARY, the first odd one at %d of %d", even, odd, first, len(term.sent))
+			}
+		})
+	}
+}
+
 // An error status in clear ends secure messaging, or not, with the counter
 // advanced or not: the chip is opened anew and reading goes on where it stopped.
 func TestR4NakedStatusIsSurvived(t *testing.T) {
@@ -598,6 +656,45 @@ func TestR18OneRefusalNeverKillsTheRead(t *testing.T) {
 				wantCheck(t, r, inspect.SODSignature, ok, "")
 			})
 		}
+	}
+}
+
+// EF.ATR/INFO is a help and no condition, whatever the chip says to who wants it.
+func TestR18RefusedATRInfoIsNoError(t *testing.T) {
+	for _, sw := range []apdu.Status{
+		apdu.SecurityStatusNotSatisfied, apdu.ConditionsNotSatisfied, apdu.FileNotFound, apdu.InstructionNotSupported,
+		apdu.WrongLength, apdu.ReferencedDataNotFound, apdu.NoPreciseDiagnosis, apdu.EndOfFile, apdu.WrongP1P2,
+	} {
+		for _, offers := range [][]chip.PACE{nil, {gm}} {
+			t.Run(fmt.Sprintf("%04X PACE %d", uint16(sw), len(offers)), func(t *testing.T) {
+				v := chip.Variant{PACE: offers, ATRInfo: true, Refused: map[uint16]apdu.Status{0x2F01: sw}}
+				accepted(t, v, variant(t, v), tap{change: func(c *inspect.Config) { c.MaxNe = 65536 }})
+			})
+		}
+	}
+}
+
+// Chip authentication mapping without the signed key proves nothing: it has failed,
+// however the chip keeps EF.CardSecurity back.
+func TestCardSecurityCannotBeWithheld(t *testing.T) {
+	for name, change := range map[string]func(*chip.Variant){
+		"refused":     func(v *chip.Variant) { v.Refused = map[uint16]apdu.Status{0x011D: apdu.SecurityStatusNotSatisfied} },
+		"called away": func(v *chip.Variant) { v.Refused = map[uint16]apdu.Status{0x011D: apdu.FileNotFound} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := chip.Variant{PACE: []chip.PACE{paceOf(ecdhCAM, 2, 13)}}
+			change(&v)
+			d := variant(t, v)
+			// The identifier is that of EF.SOD too, which this is not about.
+			for i, f := range d.Personalisation.Files {
+				if f.ID == 0x011D {
+					d.Personalisation.Files[i].Refused = 0
+				}
+			}
+			accepted(t, v, d, tap{except: map[inspect.ID]result.Value{inspect.PACECAM: bad, inspect.ChipAuthenticity: bad}, report: func(t *testing.T, r *inspect.Report) {
+				wantCheck(t, r, inspect.PACECAM, bad, inspect.ReasonWithheld)
+			}})
+		})
 	}
 }
 

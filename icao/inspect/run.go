@@ -451,7 +451,7 @@ func (in *inspection) dg13(ctx context.Context) error {
 		return nil
 	}
 	in.r.set(DG13Integrity, passiveauth.CheckGroup(in.sod, 13, b))
-	if in.r.MRZ.IssuingState != vn.State || in.r.MRZ.Format != mrz.TD1 {
+	if in.r.MRZ.IssuingState != vn.State || in.r.MRZ.Layout != mrz.TD1 {
 		return nil // DG13 belongs to its issuer: on another document it means something else
 	}
 	d, err := vn.ParseDG13(b)
