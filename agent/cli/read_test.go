@@ -419,10 +419,8 @@ func TestReaders(t *testing.T) {
 	}
 	got = on(t, v, "", "readers", "--json")
 	got.succeeded(t)
-	list := one[struct {
-		Readers []struct{ Name, State, ATR string }
-	}](t, got.stdout).Readers
-	if len(list) != 2 || list[0].State != "empty" || list[0].ATR != "" || list[1].State != "present" || !strings.HasPrefix(list[1].ATR, "3b") {
+	list := one[readerList](t, got.stdout).Readers
+	if len(list) != 2 || list[0].State != "present" || !strings.HasPrefix(list[0].ATR, "3b") || list[1].State != "empty" || list[1].ATR != "" {
 		t.Errorf("readers %+v", list)
 	}
 	got = on(t, virtual.New(), "", "readers", "--json")

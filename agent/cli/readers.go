@@ -1,59 +1,178 @@
 package cli
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/reader/serial"
 )
 
 func newReaders(e *env) *cobra.Command {
-	var asJSON bool
+	var (
+		ports         []string
+		watch, asJSON bool
+	)
 	c := &cobra.Command{
-		Use:     "readers",
-		Short:   "List the card readers of this computer and what lies on them",
-		Example: "  chamthe readers\n  chamthe readers --json",
+		Use:   "readers",
+		Short: "List the card readers of this computer and what lies on them",
+		Long: `Readers lists what the smart card service has, the reader to use first on top.
+Readers that nobody can lay a card on (of Windows Hello, of signing tokens, the
+SAM slot inside another reader) have no rank and are not used.
+
+With --watch it goes on until Ctrl-C and prints a line for everything that
+happens; with --json as well, one JSON document in each line.`,
+		Example: "  chamthe readers\n  chamthe readers --watch\n  chamthe readers test",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			infos, err := e.readers.Readers(c.Context())
-			if err != nil {
-				return err
-			}
-			return printReaders(e, infos, asJSON)
+			return e.withReaders("", ports, func(h *reader.Hub) error {
+				if watch {
+					return watchReaders(c.Context(), e, h, asJSON)
+				}
+				if _, err := h.Readers(c.Context()); err != nil {
+					return err
+				}
+				devices, err := h.Devices(c.Context())
+				if err != nil {
+					return err
+				}
+				return printReaders(e, devices, h.Sources(), asJSON)
+			})
 		},
 	}
+	c.PersistentFlags().StringArrayVar(&ports, "serial", nil, "serial `PORT` with a PN532 module (repeatable)")
+	c.Flags().BoolVar(&watch, "watch", false, "go on and print what happens")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	c.AddCommand(newReadersTest(e, &ports), newReadersLimits(e))
 	return c
+}
+
+// withReaders runs fn with a hub over the readers of this computer and the
+// modules on serial ports. The reader that is preferred is used whatever it is
+// for.
+func (e *env) withReaders(prefer string, ports []string, fn func(*reader.Hub) error) error {
+	cfg := reader.HubConfig{Sources: []reader.Source{{Name: "pcsc", Driver: e.readers}}, Prefer: prefer}
+	if len(ports) > 0 {
+		d := serial.New(serial.Config{Ports: ports})
+		defer d.Close()
+		cfg.Sources = append(cfg.Sources, reader.Source{Name: "serial", Driver: d})
+	}
+	// Without a place to remember the hub remembers until it is closed.
+	if dir, err := limits.UserDir(); err == nil {
+		cfg.Limits = limits.In(dir)
+	}
+	h, err := reader.OpenHub(cfg)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return fn(h)
 }
 
 // readerInfo is one reader in JSON.
 type readerInfo struct {
-	Name  string `json:"name"`
-	State string `json:"state"` // empty, present, busy, mute, unavailable, unknown
-	ATR   string `json:"atr,omitempty"`
+	Name   string `json:"name"`
+	State  string `json:"state"` // empty, present, busy, mute, unavailable, unknown
+	ATR    string `json:"atr,omitempty"`
+	Rank   int    `json:"rank,omitempty"` // 1 is used first; none: not used
+	Kind   string `json:"kind"`           // contactless, contact, sam, token, virtual, unknown
+	Model  string `json:"model"`
+	Source string `json:"source"` // pcsc, serial
+	Page   string `json:"page,omitempty"`
 }
 
-func printReaders(e *env, infos []reader.Info, asJSON bool) error {
-	list := make([]readerInfo, 0, len(infos))
-	for _, i := range infos {
-		list = append(list, readerInfo{Name: i.Name, State: i.State.String(), ATR: hex.EncodeToString(i.ATR)})
+func encodeReader(d reader.Device) readerInfo {
+	return readerInfo{
+		Name: d.Name, State: d.State.String(), ATR: hex.EncodeToString(d.ATR), Rank: d.Rank,
+		Kind: d.Kind.String(), Model: d.Model, Source: d.Source, Page: d.Page,
 	}
+}
+
+// sourceInfo is one family of readers in JSON.
+type sourceInfo struct {
+	Name    string `json:"name"`
+	OK      bool   `json:"ok"`
+	Readers int    `json:"readers"`
+	Error   string `json:"error,omitempty"`
+}
+
+func encodeReaderSource(s reader.SourceState) sourceInfo {
+	info := sourceInfo{Name: s.Name, OK: s.Looked && s.Err == nil, Readers: s.Readers}
+	if s.Err != nil {
+		info.Error = s.Err.Error()
+	}
+	return info
+}
+
+// readerList is the document of readers --json.
+type readerList struct {
+	Readers []readerInfo `json:"readers"`
+	Sources []sourceInfo `json:"sources"`
+}
+
+func encodeReaders(devices []reader.Device, sources []reader.SourceState) readerList {
+	list := readerList{Readers: []readerInfo{}, Sources: []sourceInfo{}}
+	for _, d := range devices {
+		list.Readers = append(list.Readers, encodeReader(d))
+	}
+	for _, s := range sources {
+		list.Sources = append(list.Sources, encodeReaderSource(s))
+	}
+	return list
+}
+
+func printReaders(e *env, devices []reader.Device, sources []reader.SourceState, asJSON bool) error {
+	list := encodeReaders(devices, sources)
 	if asJSON {
-		return writeJSON(e.stdout, struct {
-			Readers []readerInfo `json:"readers"`
-		}{list})
+		return writeJSON(e.stdout, list)
 	}
-	if len(list) == 0 {
-		_, err := fmt.Fprintln(e.stdout, "no card reader: check the USB cable")
-		return err
+	var b strings.Builder
+	if len(list.Readers) == 0 {
+		fmt.Fprintln(&b, "no card reader: check the USB cable")
+	} else {
+		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "RANK\tREADER\tCARD\tKIND\tATR\tNOTES")
+		for _, r := range list.Readers {
+			rank := "-"
+			if r.Rank > 0 {
+				rank = fmt.Sprint(r.Rank)
+			}
+			fmt.Fprintln(w, strings.TrimRight(strings.Join([]string{rank, printable(r.Name), r.State, r.Kind, r.ATR, r.Page}, "\t"), "\t"))
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
 	}
-	w := tabwriter.NewWriter(e.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "READER\tCARD\tATR")
-	for _, i := range list {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", i.Name, i.State, i.ATR)
+	for _, s := range list.Sources {
+		if s.Error != "" {
+			fmt.Fprintf(&b, "%s: %s\n", s.Name, s.Error)
+		}
 	}
-	return w.Flush()
+	_, err := fmt.Fprint(e.stdout, b.String())
+	return err
+}
+
+// watchReaders prints what happens until ctx ends, which is how a person ends
+// it, and no failure.
+func watchReaders(ctx context.Context, e *env, h *reader.Hub, asJSON bool) error {
+	s := h.Subscribe(0)
+	defer s.Close()
+	for {
+		c, err := s.Next(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := printChange(e, c, asJSON); err != nil {
+			return err
+		}
+	}
 }

@@ -1,0 +1,420 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/icao/apdu"
+	"github.com/chamthe/chamthe/reader"
+)
+
+const (
+	emptyExchanges = 50
+	testResets     = 5
+	// retryDelay is the pause that is tried when exchanges fail without one.
+	retryDelay = 20 * time.Millisecond
+	// Medians above these make a reader slow, or unfit: reading a document
+	// takes some forty to a hundred exchanges.
+	slowExchange = 40 * time.Millisecond
+	badExchange  = 120 * time.Millisecond
+)
+
+// readerTest is the document of readers test --json. Times are in milliseconds.
+type readerTest struct {
+	Reader       readerInfo        `json:"reader"`
+	Card         string            `json:"card"` // kind of card by its answer to reset
+	Capabilities *readerCapability `json:"capabilities,omitempty"`
+	Limits       string            `json:"limits"` // in use, in words
+
+	OpenMS    float64     `json:"open_ms"`
+	Exchanges measurement `json:"exchanges"`
+	// Paused are exchanges with a pause, made when those without one failed.
+	Paused *measurement `json:"paused,omitempty"`
+	Resets measurement  `json:"resets"`
+
+	// Extended tells whether reader and card take commands of extended length:
+	// yes, no (the card refuses them), fails (the exchange breaks), or skipped.
+	Extended string `json:"extended"`
+	// LargestLe is the most that a command asked for without being refused,
+	// LongestResponse the most data that came.
+	LargestLe       int `json:"largest_le"`
+	LongestResponse int `json:"longest_response"`
+
+	Verdict verdictInfo `json:"verdict"`
+}
+
+// readerCapability is what a reader says of itself. It holds nothing of a card.
+type readerCapability struct {
+	MaxAPDU  int    `json:"max_apdu,omitempty"`
+	Extended bool   `json:"extended,omitempty"`
+	Name     string `json:"name,omitempty"`
+	Firmware string `json:"firmware,omitempty"`
+	USB      string `json:"usb,omitempty"`
+}
+
+// measurement is a series of exchanges.
+type measurement struct {
+	Count    int     `json:"count"`
+	Failed   int     `json:"failed"`
+	MedianMS float64 `json:"median_ms"`
+	P95MS    float64 `json:"p95_ms"`
+}
+
+// verdictInfo is the sentence for IT staff.
+type verdictInfo struct {
+	Level    string `json:"level"` // good, limited, slow, faulty
+	Sentence string `json:"sentence"`
+	Remedy   string `json:"remedy,omitempty"`
+	Page     string `json:"page,omitempty"`
+}
+
+func newReadersTest(e *env, ports *[]string) *cobra.Command {
+	var (
+		name   string
+		asJSON bool
+		wait   time.Duration
+		limit  time.Duration
+	)
+	c := &cobra.Command{
+		Use:   "test",
+		Short: "Measure a reader with a card on it, and say whether it is fit for a desk",
+		Long: `Test sends some eighty harmless commands to the card on a reader. It needs no key,
+reads no personal data, and spends no try of any code. It says how fast the
+reader is, how long commands and answers may be, and whether the card outlives
+resets; what a reader cannot do is remembered ("chamthe readers limits").`,
+		Example: "  chamthe readers test\n  chamthe readers test --reader \"ACS ACR1252 Dual Reader PICC 0\" --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(c.Context(), limit)
+			defer cancel()
+			return e.withReaders(name, *ports, func(h *reader.Hub) error {
+				r, err := testReader(ctx, h, name, wait)
+				if err != nil {
+					return err
+				}
+				return printReaderTest(e, r, asJSON)
+			})
+		},
+	}
+	c.Flags().StringVar(&name, "reader", "", "`NAME` of the reader (default: the best that has a card)")
+	c.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for a card")
+	c.Flags().DurationVar(&limit, "timeout", 2*time.Minute, "how long the whole command may take")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	return c
+}
+
+// testReader measures the reader called name, or the best with a card.
+func testReader(ctx context.Context, h *reader.Hub, name string, wait time.Duration) (*readerTest, error) {
+	infos, err := h.Readers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !hasReader(infos, name) {
+		return nil, fault.New(fault.NoReader, reader.ErrNoReader)
+	}
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	in, err := reader.WaitCard(waiting, h, name)
+	if err != nil {
+		if ctx.Err() == nil && errors.Is(waiting.Err(), context.DeadlineExceeded) {
+			err = whyNoCard(ctx, h, name)
+		}
+		return nil, err
+	}
+	began := time.Now()
+	l, err := h.Take(ctx, in.Name)
+	if err != nil {
+		return nil, err
+	}
+	p := &probe{h: h, l: l, out: &readerTest{OpenMS: millis(time.Since(began))}}
+	defer func() { _ = p.l.Close() }()
+	if err := p.run(ctx); err != nil {
+		return nil, err
+	}
+	return p.out, nil
+}
+
+// probe is one test of a reader.
+type probe struct {
+	h   *reader.Hub
+	l   *reader.Lease
+	out *readerTest
+}
+
+func (p *probe) run(ctx context.Context) error {
+	d := p.l.Device()
+	p.out.Reader = encodeReader(d)
+	p.out.Card = strings.ToUpper(hex.EncodeToString(p.l.ATR()))
+	caps, err := p.l.Capabilities(ctx)
+	if err != nil {
+		return err
+	}
+	p.out.Capabilities = encodeCapabilities(caps)
+
+	if p.out.Exchanges, err = p.measure(ctx, emptyExchanges, 0, p.empty); err != nil {
+		return err
+	}
+	if p.out.Exchanges.Failed > 0 {
+		paused, err := p.measure(ctx, emptyExchanges, retryDelay, p.empty)
+		if err != nil {
+			return err
+		}
+		p.out.Paused = &paused
+		if paused.Failed == 0 {
+			p.learn(ctx, reader.Limits{Delay: retryDelay})
+		}
+	}
+	if p.out.Resets, err = p.measure(ctx, testResets, 0, p.reset); err != nil {
+		return err
+	}
+	if err := p.lengths(ctx); err != nil {
+		return err
+	}
+	p.out.Limits = limitWords(p.l.Limits())
+	p.out.Verdict = p.verdict(d)
+	return nil
+}
+
+func encodeCapabilities(c reader.Capabilities) *readerCapability {
+	out := readerCapability{MaxAPDU: c.MaxAPDU, Extended: c.Extended, Name: c.Name, Firmware: c.Firmware}
+	if c.VendorID != 0 || c.ProductID != 0 {
+		out.USB = fmt.Sprintf("%04X:%04X", c.VendorID, c.ProductID)
+	}
+	if out == (readerCapability{}) {
+		return nil
+	}
+	return &out
+}
+
+// learn remembers a limit. If that fails, the next test finds it again.
+func (p *probe) learn(ctx context.Context, l reader.Limits) {
+	_ = p.l.Learn(context.WithoutCancel(ctx), l)
+}
+
+// measure makes n calls, and goes on after those that fail: a failure is a
+// figure. It ends only when nothing more can be measured.
+func (p *probe) measure(ctx context.Context, n int, pause time.Duration, f func(context.Context) error) (measurement, error) {
+	var took []time.Duration
+	m := measurement{Count: n}
+	for range n {
+		if pause > 0 {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return m, ctx.Err()
+			}
+		}
+		began := time.Now()
+		err := f(ctx)
+		if err == nil {
+			took = append(took, time.Since(began))
+			continue
+		}
+		m.Failed++
+		if err := p.recover(ctx, err); err != nil {
+			return m, err
+		}
+	}
+	if len(took) > 0 {
+		slices.Sort(took)
+		m.MedianMS, m.P95MS = millis(took[len(took)/2]), millis(took[(len(took)*95+99)/100-1])
+	}
+	return m, nil
+}
+
+// recover makes the card usable again after an exchange that failed, or returns
+// why it cannot be.
+func (p *probe) recover(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if errors.Is(err, reader.ErrComm) || errors.Is(err, reader.ErrCardReset) {
+		if p.l.Reset(ctx) == nil {
+			return nil
+		}
+	} else if !errors.Is(err, reader.ErrTimeout) {
+		return err // the card or the reader has gone
+	}
+	name := p.l.Device().Name
+	_ = p.l.Close()
+	l, again := p.h.Take(ctx, name)
+	if again != nil {
+		return err
+	}
+	p.l = l
+	return nil
+}
+
+// empty sends a command that no card knows: the shortest way there and back.
+// Every status is an answer.
+func (p *probe) empty(ctx context.Context) error {
+	_, err := p.l.Transmit(ctx, []byte{0x00, 0x00, 0x00, 0x00})
+	return err
+}
+
+func (p *probe) reset(ctx context.Context) error { return p.l.Reset(ctx) }
+
+// ladder are the lengths that are asked for.
+var ladder = []int{128, 192, 223, 256, 512, 1024, 2048, 4096, 16384, 32768, 65536}
+
+// lengths finds out how much may be asked for. The file that is read is one
+// that a document shows to everybody: EF.CardAccess (Doc 9303-11, 9.2.10), else
+// EF.ATR/INFO, else none, and then only the asking is tested.
+func (p *probe) lengths(ctx context.Context) error {
+	p.out.Extended = "skipped"
+	if err := p.selectOpen(ctx); err != nil {
+		return p.recover(ctx, err)
+	}
+	for _, le := range ladder {
+		read := apdu.Command{INS: insReadBinary, Ne: le}
+		extended := read.Extended()
+		if extended && p.l.Limits().NoExtended {
+			return nil
+		}
+		cmd, err := read.Encode()
+		if err != nil {
+			return err
+		}
+		resp, err := p.l.Transmit(ctx, cmd)
+		if err != nil {
+			if !extended {
+				return p.recover(ctx, err)
+			}
+			p.out.Extended = "fails"
+			if errors.Is(err, reader.ErrComm) || errors.Is(err, reader.ErrTimeout) {
+				p.learn(ctx, reader.Limits{NoExtended: true})
+			}
+			return p.recover(ctx, err)
+		}
+		sw := resp[len(resp)-2:]
+		if sw[0] == 0x67 {
+			if extended && p.out.Extended == "skipped" {
+				p.out.Extended = "no"
+			}
+			return nil
+		}
+		if extended {
+			p.out.Extended = "yes"
+		}
+		p.out.LargestLe = le
+		p.out.LongestResponse = max(p.out.LongestResponse, len(resp)-2)
+	}
+	return nil
+}
+
+const (
+	insSelect     = 0xA4
+	insReadBinary = 0xB0
+)
+
+// selectOpen selects a file that needs no key, if there is one.
+func (p *probe) selectOpen(ctx context.Context) error {
+	for _, file := range [][]byte{{0x01, 0x1C}, {0x2F, 0x01}} {
+		resp, err := p.l.Transmit(ctx, append([]byte{0x00, insSelect, 0x02, 0x0C, 0x02}, file...))
+		if err != nil {
+			return err
+		}
+		if len(resp) >= 2 && resp[len(resp)-2] == 0x90 {
+			return nil
+		}
+	}
+	return nil
+}
+
+// verdict says what all this means, the worst first.
+func (p *probe) verdict(d reader.Device) verdictInfo {
+	o := p.out
+	page := d.Page
+	median := time.Duration(o.Exchanges.MedianMS * float64(time.Millisecond))
+	v := func(level, sentence, remedy string) verdictInfo {
+		return verdictInfo{Level: level, Sentence: sentence, Remedy: remedy, Page: page}
+	}
+	switch {
+	case o.Paused != nil && o.Paused.Failed > 0:
+		return v("faulty", fmt.Sprintf("exchanges fail, %d of %d even with a pause between them", o.Paused.Failed, o.Paused.Count),
+			"lay the card flat and still; then another USB port without a hub; then the maker's driver; then another reader")
+	case o.Resets.Failed > 0:
+		return v("faulty", fmt.Sprintf("%d of %d resets fail", o.Resets.Failed, o.Resets.Count),
+			"lay the card flat and still; then the maker's driver; then another reader")
+	case o.Extended == "fails":
+		return v("limited", "commands of extended length break the connection, and will not be used with this card again",
+			"nothing has to be done; with the maker's newest driver and firmware, forget the limit and test again")
+	case o.Paused != nil:
+		return v("limited", fmt.Sprintf("exchanges fail without a pause, and work with one of %v, which is kept from now on", retryDelay),
+			"nothing has to be done; another USB port or the maker's driver may make it faster")
+	case median > badExchange:
+		return v("slow", fmt.Sprintf("an exchange takes %.0f ms: a document will take many seconds", o.Exchanges.MedianMS),
+			"connect the reader to this computer itself, not through remote desktop or a hub, and install the maker's driver")
+	case median > slowExchange:
+		return v("slow", fmt.Sprintf("an exchange takes %.0f ms: a document will take some seconds", o.Exchanges.MedianMS),
+			"another USB port without a hub, and the maker's driver, may make it faster")
+	case d.Kind == reader.Contact:
+		return v("limited", "this is a slot for contacts; it works, and documents are read by the antenna",
+			"lay the card on the reader's antenna")
+	case o.Extended == "no" || p.l.Limits().NoExtended:
+		return v("limited", "reader and card work, with short commands only: a document takes a little longer", "")
+	default:
+		return v("good", "reader and card work", "")
+	}
+}
+
+func printReaderTest(e *env, r *readerTest, asJSON bool) error {
+	if asJSON {
+		return writeJSON(e.stdout, r)
+	}
+	var b strings.Builder
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "%-10s %s\n", what, fmt.Sprintf(format, args...))
+	}
+	series := func(m measurement) string {
+		s := fmt.Sprintf("%d: median %.1f ms, 95 %% within %.1f ms", m.Count, m.MedianMS, m.P95MS)
+		if m.Failed > 0 {
+			s += fmt.Sprintf(", %d FAILED", m.Failed)
+		}
+		return s
+	}
+	line("reader", "%s (%s)", printable(r.Reader.Name), r.Reader.Kind)
+	if c := r.Capabilities; c != nil {
+		var words []string
+		for _, w := range []struct {
+			say  bool
+			text string
+		}{
+			{c.Name != "", printable(c.Name)},
+			{c.Firmware != "", "firmware " + printable(c.Firmware)},
+			{c.USB != "", "USB " + c.USB},
+			{c.MaxAPDU > 0, fmt.Sprintf("carries %d bytes", c.MaxAPDU)},
+			{c.Extended, "says that it takes extended length"},
+		} {
+			if w.say {
+				words = append(words, w.text)
+			}
+		}
+		line("device", "%s", strings.Join(words, ", "))
+	}
+	line("card", "ATR %s, open after %.0f ms", r.Card, r.OpenMS)
+	line("exchanges", "%s", series(r.Exchanges))
+	if r.Paused != nil {
+		line("", "with pauses, %s", series(*r.Paused))
+	}
+	line("resets", "%s", series(r.Resets))
+	line("lengths", "asked for up to %d bytes, got up to %d; extended length: %s", r.LargestLe, r.LongestResponse, r.Extended)
+	line("limits", "%s", r.Limits)
+	line("verdict", "%s: %s", strings.ToUpper(r.Verdict.Level), r.Verdict.Sentence)
+	if r.Verdict.Remedy != "" {
+		line("", "what to do: %s", r.Verdict.Remedy)
+	}
+	if r.Verdict.Page != "" {
+		line("", "see firmware-notes/%s", r.Verdict.Page)
+	}
+	_, err := fmt.Fprint(e.stdout, b.String())
+	return err
+}
