@@ -3,6 +3,7 @@ package serial
 import (
 	"errors"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,6 +28,15 @@ func claim(name string) (*hold, error) {
 
 // shut keeps everybody out who has not opened the port yet.
 func (h *hold) shut() { _ = unix.IoctlSetInt(h.fd, unix.TIOCEXCL, 0) }
+
+// writable waits up to d until the port takes data. The system knows no time
+// limit for a write, and to discard what is on its way does not end one on
+// every kind of port.
+func (h *hold) writable(d time.Duration) bool {
+	fds := []unix.PollFd{{Fd: int32(h.fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(fds, int(d.Milliseconds()))
+	return n > 0 || err != nil && !errors.Is(err, unix.EINTR) // the write will say what is wrong
+}
 
 func (h *hold) release() {
 	_ = unix.IoctlSetInt(h.fd, unix.TIOCNXCL, 0)

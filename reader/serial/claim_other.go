@@ -6,6 +6,7 @@ import (
 	"errors"
 	"runtime"
 	"syscall"
+	"time"
 )
 
 // A hold keeps other programs from a port. Windows does so by itself.
@@ -13,8 +14,9 @@ type hold struct{}
 
 func claim(string) (*hold, error) { return &hold{}, nil }
 
-func (*hold) shut()    {}
-func (*hold) release() {}
+func (*hold) shut()                       {}
+func (*hold) release()                    {}
+func (*hold) writable(time.Duration) bool { return true }
 
 // isBusy knows how Windows says that a port is open elsewhere: ERROR_ACCESS_DENIED
 // or ERROR_SHARING_VIOLATION.

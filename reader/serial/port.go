@@ -80,6 +80,9 @@ const (
 	// the system's own buffer fills, and after it bytes are lost, as on every
 	// serial line.
 	chunks = 64
+	// piece is how much the system is given at once. What it has room for by
+	// the time it takes anything at all is more.
+	piece = 256
 	// closing bounds how long Close waits for the system.
 	closing = 2 * time.Second
 )
@@ -100,7 +103,7 @@ type rawPort interface {
 type Port struct {
 	name string
 	raw  rawPort
-	free func() // gives the claim on the port back
+	hold *hold
 
 	in     chan []byte
 	rest   []byte // of the last chunk; belongs to the reader
@@ -132,7 +135,7 @@ func OpenPort(cfg PortConfig) (*Port, error) {
 		return nil, &PortError{Op: "open", Port: cfg.Name, kind: openKind(err), cause: err}
 	}
 	h.shut()
-	return newPort(cfg, raw, h.release), nil
+	return newPort(cfg, raw, h), nil
 }
 
 // openKind says what it means that a port could not be opened.
@@ -148,11 +151,11 @@ func openKind(err error) error {
 	return ErrPortConfig
 }
 
-func newPort(cfg PortConfig, raw rawPort, free func()) *Port {
+func newPort(cfg PortConfig, raw rawPort, h *hold) *Port {
 	p := &Port{
 		name:  cfg.Name,
 		raw:   raw,
-		free:  free,
+		hold:  h,
 		in:    make(chan []byte, chunks),
 		out:   make(chan []byte),
 		sent:  make(chan error, 1),
@@ -229,8 +232,16 @@ func (p *Port) pumpOut() {
 		case b := <-p.out:
 			var err error
 			for len(b) > 0 && err == nil {
+				select {
+				case <-p.quit:
+					return
+				default:
+				}
+				if !p.hold.writable(tick) {
+					continue
+				}
 				var n int
-				if n, err = p.raw.Write(b); n == 0 && err == nil {
+				if n, err = p.raw.Write(b[:min(len(b), piece)]); n == 0 && err == nil {
 					err = io.ErrShortWrite
 				}
 				b = b[n:]
@@ -312,17 +323,21 @@ func (p *Port) Write(b []byte) (int, error) {
 func (p *Port) Close() error {
 	p.closed.Do(func() {
 		close(p.quit)
-		// Frees a write that the device does not take. It discards what was
-		// written last and is still on its way, so only then.
-		select {
-		case <-p.ended:
-		case <-time.After(2 * tick):
-			_ = p.raw.Flush()
-		}
 		go func() {
-			<-p.ended
+			// Discarding what is on its way frees a write that the device does
+			// not take; what was written last may still be on its way to one
+			// that does, so not at once.
+			for wait := 2 * tick; ; wait = tick {
+				select {
+				case <-p.ended:
+				case <-time.After(wait):
+					_ = p.raw.Flush()
+					continue
+				}
+				break
+			}
 			_ = p.raw.Close()
-			p.free()
+			p.hold.release()
 			close(p.freed)
 		}()
 	})

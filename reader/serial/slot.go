@@ -124,12 +124,12 @@ func (s *slot) connect(ctx context.Context) bool {
 	return true
 }
 
-// dial finds the module at the speed it is to have, or at that of power-up,
-// from which it is led to the other.
+// dial finds the module at the speed of power-up, from which it is led to
+// another, or at that other, if a program has left it there.
 func (s *slot) dial(ctx context.Context, baud int) error {
 	speeds := []int{defaultBaud}
 	if baud != defaultBaud {
-		speeds = []int{baud, defaultBaud}
+		speeds = append(speeds, baud)
 	}
 	var last error
 	for _, at := range speeds {

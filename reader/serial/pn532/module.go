@@ -184,7 +184,8 @@ func (m *Module) awake(ctx context.Context) error {
 		// Out of the state after power-up leads this command only (NXP
 		// AN10609, "low battery mode"). Normal mode: the SAM is not used.
 		m.synced = true // nothing to be in step with yet
-		_, err := m.call(cmdSAMConfiguration, []byte{0x01, 0x00, 0x01})
+		// What comes too early is lost: the next round wakes it up again.
+		_, err := m.command(cmdSAMConfiguration, []byte{0x01, 0x00, 0x01}, m.t.Reply, false)
 		answered = answered || m.heard
 		if err == nil {
 			if err = m.resync(); err == nil {
@@ -402,7 +403,7 @@ func (m *Module) resync() error {
 			if err != nil {
 				return err
 			}
-			if !ok {
+			if !ok || f.Kind == NACK {
 				break
 			}
 			if f.Kind == Data && f.TFI == FromModule && f.Data[0] == cmdDiagnose+1 && string(f.Data[1:]) == string(test[1:]) {

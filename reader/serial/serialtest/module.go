@@ -67,8 +67,10 @@ type Module struct {
 	baud    int
 	traffic Traffic
 	rates   [2]byte // of the last InPSL
-	fastest byte    // codes of InPSL above fail; 3: the card offers none
+	offered byte    // code of InPSL that the card says it bears
+	fastest byte    // code of InPSL that it bears; 3: none
 	breaks  bool    // exchanges at a fast rate fail
+	failed  int
 
 	// The state of the firmware.
 	awake, normal bool
@@ -131,7 +133,7 @@ func (m *Module) Remove() { m.InsertAs(nil, TypeA) }
 func (m *Module) Fail(f Faults) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.faults, m.rng = f, rand.New(rand.NewPCG(f.Seed, 1))
+	m.faults, m.rng, m.failed = f, rand.New(rand.NewPCG(f.Seed, 1)), 0
 }
 
 // Delay is how long the card takes over each exchange, asking for more time.
@@ -153,7 +155,21 @@ func (m *Module) Freeze() {
 func (m *Module) Fast(code byte, breaks bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.fastest, m.breaks = code, breaks
+	m.offered, m.fastest, m.breaks = code, code, breaks
+}
+
+// Offer has cards offer rates up to a code of InPSL and refuse them all.
+func (m *Module) Offer(code byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.offered, m.fastest = code, 3
+}
+
+// Failed returns how many faults have happened since [Module.Fail].
+func (m *Module) Failed() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.failed
 }
 
 // Rates returns the codes of InPSL in force.
@@ -219,7 +235,11 @@ func (m *Module) Serve(rw io.ReadWriter) error {
 
 // chance reports whether a fault with the given distance happens now.
 func (m *Module) chance(distance int) bool {
-	return distance > 0 && m.rng.IntN(distance) == 0
+	if distance == 0 || m.rng.IntN(distance) != 0 {
+		return false
+	}
+	m.failed++
+	return true
 }
 
 func (m *Module) frame(w io.Writer, f pn532.Frame) error {
@@ -442,7 +462,7 @@ func (m *Module) list(kind byte) []byte {
 		return append(out, 1, info[7]&0xF0)
 	}
 	ta := byte(0x80)
-	switch m.fastest {
+	switch m.offered {
 	case 1:
 		ta = 0x11
 	case 2:
