@@ -73,7 +73,7 @@ func EncodePerson(r *inspect.Report, d policy.Decision) *wire.Person {
 func photo(r *inspect.Report) string {
 	switch {
 	case r.Photo != nil:
-		return fmt.Sprintf("%s %dx%d, %d bytes", r.Photo.Format, r.Photo.Width, r.Photo.Height, len(r.Photo.Data))
+		return fmt.Sprintf("%s %dx%d, %d bytes", r.Photo.Codec, r.Photo.Width, r.Photo.Height, len(r.Photo.Data))
 	case r.PhotoNote != "":
 		return "none: " + string(r.PhotoNote)
 	default:

@@ -30,7 +30,7 @@ func person(r *inspect.Report) contract.Person {
 		DocumentNumber: strings.Trim(m.DocumentNumber, "<"),
 		Expiry:         expiryDate(m.DateOfExpiry),
 	}
-	if m.IssuingState == vn.State && m.Format == mrz.TD1 {
+	if m.IssuingState == vn.State && m.Layout == mrz.TD1 {
 		// Vietnam puts the twelve-digit number into the optional data; the
 		// fillers, and the check digit at its end, are not part of it.
 		if n := m.OptionalData; len(n) >= 12 && digits(n[:12]) {

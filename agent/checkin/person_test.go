@@ -95,7 +95,7 @@ func TestPerson(t *testing.T) {
 	at := time.Date(2026, time.November, 22, 9, 0, 0, 0, time.UTC)
 	citizen := func() *mrz.MRZ {
 		return &mrz.MRZ{
-			Format: mrz.TD1, DocumentCode: "ID", IssuingState: "VNM", PrimaryIdentifier: "NGUYEN", SecondaryIdentifier: "VAN THU",
+			Layout: mrz.TD1, DocumentCode: "ID", IssuingState: "VNM", PrimaryIdentifier: "NGUYEN", SecondaryIdentifier: "VAN THU",
 			DocumentNumber: "099000001", Nationality: "VNM", DateOfBirth: "990131", Sex: "M", DateOfExpiry: "390131", OptionalData: "001099000001<<6",
 		}
 	}
@@ -130,7 +130,7 @@ func TestPerson(t *testing.T) {
 		{"optional data without number", func(m *mrz.MRZ) { m.OptionalData = "0010990000" }, nil, want(func(p *contract.Person) { p.Number = "" })},
 		{"optional data with letters", func(m *mrz.MRZ) { m.OptionalData = "00109900000A<<6" }, nil, want(func(p *contract.Person) { p.Number = "" })},
 		{"foreign card", func(m *mrz.MRZ) { m.IssuingState, m.Nationality = "UTO", "UTO" }, nil, want(func(p *contract.Person) { p.Number, p.Nationality = "", "UTO" })},
-		{"passport of Vietnam", func(m *mrz.MRZ) { m.Format, m.DocumentNumber = mrz.TD3, "C1234567<" }, nil, want(func(p *contract.Person) { p.Number, p.DocumentNumber = "", "C1234567" })},
+		{"passport of Vietnam", func(m *mrz.MRZ) { m.Layout, m.DocumentNumber = mrz.TD3, "C1234567<" }, nil, want(func(p *contract.Person) { p.Number, p.DocumentNumber = "", "C1234567" })},
 		{"one-letter nationality", func(m *mrz.MRZ) { m.Nationality = "D<<" }, nil, want(func(p *contract.Person) { p.Nationality = "D" })},
 	}
 	for _, tt := range tests {

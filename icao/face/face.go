@@ -56,24 +56,25 @@ func (f Format) String() string {
 }
 
 // An Image is one picture of a record. It is personal data; printing it shows
-// format and size only. Data shares its memory with what was parsed.
+// nothing. Data shares its memory with what was parsed.
 type Image struct {
-	Format Format // by the first bytes of Data, whatever the record calls it
+	Codec Format // by the first bytes of Data, whatever the record calls it
 	// Width and Height are what the record says, in pixels; 0 when it does not.
 	// The picture itself may say otherwise, and is right then.
 	Width, Height int
 	Data          []byte
 }
 
-// String returns the format and the number of bytes.
-func (i Image) String() string { return fmt.Sprintf("%v picture of %d bytes", i.Format, len(i.Data)) }
+const redacted = "[redacted]"
 
-// GoString is String.
-func (i Image) GoString() string { return i.String() }
+// Format prints "[redacted]" for every verb.
+func (Image) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
-// MarshalText gives what String returns, so that no encoder writes a picture by
-// itself.
-func (i Image) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+// String returns "[redacted]".
+func (Image) String() string { return redacted }
+
+// MarshalText gives "[redacted]", so that no encoder writes a picture by itself.
+func (Image) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Standard is the standard that lays a record's layout down.
 type Standard uint8
@@ -220,11 +221,11 @@ func (r *Record) readImage(s *tlv.String) error {
 	if !s.ReadBytes(&img.Data, int(n)) {
 		return ErrRecord
 	}
-	img.Format = Detect(img.Data)
+	img.Codec = Detect(img.Data)
 	switch {
-	case img.Format == Unknown:
+	case img.Codec == Unknown:
 		r.deviate(DevUnknownImage)
-	case img.Format == JPEG && dataType != 0, img.Format == JPEG2000 && dataType != 1:
+	case img.Codec == JPEG && dataType != 0, img.Codec == JPEG2000 && dataType != 1:
 		r.deviate(DevImageDataType)
 	}
 	if imageType != imageFullFrontal && imageType != imageTokenFrontal {

@@ -127,8 +127,8 @@ func (r *Record) readRepresentation(s tlv.String) error {
 	if picture.Empty() {
 		return ErrEmpty
 	}
-	img := Image{Data: picture, Format: Detect(picture)}
-	if img.Format == Unknown {
+	img := Image{Data: picture, Codec: Detect(picture)}
+	if img.Codec == Unknown {
 		r.deviate(DevUnknownImage)
 	}
 	r.readInformation(&img, fields[tagInformation])
@@ -145,10 +145,10 @@ func (r *Record) readInformation(img *Image, s tlv.String) {
 		r.deviate(DevInformation)
 		return
 	}
-	if img.Format != Unknown {
+	if img.Codec != Unknown {
 		code, ok := number(format[tagFirst])
-		match := img.Format == JPEG && code == codeJPEG ||
-			img.Format == JPEG2000 && (code == codeJPEG2000 || code == codeJPEG2000Full)
+		match := img.Codec == JPEG && code == codeJPEG ||
+			img.Codec == JPEG2000 && (code == codeJPEG2000 || code == codeJPEG2000Full)
 		if !ok || !match {
 			r.deviate(DevImageDataType)
 		}

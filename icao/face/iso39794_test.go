@@ -108,7 +108,7 @@ func TestParse39794(t *testing.T) {
 			}
 			var formats []face.Format
 			for _, img := range r.Images {
-				formats = append(formats, img.Format)
+				formats = append(formats, img.Codec)
 				if (size{img.Width, img.Height}) != tt.size {
 					t.Errorf("%d by %d pixels", img.Width, img.Height)
 				}
@@ -149,15 +149,15 @@ func FuzzParse39794(f *testing.F) {
 			if !bytes.Contains(b, img.Data) {
 				t.Fatal("picture is not in the record")
 			}
-			code := map[face.Format]int{face.JPEG: 2, face.JPEG2000: 3}[img.Format]
+			code := map[face.Format]int{face.JPEG: 2, face.JPEG2000: 3}[img.Codec]
 			again, err := face.Parse(record39794(representation(code, img.Width, img.Height, img.Data)))
 			if err != nil || len(again.Images) != 1 {
 				t.Fatalf("error %v, %d pictures", err, len(again.Images))
 			}
-			if got := again.Images[0]; got.Format != img.Format || got.Width != img.Width || got.Height != img.Height || !bytes.Equal(got.Data, img.Data) {
+			if got := again.Images[0]; got.Codec != img.Codec || got.Width != img.Width || got.Height != img.Height || !bytes.Equal(got.Data, img.Data) {
 				t.Errorf("%v became %v", img, got)
 			}
-			if want := img.Format == face.Unknown; (len(again.Deviations) != 0) != want {
+			if want := img.Codec == face.Unknown; (len(again.Deviations) != 0) != want {
 				t.Errorf("deviations %q", again.Deviations)
 			}
 		}

@@ -35,7 +35,7 @@ func parseDG1(b []byte, dev *deviations) (mrz.MRZ, error) {
 	if err != nil {
 		return mrz.MRZ{}, err
 	}
-	switch m.Format {
+	switch m.Layout {
 	case mrz.TD1, mrz.TD2, mrz.TD3:
 		return m, nil
 	}

@@ -143,7 +143,7 @@ func TestParseDG2(t *testing.T) {
 				t.Fatalf("%d faces, deviations %q; want %d, %q", len(d.Faces), d.Deviations, tt.faces, tt.devs)
 			}
 			img, ok := d.Portrait()
-			if ok != (tt.faces > 0) || ok && (img.Format != face.JPEG || img.Width != 413 || img.Height != 531 || !bytes.Equal(img.Data, tinyJPEG)) {
+			if ok != (tt.faces > 0) || ok && (img.Codec != face.JPEG || img.Width != 413 || img.Height != 531 || !bytes.Equal(img.Data, tinyJPEG)) {
 				t.Errorf("portrait %v %v", img, ok)
 			}
 		})

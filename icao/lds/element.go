@@ -348,8 +348,8 @@ func (e *elements) picture(out *face.Image) func(tlv.String) bool {
 }
 
 func picture(b []byte) (img face.Image, known bool) {
-	img = face.Image{Format: face.Detect(b), Data: b}
-	return img, img.Format != face.Unknown
+	img = face.Image{Codec: face.Detect(b), Data: b}
+	return img, img.Codec != face.Unknown
 }
 
 // digits returns the n digits that v has as characters or packed.

@@ -153,7 +153,7 @@ func FuzzParseDG1(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := lds.ParseDG1(b)
 		if err != nil {
-			if m.Format != 0 || m.Lines != nil || m.DocumentNumber != "" {
+			if m.Layout != 0 || m.Lines != nil || m.DocumentNumber != "" {
 				t.Error("zone with an error")
 			}
 			return
@@ -329,7 +329,7 @@ func FuzzParseDG7(f *testing.F) {
 			t.Fatalf("%d pictures", len(g.Images))
 		}
 		for _, img := range g.Images {
-			if len(img.Data) == 0 || !bytes.Contains(b, img.Data) || img.Format != face.Detect(img.Data) {
+			if len(img.Data) == 0 || !bytes.Contains(b, img.Data) || img.Codec != face.Detect(img.Data) {
 				t.Errorf("picture %v", img)
 			}
 		}

@@ -85,7 +85,7 @@ func TestParseDG11(t *testing.T) {
 				birth(1999, 1, 31)(d)
 				d.PersonalNumber, d.PlaceOfBirth, d.Address = "001099000001", []string{"HÀ NỘI", "VNM"}, []string{"SỐ 1", "HÀ NỘI"}
 				d.Telephone, d.Profession, d.Title, d.Summary = "+84240000000", "GIÁO VIÊN", "TS", "TÓM TẮT"
-				d.Citizenship = face.Image{Format: face.JPEG, Data: tinyJPEG}
+				d.Citizenship = face.Image{Codec: face.JPEG, Data: tinyJPEG}
 				d.OtherDocuments, d.Custody = []string{"C0000001", "C0000002"}, long
 			}),
 		},
@@ -218,8 +218,8 @@ func TestParseDG12(t *testing.T) {
 			want: with(func(d *lds.DG12) {
 				d.DateOfIssue, d.OtherPersons = at.Date, []lds.PersonName{{Primary: "LÊ", Secondary: "AN"}}
 				d.Endorsements, d.TaxExit, d.SystemSerial, d.Personalised = "NO NOTES", "NONE", "S<1", at
-				d.Front = face.Image{Format: face.JPEG, Data: tinyJPEG}
-				d.Rear = face.Image{Format: face.JPEG2000, Data: []byte{0xFF, 0x4F, 0xFF, 0x51}}
+				d.Front = face.Image{Codec: face.JPEG, Data: tinyJPEG}
+				d.Rear = face.Image{Codec: face.JPEG2000, Data: []byte{0xFF, 0x4F, 0xFF, 0x51}}
 			}),
 		},
 		{
@@ -287,7 +287,7 @@ func TestParseDG7(t *testing.T) {
 				t.Fatalf("%d pictures, %q, %v; want %d, %q, %v", len(got.Images), got.Deviations, err, tt.images, tt.devs, tt.err)
 			}
 			for _, img := range got.Images {
-				if img.Format != face.Detect(img.Data) || len(img.Data) == 0 {
+				if img.Codec != face.Detect(img.Data) || len(img.Data) == 0 {
 					t.Errorf("picture %v", img)
 				}
 			}

@@ -170,7 +170,7 @@ func checkCOM(t testing.TB, b []byte, expected json.RawMessage) error {
 func checkDG1(t testing.TB, b []byte, expected json.RawMessage) error {
 	m, err := lds.ParseDG1(b)
 	if err != nil {
-		if m.Format != 0 || m.Lines != nil {
+		if m.Layout != 0 || m.Lines != nil {
 			t.Error("zone with an error")
 		}
 		return err
@@ -193,7 +193,7 @@ func checkDG1(t testing.TB, b []byte, expected json.RawMessage) error {
 	if want.Format == "" { // dg1-trailing-octets gives the lines only
 		return nil
 	}
-	got := []string{m.Format.String(), m.PrimaryIdentifier, m.SecondaryIdentifier, m.DocumentNumber, m.Nationality, m.DateOfBirth, m.Sex, m.DateOfExpiry}
+	got := []string{m.Layout.String(), m.PrimaryIdentifier, m.SecondaryIdentifier, m.DocumentNumber, m.Nationality, m.DateOfBirth, m.Sex, m.DateOfExpiry}
 	wanted := []string{want.Format, want.Primary, want.Secondary, want.Number, want.Nationality, want.Birth, want.Sex, want.Expiry}
 	if !reflect.DeepEqual(got, wanted) {
 		t.Errorf("got %q, want %q", got, wanted)
@@ -408,7 +408,7 @@ func TestReferenceDG2(t *testing.T) {
 		t.Fatalf("%d faces, portrait %v", len(d.Faces), ok)
 	}
 	// The record gives 337 by 449 although the picture has 413 by 531.
-	if img.Format != face.JPEG2000 || img.Width != 337 || img.Height != 449 || len(img.Data) != 14999 {
+	if img.Codec != face.JPEG2000 || img.Width != 337 || img.Height != 449 || len(img.Data) != 14999 {
 		t.Errorf("got %v, %d by %d", img, img.Width, img.Height)
 	}
 	if len(d.Deviations) != 0 {

@@ -87,9 +87,9 @@ func (e *Error) Error() string {
 
 // An MRZ is the content of a machine readable zone: personal data. Fillers
 // are removed from the ends of fields and, in names, replaced by spaces. The
-// zero MRZ has no Format.
+// zero MRZ has no Layout.
 type MRZ struct {
-	Format       Format
+	Layout       Format
 	DocumentCode string // one or two letters: P, ID
 	IssuingState string // up to three letters: VNM, D
 
@@ -116,25 +116,23 @@ type MRZ struct {
 	Lines []string // as read, without line breaks
 }
 
-// String returns the format alone, so that a zone that is printed by mistake
-// names nobody.
-func (m MRZ) String() string { return "MRZ " + m.Format.String() }
+// Format prints "[redacted]" for every verb.
+func (MRZ) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
-// GoString is String.
-func (m MRZ) GoString() string { return m.String() }
+// String returns "[redacted]": a zone that is printed by mistake names nobody.
+func (MRZ) String() string { return redacted }
 
-// MarshalText gives what String returns, so that no encoder writes a zone by
-// itself.
-func (m MRZ) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+// MarshalText gives "[redacted]", so that no encoder writes a zone by itself.
+func (MRZ) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // NameMayBeTruncated reports whether the name fills its field to the last
 // character, so that the document's name may be longer (Doc 9303-3, 4.6).
 func (m MRZ) NameMayBeTruncated() bool {
-	if m.Format == 0 || len(m.Lines) == 0 {
+	if m.Layout == 0 || len(m.Lines) == 0 {
 		return false
 	}
 	line := m.Lines[0]
-	if m.Format == TD1 {
+	if m.Layout == TD1 {
 		line = m.Lines[len(m.Lines)-1]
 	}
 	return !strings.HasSuffix(line, "<")
@@ -158,7 +156,7 @@ func Parse(s string) (MRZ, error) {
 	if err != nil {
 		return MRZ{}, err
 	}
-	if m.Format == TD1 {
+	if m.Layout == TD1 {
 		err = m.parseTD1()
 	} else {
 		err = m.parseTwoLines()
@@ -199,7 +197,7 @@ func arrange(lines []string) (MRZ, error) {
 			}
 		}
 		if len(lines) == l.count && allOfLength(lines, l.length) {
-			return MRZ{Format: l.format, Lines: lines}, nil
+			return MRZ{Layout: l.format, Lines: lines}, nil
 		}
 	}
 	// Which of the two is wrong is a guess: lines of a known length, but not

@@ -98,10 +98,10 @@ func TestValidVectors(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got.Format.String() != x.Format {
-					t.Errorf("format %v, want %s", got.Format, x.Format)
+				if got.Layout.String() != x.Format {
+					t.Errorf("format %v, want %s", got.Layout, x.Format)
 				}
-				want.Format = got.Format
+				want.Layout = got.Layout
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("-want +got:\n%s", diff)
 				}
@@ -404,9 +404,21 @@ func TestMRZPrintsNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, verb := range []string{"%v", "%s", "%+v"} {
-		if got := fmt.Sprintf(verb, m); got != "MRZ TD3" {
-			t.Errorf("%s prints %q", verb, got)
+	outputs := []string{m.String()}
+	for _, v := range []any{m, &m, []mrz.MRZ{m}, struct{ M mrz.MRZ }{m}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%08b", "%t", "%c"} {
+			outputs = append(outputs, fmt.Sprintf(verb, v))
+		}
+	}
+	asJSON, err := json.Marshal(&m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outputs = append(outputs, string(asJSON))
+	for _, out := range outputs {
+		if !strings.Contains(out, "[redacted]") || strings.Contains(out, m.DocumentNumber) || strings.Contains(out, m.PrimaryIdentifier) ||
+			strings.Contains(out, fmt.Sprintf("%x", m.PrimaryIdentifier)) {
+			t.Errorf("prints %q", out)
 		}
 	}
 }
@@ -459,7 +471,7 @@ func FuzzParse(f *testing.F) {
 		if key, err := m.Key(); err != nil || key.IsZero() {
 			t.Fatalf("no key: %v", err)
 		}
-		if m.Format == mrz.TD1 != (len(m.Lines) == 3) || m.DocumentNumber == "" || len(m.Sex) != 1 {
+		if m.Layout == mrz.TD1 != (len(m.Lines) == 3) || m.DocumentNumber == "" || len(m.Sex) != 1 {
 			t.Fatal("fields do not fit the format")
 		}
 	})

@@ -43,7 +43,7 @@ func TestNameMatches(t *testing.T) {
 // for the zone alone to say, in every format.
 func TestNameMatchesZone(t *testing.T) {
 	zone := func(f Format, primary, secondary string) MRZ {
-		m := MRZ{Format: f, PrimaryIdentifier: primary, SecondaryIdentifier: secondary}
+		m := MRZ{Layout: f, PrimaryIdentifier: primary, SecondaryIdentifier: secondary}
 		name := strings.ReplaceAll(primary+"  "+secondary, " ", "<")
 		switch f {
 		case TD1:

@@ -48,21 +48,21 @@ func (m *MRZ) parseTwoLines() error {
 
 	optional := l2[28:]
 	var composite string
-	switch m.Format {
+	switch m.Layout {
 	case TD3:
 		optional, composite = l2[28:42], l2[0:10]+l2[13:20]+l2[21:43]
 	case TD2:
 		optional, composite = l2[28:35], l2[0:10]+l2[13:20]+l2[21:35]
 	}
 	extension := ""
-	if m.Format == TD2 {
+	if m.Layout == TD2 {
 		extension = optional // the only one where a number may continue
 	}
 	rest, err := m.setNumber(l2[0:9], l2[9], extension)
 	if err != nil {
 		return err
 	}
-	if m.Format == TD2 {
+	if m.Layout == TD2 {
 		optional = rest
 	}
 	m.OptionalData = trim(optional)
@@ -71,7 +71,7 @@ func (m *MRZ) parseTwoLines() error {
 		return err
 	}
 	// An empty field may have a filler for its check digit (Doc 9303-4, 4.2.2).
-	if m.Format == TD3 && !checks(optional, l2[42]) && (m.OptionalData != "" || l2[42] != '<') {
+	if m.Layout == TD3 && !checks(optional, l2[42]) && (m.OptionalData != "" || l2[42] != '<') {
 		return &Error{Class: BadCheckDigit, Field: OptionalData}
 	}
 	if composite != "" && !checks(composite, l2[len(l2)-1]) {
@@ -85,7 +85,7 @@ func (m *MRZ) parseTwoLines() error {
 // 4.2.2). The second character is the issuer's.
 func (m *MRZ) setCode(code string) error {
 	letters := "ACI"
-	switch m.Format {
+	switch m.Layout {
 	case TD3:
 		letters = "P"
 	case MRVA, MRVB:

@@ -310,7 +310,7 @@ func isNumber(number string, m mrz.MRZ) bool {
 	return first == number
 }
 
-func holdsNumber(m mrz.MRZ) bool { return m.IssuingState == vn.State && m.Format == mrz.TD1 }
+func holdsNumber(m mrz.MRZ) bool { return m.IssuingState == vn.State && m.Layout == mrz.TD1 }
 
 // isDate compares a date with YYMMDD in the parts that both know; the century
 // is not in the zone.
