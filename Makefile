@@ -12,14 +12,15 @@ export PATH := $(PATH):/usr/local/go/bin
 BUILDFLAGS := $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=false)
 
 FUZZTIME ?= 30s
+KILLS ?= 1000
 BENCH ?= .
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 
-.PHONY: help demo build test lint pcsc outage fuzz bench clean
+.PHONY: help demo build test lint pcsc outage fuzz bench crash clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: build ## set up, build, and run the main job from tap to acknowledged visit
 	@bin/chamthe demo
@@ -52,6 +53,10 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 bench: ## run the benchmarks that match BENCH (all)
 	@.ci/setup test
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+crash: ## kill agent, servers and nodes KILLS (1000) times, and count what arrives
+	@.ci/setup test
+	@.ci/crash $(KILLS)
 
 clean: ## remove what was built
 	rm -rf bin .run

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package crashtest
+
+import "testing"
+
+func smallDisk(t testing.TB) disk { return limitedFile(t) }
