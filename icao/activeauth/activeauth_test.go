@@ -179,6 +179,39 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// The keys of the sample files are understood, and sign nothing that is not theirs.
+func TestSampleKeys(t *testing.T) {
+	t.Parallel()
+	var all []struct{ ID, File, Hex string }
+	vectortest.JSON(t, "../lds/testdata/dg-samples.json", &all)
+	n := 0
+	for _, s := range all {
+		if s.File != "DG15" || s.ID == "dg15-empty" {
+			continue
+		}
+		n++
+		t.Run(s.ID, func(t *testing.T) {
+			spki, err := lds.ParseDG15(vectortest.Hex(t, s.Hex))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, size := range []int{0, 1, 56, 64, 96, 128, 132, 256} {
+				sig := bytes.Repeat([]byte{0x41}, size)
+				if _, err := activeauth.VerifySignature(spki, [8]byte{}, sig, nil); !errors.Is(err, activeauth.ErrSignature) {
+					t.Errorf("signature of %d bytes: %v", size, err)
+				}
+				d := &chip{answer: func(int) apdu.Response { return apdu.Response{Data: sig, SW: apdu.OK} }}
+				if _, err := activeauth.Authenticate(t.Context(), d, spki, [8]byte{}, nil); !errors.Is(err, activeauth.ErrSignature) {
+					t.Errorf("answer of %d bytes: %v", size, err)
+				}
+			}
+		})
+	}
+	if n != 8 {
+		t.Errorf("%d keys", n)
+	}
+}
+
 // The message representatives, those of Appendix F and others that were
 // published without a modulus among them.
 func TestRepresentatives(t *testing.T) {

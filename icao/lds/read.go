@@ -205,16 +205,13 @@ func ReadFile(ctx context.Context, d apdu.Doer, f File, opt *ReadOptions) ([]byt
 // card is expected to keep back. nil means that it hands the file out; errors are
 // those of [ReadFile]. learned may be nil.
 func Ask(ctx context.Context, d apdu.Doer, f File, learned *Learned) error {
-	if learned == nil {
-		learned = &Learned{}
+	r := newReading(d, f, &ReadOptions{MaxSize: 1, Learned: learned})
+	r.headerOnly = true
+	err := r.run(ctx)
+	if err == nil || errors.Is(err, ErrTooLarge) { // as every file is that is not empty
+		return nil
 	}
-	l := Learned{NoSFI: learned.NoSFI, Probe: true}
-	_, err := ReadFile(ctx, d, f, &ReadOptions{MaxSize: 1, Learned: &l})
-	learned.NoSFI = l.NoSFI
-	if errors.Is(err, ErrTooLarge) {
-		return nil // as every file is
-	}
-	return err
+	return &ReadError{File: f, Err: err}
 }
 
 // A reading is one call of ReadFile.
@@ -229,6 +226,8 @@ type reading struct {
 	size    int  // of the file; 0 while unknown
 	ended   bool // no more to come, for files without Tag
 	resumed bool
+
+	headerOnly bool // see Ask
 
 	limit   int  // response data per APDU that is asked for now
 	refused bool // limit was lowered and nothing has been read with it yet
@@ -368,7 +367,7 @@ func (r *reading) firstNe() int {
 	switch {
 	case r.resumed:
 		ne = min(ne, checkLen, len(r.buf))
-	case r.learned.Probe && r.probes():
+	case (r.learned.Probe || r.headerOnly) && r.probes():
 		ne = min(ne, probeLen)
 	}
 	return ne
@@ -425,7 +424,7 @@ func (r *reading) next(ctx context.Context) error {
 	ne := most
 	if r.size > 0 {
 		ne = min(ne, r.size-offset)
-	} else if r.learned.Probe && r.probes() {
+	} else if (r.learned.Probe || r.headerOnly) && r.probes() {
 		ne = min(ne, probeLen)
 	}
 	if r.exact > 0 {

@@ -389,9 +389,70 @@ func TestReadSamples(t *testing.T) {
 			if cause != nil && got != nil {
 				t.Error("data with an error")
 			}
+			if f == lds.EFCardAccess && cause == nil {
+				got, err := lds.ReadCardAccess(t.Context(), newCard(t, map[lds.File][]byte{f: b}), nil)
+				if err != nil || !bytes.Equal(got, want) {
+					t.Errorf("by its ladder: %x, %v", got, err)
+				}
+			}
 		})
 	}
 }
+
+// A file that a card keeps back is asked for once, and one that it hands out is
+// not read.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	dg3, _ := lds.DataGroup(3)
+	content := map[lds.File][]byte{dg3: object(0x63, 3000)}
+	tests := []struct {
+		name    string
+		files   map[lds.File][]byte
+		quirk   func(*card)
+		want    error
+		most    int // exchanges
+		learned lds.Learned
+	}{
+		{name: "handed out", files: content, most: 1},
+		{name: "empty", files: map[lds.File][]byte{dg3: object(0x63, 0)}, most: 1},
+		{name: "denied", files: content, quirk: func(c *card) { c.sfiStatus = apdu.SecurityStatusNotSatisfied }, want: lds.ErrAccessDenied, most: 1},
+		{name: "absent", want: lds.ErrNoFile, most: 2},
+		{name: "another tag", files: map[lds.File][]byte{dg3: object(0x61, 9)}, want: lds.ErrTag, most: 1},
+		{name: "no short identifiers", files: content, quirk: func(c *card) { c.sfiStatus = apdu.IncorrectP1P2 }, most: 3, learned: lds.Learned{NoSFI: true}},
+		{name: "in clear", files: content, quirk: func(c *card) { c.nakedAt, c.naked = 1, apdu.SecurityStatusNotSatisfied }, want: lds.ErrAccessDenied, most: 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := newCard(t, tt.files)
+			if tt.quirk != nil {
+				tt.quirk(c)
+			}
+			n := 0
+			counting := doerFunc(func(ctx context.Context, cmd apdu.Command) (apdu.Response, error) {
+				n++
+				if cmd.Ne > 5 {
+					t.Errorf("asked for %d bytes", cmd.Ne)
+				}
+				return c.Do(ctx, cmd)
+			})
+			var learned lds.Learned
+			if err := lds.Ask(t.Context(), counting, dg3, &learned); !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+			if n > tt.most || learned != tt.learned {
+				t.Errorf("%d exchanges, want %d; learned %+v", n, tt.most, learned)
+			}
+			if err := lds.Ask(t.Context(), newCard(t, content), dg3, nil); err != nil {
+				t.Errorf("with nothing known: %v", err)
+			}
+		})
+	}
+}
+
+type doerFunc func(context.Context, apdu.Command) (apdu.Response, error)
+
+func (f doerFunc) Do(ctx context.Context, c apdu.Command) (apdu.Response, error) { return f(ctx, c) }
 
 func TestReadFileErrors(t *testing.T) {
 	t.Parallel()

@@ -280,3 +280,39 @@ func TestCardGone(t *testing.T) {
 		}
 	}
 }
+
+// What is chosen of the sample files.
+func TestSampleOffers(t *testing.T) {
+	tests := map[string]string{
+		"cardaccess-gm-13":  "PACE ECDH-GM AES-128 brainpoolP256r1",
+		"cardaccess-gm-cam": "PACE ECDH-CAM AES-128 brainpoolP256r1",
+		// No parameters are named.
+		"cardaccess-no-parameter-id": "",
+	}
+	var all []struct{ ID, File, Hex string }
+	vectortest.JSON(t, "../lds/testdata/dg-samples.json", &all)
+	seen := 0
+	for _, s := range all {
+		if s.File != "EF.CardAccess" || s.ID == "cardaccess-truncated" {
+			continue
+		}
+		seen++
+		t.Run(s.ID, func(t *testing.T) {
+			want, known := tests[s.ID]
+			if !known {
+				t.Fatal("nothing is known about this sample")
+			}
+			infos, err := secinfo.Parse(vectortest.Hex(t, s.Hex))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, ok := pace.Choose(infos.PACE)
+			if ok != (want != "") || ok && pace.Name(got) != want {
+				t.Errorf("%q, %t; want %q", pace.Name(got), ok, want)
+			}
+		})
+	}
+	if seen != len(tests) {
+		t.Errorf("%d samples, want %d", seen, len(tests))
+	}
+}
