@@ -16,3 +16,6 @@ func WithProcesses(cfg HubConfig, proc string) HubConfig {
 
 // Pace is the least pause between two changes of one source.
 const Pace = pace
+
+// LimitsOf is what a hub makes of a reader's words and of what is known of it.
+func LimitsOf(name string, caps Capabilities) (Limits, time.Duration) { return limitsOf(name, caps) }

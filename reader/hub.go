@@ -519,6 +519,12 @@ func (h *Hub) arrange() []Device {
 		for _, in := range s.infos {
 			at := place{s, in.Name}
 			d := Device{Info: in, Source: s.Name, Model: Model(in.Name), Kind: KindOf(in.Name, in.ATR), place: at}
+			if q, known := QuirkOf(in.Name, 0, 0); known {
+				d.Page = q.Page
+				if q.Kind != KindUnknown {
+					d.Kind = q.Kind
+				}
+			}
 			for taken[d.Name] {
 				d.Name += " (" + s.Name + ")"
 			}

@@ -758,6 +758,30 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// The names and numbers of this table stand in firmware-notes/quirks.yaml.
+func TestLimitsOfReader(t *testing.T) {
+	for _, tt := range []struct {
+		name, reader string
+		caps         reader.Capabilities
+		want         reader.Limits
+	}{
+		{"nothing is known", "Reader 0", reader.Capabilities{}, reader.Limits{}},
+		{"says short only", "Reader 0", reader.Capabilities{MaxAPDU: 256}, reader.Limits{MaxNe: 256, NoExtended: true}},
+		{"says a number", "Reader 0", reader.Capabilities{MaxAPDU: 65536, Extended: true}, reader.Limits{MaxNe: 65536}},
+		{"says extended only", "Reader 0", reader.Capabilities{Extended: true}, reader.Limits{MaxNe: 65536}},
+		{"claims what is unsafe", "ACS ACR122U PICC Interface 0", reader.Capabilities{MaxAPDU: 65536, Extended: true}, reader.Limits{MaxNe: 256, NoExtended: true}},
+		{"unsafe, by USB id", "Reader 0", reader.Capabilities{VendorID: 0x072F, ProductID: 0x2200}, reader.Limits{MaxNe: 256, NoExtended: true}},
+		{"claims what nobody has shown", "ACS ACR1252 Dual Reader PICC 0", reader.Capabilities{MaxAPDU: 65536, Extended: true}, reader.Limits{MaxNe: 510}},
+		{"claims nothing, and nobody has shown it", "ACS ACR1252 Dual Reader PICC 0", reader.Capabilities{}, reader.Limits{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got, _ := reader.LimitsOf(tt.reader, tt.caps); got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestTighter(t *testing.T) {
 	day := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for _, tt := range []struct {

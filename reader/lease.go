@@ -201,12 +201,36 @@ func (h *Hub) capabilities(ctx context.Context, at place, card Card) Capabilitie
 }
 
 // limitsOf returns what a reader bears by what it says of itself and what is
-// known of its model, and the pause that a card in it needs after a reset.
+// known of its model, and the pause that a card in it needs after a reset. What
+// is known tightens what the reader says; only a measurement stands in its
+// place where the reader says nothing.
 func limitsOf(name string, caps Capabilities) (l Limits, afterReset time.Duration) {
 	l.MaxNe = caps.MaxAPDU
-	l.NoExtended = caps.MaxAPDU > 0 && caps.MaxAPDU <= 256 && !caps.Extended
-	return l, 0
+	if l.MaxNe == 0 && caps.Extended {
+		l.MaxNe = maxExtendedNe
+	}
+	l.NoExtended = l.MaxNe > 0 && l.MaxNe <= maxShortNe
+	q, known := QuirkOf(name, caps.VendorID, caps.ProductID)
+	if !known {
+		return l, 0
+	}
+	says := l.MaxNe > 0
+	l = l.Tighter(q.Limits())
+	if !says && !l.NoExtended {
+		l.MaxNe = 0
+		if q.Extended == ExtendedSafe {
+			l.MaxNe = q.MaxExtended
+		}
+	}
+	return l, q.DelayAfterReset
 }
+
+// Response data of commands of short and of extended length (ISO/IEC 7816-4,
+// 5.2).
+const (
+	maxShortNe    = 256
+	maxExtendedNe = 65536
+)
 
 // Device returns the reader as it was when the card was opened.
 func (l *Lease) Device() Device { return cloned([]Device{l.device})[0] }
