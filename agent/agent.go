@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/agent/policy"
@@ -366,6 +367,20 @@ func OpenQueue(dir string) (*outbox.Queue, *store.Store, error) {
 		return nil, nil, errors.Join(err, st.Close())
 	}
 	return q, st, nil
+}
+
+// OpenTrail opens the outbox of a data directory like [OpenQueue], and beside it the
+// trail in which is written what is done with it.
+func OpenTrail(dir string) (*outbox.Queue, *audit.Log, *store.Store, error) {
+	st, sealer, err := openUsed(dir)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	q, err := outbox.Open(st, sealer, nil)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, st.Close())
+	}
+	return q, audit.New(st, sealer, nil), st, nil
 }
 
 // OpenLimits opens only what an agent has learned of readers and cards in a data

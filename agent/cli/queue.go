@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chamthe/chamthe/agent"
+	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/sync/outbox"
 	"github.com/chamthe/chamthe/sync/store"
@@ -24,7 +25,7 @@ func newQueue(e *env) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newQueueList(e), newQueueSend(e), newQueueRequeue(e), newQueueCheck(e))
+	c.AddCommand(newQueueList(e), newQueueShow(e), newQueueExport(e), newQueueSend(e), newQueueRequeue(e), newQueueCheck(e))
 	return c
 }
 
@@ -104,17 +105,22 @@ func allItems(ctx context.Context, q *outbox.Queue) ([]queueItem, error) {
 			return items, nil
 		}
 		for _, i := range page {
-			item := queueItem{
-				ID: i.ID, State: i.State.String(), RecordedAt: i.RecordedAt, StoredAt: i.StoredAt,
-				VerdictAt: i.VerdictAt, Damaged: i.Damaged,
-			}
-			if i.Verdict != nil {
-				item.Reason, item.Assurance = string(i.Verdict.Reason), string(i.Verdict.Assurance)
-			}
+			item := itemOf(i)
 			items = append(items, item)
 			after = i.Seq
 		}
 	}
+}
+
+func itemOf(i outbox.Item) queueItem {
+	item := queueItem{
+		ID: i.ID, State: i.State.String(), RecordedAt: i.RecordedAt, StoredAt: i.StoredAt,
+		VerdictAt: i.VerdictAt, Damaged: i.Damaged,
+	}
+	if i.Verdict != nil {
+		item.Reason, item.Assurance = string(i.Verdict.Reason), string(i.Verdict.Assurance)
+	}
+	return item
 }
 
 func printQueue(e *env, items []queueItem, asJSON bool) error {
@@ -277,11 +283,11 @@ already is not counted again.`,
 			if len(args) > 1 || (len(args) == 1) == rejected {
 				return usagef("give one visit's id, or --rejected")
 			}
-			return withQueue(dir, func(q *outbox.Queue, _ *store.Store) error {
+			return withTrail(dir, func(q *outbox.Queue, log *audit.Log) error {
 				if rejected {
-					return requeueRejected(c.Context(), e, q)
+					return requeueRejected(c.Context(), e, q, log)
 				}
-				return requeue(c.Context(), e, q, args[0])
+				return requeue(c.Context(), e, q, log, args[0])
 			})
 		},
 	}
@@ -292,8 +298,11 @@ already is not counted again.`,
 }
 
 // requeue puts one visit back. It repeats the id only when it is one.
-func requeue(ctx context.Context, e *env, q *outbox.Queue, id string) error {
+func requeue(ctx context.Context, e *env, q *outbox.Queue, log *audit.Log, id string) error {
 	_, before, err := q.Get(ctx, id)
+	if err == nil {
+		err = log.Append(ctx, audit.Entry{Actor: actor(), Action: audit.VisitRequeued, Object: id, Note: before.State.String()})
+	}
 	if err == nil {
 		err = q.Requeue(ctx, id)
 	}
@@ -309,7 +318,7 @@ func requeue(ctx context.Context, e *env, q *outbox.Queue, id string) error {
 	return err
 }
 
-func requeueRejected(ctx context.Context, e *env, q *outbox.Queue) error {
+func requeueRejected(ctx context.Context, e *env, q *outbox.Queue, log *audit.Log) error {
 	done, damaged := 0, 0
 	for after := uint64(0); ; {
 		page, err := q.List(ctx, outbox.Rejected, after, 500)
@@ -325,7 +334,7 @@ func requeueRejected(ctx context.Context, e *env, q *outbox.Queue) error {
 				damaged++
 				continue
 			}
-			if err := requeue(ctx, e, q, i.ID); err != nil {
+			if err := requeue(ctx, e, q, log, i.ID); err != nil {
 				return err
 			}
 			done++

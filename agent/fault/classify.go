@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/chamthe/chamthe/agent"
+	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/agent/truststore"
@@ -40,6 +41,7 @@ var sentinels = []struct {
 	{reader.ErrCardUnsupported, CardUnreadable},
 	{reader.ErrComm, CardUnreadable},
 
+	{audit.ErrBroken, AuditBroken},
 	{store.ErrNewerSchema, StoreNewer},
 	{store.ErrLocked, StoreLocked},
 	{store.ErrCorrupt, StoreDamaged},

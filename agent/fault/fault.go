@@ -85,6 +85,11 @@ const (
 	VisitTooLarge      Code = "visit_too_large"
 	VisitForeign       Code = "visit_foreign"
 
+	// What was looked at again.
+	EvidenceInvalid Code = "evidence_invalid"
+	BadExport       Code = "bad_export_file"
+	AuditBroken     Code = "audit_broken"
+
 	BadTrust       Code = "bad_trust_file"
 	TrustRefused   Code = "trust_refused"
 	TrustDamaged   Code = "trust_damaged"
@@ -185,6 +190,10 @@ var infos = []Info{
 	{TrustExposed, 74, System, "Everybody on this computer may write to the directory of trust material, so none of it is believed.", "Take that permission away (`chmod -R o-w`), and look with `chamthe trust list` at what is in it."},
 	{TrustAttention, 75, System, "Some of the trust material is out of date.", "Get newer files from where the old ones came from and import them (`chamthe trust import`)."},
 	{TrustUnusable, 76, System, "The directory of trust material cannot be opened or written.", "Give this user the right to it, free disk space, or name another directory (CHAMTHE_TRUST); without it no issuer is known."},
+
+	{EvidenceInvalid, 77, Refuse, "The evidence of a visit does not hold.", "Look at the check that failed; the visit proves nothing as it is."},
+	{BadExport, 78, Input, "The file holds something that is no exported visit.", "Give a file that `chamthe queue export` wrote; each line is a visit."},
+	{AuditBroken, 79, System, "The audit trail is not as it was written.", "Keep the data directory as it is, find out who had access to it, and tell who is responsible for data protection."},
 
 	{Cancelled, 130, Retry, "The command was interrupted.", "Start it again."},
 }
