@@ -17,7 +17,7 @@ BENCH ?= .
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 
-.PHONY: help demo build test lint pcsc outage fuzz bench crash clean
+.PHONY: help demo build test lint pcsc soak outage fuzz bench crash clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,6 +41,11 @@ lint: ## formatting, vet, staticcheck, and builds for other systems
 pcsc: build ## read the software chip through a real smart card service
 	@.ci/setup pcsc
 	@.ci/pcsc-run
+
+soak: build ## lay 10,000 cards on a virtual reader and 200 on a real service, and measure idling
+	@.ci/setup pcsc
+	CHAMTHE_SOAK=10000 go test -count=1 -timeout 20m -v -run 'TestSoak|TestIdle' ./reader/readertest
+	CHAMTHE_SOAK=200 CHAMTHE_IDLE=60s .ci/pcsc-run
 
 outage: build ## lose the link and the power, and see every visit arrive
 	@.ci/setup outage
