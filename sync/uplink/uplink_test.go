@@ -1,6 +1,7 @@
 package uplink_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -116,6 +117,69 @@ func TestServerRestartsWhileDraining(t *testing.T) {
 	got := s.ids()
 	if !slices.Equal(got, want) {
 		t.Errorf("%d messages in the stream, want the %d recorded, each once and in order", len(got), len(want))
+	}
+}
+
+// TestReturnsInTurn: an agent waits before it looks for a server that it has
+// lost, and before it sends what has gathered; not when it was just started.
+func TestReturnsInTurn(t *testing.T) {
+	s := newService(t, natsd.Options{})
+	a := newAgent(t)
+	s.enrol(a)
+	a.record()
+	cfg := a.config(s.url())
+	cfg.RetryMax = 6 * time.Second
+	u, err := uplink.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := make(chan time.Duration, 10)
+	uplink.SetDraw(u, func(below time.Duration) time.Duration {
+		drawn <- below
+		return time.Millisecond
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- u.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	next := func() time.Duration {
+		t.Helper()
+		select {
+		case d := <-drawn:
+			return d
+		case <-time.After(patience):
+			t.Fatal("the agent did not wait")
+			return 0
+		}
+	}
+	eventually(t, "stored", func() bool { return a.stats().Stored == 1 })
+	if len(drawn) != 0 {
+		t.Errorf("waited below %v at the first start", <-drawn)
+	}
+	s.stop()
+	if d := next(); d != time.Second {
+		t.Errorf("looked for the server within %v, want 1s", d)
+	}
+	a.record()
+	s.start()
+	if d := next(); d <= 0 || d > cfg.RetryMax {
+		t.Errorf("began to send within %v, want the length of the outage", d)
+	}
+	eventually(t, "stored", func() bool { return a.stats().Stored == 2 })
+	// Nothing has gathered: the next visit need not wait.
+	s.stop()
+	next()
+	s.start()
+	a.online(u)
+	a.record()
+	eventually(t, "stored", func() bool { return a.stats().Stored == 3 })
+	if len(drawn) != 0 {
+		t.Errorf("waited below %v without a backlog", <-drawn)
 	}
 }
 
