@@ -41,6 +41,9 @@ func (in *inspection) open(ctx context.Context) error {
 	if err == nil {
 		err = in.lengths(ctx, d)
 	}
+	if err == nil && in.cfg.All {
+		err = in.directory(ctx, d)
+	}
 	if err != nil {
 		return in.accessFailed(err)
 	}
@@ -119,6 +122,24 @@ func (in *inspection) lengths(ctx context.Context, d apdu.Doer) error {
 		return nil
 	}
 	in.read.MaxNe = max(shortNe, min(in.cfg.MaxNe, info.MaxNe()))
+	return nil
+}
+
+// directory reads EF.DIR, for a diagnosis: nothing is decided by it (Doc 9303-10,
+// 3.11.2). A refusal is in order; the error means that the chip was lost.
+func (in *inspection) directory(ctx context.Context, d apdu.Doer) error {
+	b, err := lds.ReadFile(ctx, d, lds.EFDIR, nil)
+	if err != nil {
+		if in.lost(err) {
+			return err
+		}
+		return nil
+	}
+	// A chip that is in its application already shows EF.COM under this identifier.
+	if dir, err := lds.ParseDIR(b); err == nil && len(dir.AIDs) > 0 {
+		in.saw(lds.EFDIR, b)
+		in.r.DIR = &dir
+	}
 	return nil
 }
 

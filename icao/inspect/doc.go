@@ -14,10 +14,13 @@
 // [apdu.Transceiver].
 //
 // A chip that is lost in the middle is reset, opened anew and read on where it
-// stopped, if the transceiver is a [Resetter]. EF.COM and the optional data groups
+// stopped, if the transceiver is a [Resetter]. What one inspection finds out about
+// chips and readers serves the next ([Config.Learned]), and work of the host may be
+// done beside the exchanges ([Config.Overlap]). EF.COM and the optional data groups
 // are read on request ([Config.All]), and a strict mode ([Config.Strict]) judges
 // what is tolerated otherwise.
 //
-// Not here: terminal authentication, and with it DG3 and DG4; resuming within the
-// access protocol or chip authentication, where there is nothing to resume.
+// Not here: terminal authentication, and with it the content of DG3 and DG4;
+// resuming within the access protocol or chip authentication, where there is nothing
+// to resume.
 package inspect

@@ -168,7 +168,8 @@ type Report struct {
 	PhotoNote result.Reason
 
 	// What [Config.All] asks for; nil when it was not read, does not have the
-	// signed hash (EF.COM has none) or cannot be understood.
+	// signed hash (EF.DIR and EF.COM have none) or cannot be understood.
+	DIR  *lds.DIR // which applications the chip says it has; not signed
 	COM  *lds.COM
 	DG7  *lds.DG7  // signature or usual mark
 	DG11 *lds.DG11 // additional personal details

@@ -18,6 +18,7 @@ import (
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/inspect/inspecttest"
 	"github.com/chamthe/chamthe/icao/internal/ec"
+	"github.com/chamthe/chamthe/icao/lds"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
@@ -669,6 +670,25 @@ func TestR18RefusedATRInfoIsNoError(t *testing.T) {
 			t.Run(fmt.Sprintf("%04X PACE %d", uint16(sw), len(offers)), func(t *testing.T) {
 				v := chip.Variant{PACE: offers, ATRInfo: true, Refused: map[uint16]apdu.Status{0x2F01: sw}}
 				accepted(t, v, variant(t, v), tap{change: func(c *inspect.Config) { c.MaxNe = 65536 }})
+			})
+		}
+	}
+}
+
+// EF.DIR is read for a diagnosis, and what the chip says to that is no error either.
+func TestR18RefusedDIRIsNoError(t *testing.T) {
+	for _, sw := range []apdu.Status{0, apdu.SecurityStatusNotSatisfied, apdu.ConditionsNotSatisfied, apdu.FileNotFound, apdu.InstructionNotSupported, apdu.WrongLength, apdu.NoPreciseDiagnosis} {
+		for _, offers := range [][]chip.PACE{nil, {paceOf(ecdhCAM, 2, 13)}} {
+			t.Run(fmt.Sprintf("%04X PACE %d", uint16(sw), len(offers)), func(t *testing.T) {
+				v := chip.Variant{PACE: offers, DIR: true, ATRInfo: true}
+				if sw != 0 {
+					v.Refused = map[uint16]apdu.Status{0x2F00: sw}
+				}
+				accepted(t, v, variant(t, v), tap{change: all, except: notThere, report: func(t *testing.T, r *inspect.Report) {
+					if (r.DIR != nil) != (sw == 0) || r.DIR != nil && !r.DIR.Has(lds.AID()) {
+						t.Errorf("EF.DIR in the report: %t", r.DIR != nil)
+					}
+				}})
 			})
 		}
 	}

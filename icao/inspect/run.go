@@ -143,7 +143,7 @@ type Config struct {
 	// this reader: an inspection starts from it, and writes back what is known at
 	// its end, whatever that end is. It holds no personal data. What one chip says
 	// can slow the next ones down and no more, and limits that do not hold any
-	// longer are forgotten after some [relearnEvery] reads. Nil: nothing is known
+	// longer are forgotten, on average after sixteen reads. Nil: nothing is known
 	// and nothing is kept. It must not be used elsewhere meanwhile.
 	Learned *lds.Learned
 
@@ -164,8 +164,8 @@ type Config struct {
 	// Nil: the work is done in between.
 	Overlap func(work func()) (wait func())
 
-	// All also reads, after everything else, EF.COM and every data group that the
-	// security object lists, for a diagnosis: see [OptionalIDs]. DG3 and DG4, and
+	// All also reads EF.DIR, and after everything else EF.COM and every data group
+	// that the security object lists, for a diagnosis: see [OptionalIDs]. DG3 and DG4, and
 	// what EF.COM lists alone, are asked for once and never read: their state is
 	// what the chip says to that. (DG2 is [Config.Photo]'s.)
 	All bool
