@@ -309,7 +309,7 @@ func problem(n *yaml.Node, format string, args ...any) *QuirkError {
 // mapping returns the values of a mapping by key. Only known keys may be there,
 // each once.
 func mapping(n *yaml.Node, what string, known ...string) (map[string]*yaml.Node, error) {
-	if n.Kind != yaml.MappingNode || n.Anchor != "" {
+	if n.Kind != yaml.MappingNode {
 		return nil, problem(n, "%s has to be keys and values", what)
 	}
 	values := make(map[string]*yaml.Node, len(known))
@@ -330,7 +330,7 @@ func mapping(n *yaml.Node, what string, known ...string) (map[string]*yaml.Node,
 
 // sequence returns the items of a list that holds one to most of them.
 func sequence(n *yaml.Node, what string, most int) ([]*yaml.Node, error) {
-	if n.Kind != yaml.SequenceNode || n.Anchor != "" {
+	if n.Kind != yaml.SequenceNode {
 		return nil, problem(n, "%s has to be a list", what)
 	}
 	if len(n.Content) == 0 || len(n.Content) > most {
@@ -339,10 +339,10 @@ func sequence(n *yaml.Node, what string, most int) ([]*yaml.Node, error) {
 	return n.Content, nil
 }
 
-// text returns a scalar as it is written. Anchors and aliases are not needed
-// here, and so not taken.
+// text returns a scalar as it is written. An alias is none, so nothing in a
+// file can stand for much more than its length.
 func text(n *yaml.Node) (string, error) {
-	if n.Kind != yaml.ScalarNode || n.Anchor != "" || n.Value == "" {
+	if n.Kind != yaml.ScalarNode || n.Value == "" {
 		return "", problem(n, "a word is expected")
 	}
 	return n.Value, nil

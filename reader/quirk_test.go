@@ -177,7 +177,10 @@ func TestQuirksAreNobodysToChange(t *testing.T) {
 		q.USB[0] = reader.USBID{Vendor: 1, Product: 1}
 		q.Escape[0].Name, q.Escape[0].Command[0] = "spoiled", 0
 	}
-	before := reader.Quirks()
+	before, err := reader.ParseQuirks(firmwarenotes.YAML())
+	if err != nil {
+		t.Fatal(err)
+	}
 	q, ok := reader.QuirkOf("ACS ACR122U PICC Interface 00 00", 0, 0)
 	if !ok {
 		t.Fatal("no quirk")
