@@ -91,7 +91,7 @@ const (
 	IssuingStateUnknown    result.Reason = "issuing_state_unknown" // no country code is known for it
 	IssuingStateUnreadable result.Reason = "issuing_state_unreadable"
 
-	// Of DocumentType.
+	// Of DocumentType; the first also of Chain.
 	DocumentTypeMismatch    result.Reason = "document_type_mismatch"    // the signer may sign other documents, and not such
 	DocumentTypesAbsent     result.Reason = "document_types_absent"     // the signer's certificate does not say what it may sign
 	DocumentTypesUnreadable result.Reason = "document_types_unreadable" // it says so in a way that cannot be read
@@ -116,7 +116,8 @@ type Result struct {
 	// SignerValidity: Signer is valid at the time of the check.
 	SignerValidity result.Check
 	// Chain: Signer is a document signer's certificate that Anchor, which is
-	// trusted and valid at the time of the check, issued.
+	// trusted and valid at the time of the check, issued, for documents of this
+	// type if it says for which.
 	Chain result.Check
 	// Revocation: neither Signer nor a certificate above it is revoked, by a
 	// current list. It is a part of Overall only when it failed: a revocation is
@@ -135,10 +136,10 @@ type Result struct {
 	// DocumentType: the document code at the beginning of DG1 is among those that
 	// Signer's certificate allows it to sign (Doc 9303-12, 7.1.1.6; Doc 9303-11,
 	// 5.1.1, additional check 1). Not performed when DG1 was not given, not
-	// supported when the certificate has no such list, as older ones do not. It is
-	// a part of Overall only when it failed: the key of those who make one kind of
-	// document is no good for another, and a list that is absent or unreadable says
-	// nothing of this document.
+	// supported when the certificate has no such list, as older ones do not. When it
+	// failed, Chain failed too: the CSCA certified that key for other documents,
+	// and those who make them are not to make this one. A list that is absent or
+	// unreadable says nothing of this document and changes nothing.
 	DocumentType result.Check
 
 	// Groups has an entry for every data group that was given: successful when
@@ -167,13 +168,11 @@ type Result struct {
 
 // Overall is the verdict on the files that were given: Failed if any part
 // failed, Undetermined if any could not be told, Successful only if all are.
-// Revocation and DocumentType count only when they failed; see [Result].
+// Revocation counts only when it failed; see [Result].
 func (r Result) Overall() result.Check {
 	checks := []result.Check{r.Signature, r.SignerValidity, r.Chain}
-	for _, c := range []result.Check{r.Revocation, r.DocumentType} {
-		if c.Value == result.Failed {
-			checks = append(checks, c)
-		}
+	if r.Revocation.Value == result.Failed {
+		checks = append(checks, r.Revocation)
 	}
 	if !r.direct {
 		checks = append(checks, r.Hashes)
@@ -219,6 +218,9 @@ func Verify(sod *lds.SOD, groups map[int][]byte, pool *trust.Pool, at time.Time)
 		}
 		if r.Groups[1].Value == result.Successful && r.Signer != nil {
 			r.DocumentType = documentType(dg1, r.Signer)
+			if r.DocumentType.Value == result.Failed {
+				r.Chain = result.Worst(r.Chain, r.DocumentType)
+			}
 		}
 	}
 	return r

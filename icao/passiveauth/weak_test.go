@@ -124,8 +124,23 @@ func TestDocumentType(t *testing.T) {
 			if got := r.Overall(); got != tt.overall {
 				t.Errorf("overall %+v, want %+v", got, tt.overall)
 			}
+			chain := pass("ECDSA SHA-384 brainpoolP384r1")
+			if tt.want == mismatch {
+				chain = mismatch
+			}
+			if r.Chain != chain {
+				t.Errorf("chain %+v, want %+v", r.Chain, chain)
+			}
 		})
 	}
+	t.Run("nobody's signer, for another type", func(t *testing.T) {
+		s := sound(t)
+		s.noAnchor = true
+		s.ds.Extensions = append(s.ds.Extensions, cmstest.DocumentTypes(t, "P"))
+		if r := s.verify(t); r.Chain != mismatch || r.Overall() != mismatch {
+			t.Errorf("chain %+v, overall %+v", r.Chain, r.Overall())
+		}
+	})
 	for name, spoil := range map[string]func(s *state){
 		"no DG1":               func(s *state) { delete(s.groups, 1) },
 		"a DG1 that differs":   func(s *state) { s.groups[1] = cmstest.DG1(t, "UZA") },
