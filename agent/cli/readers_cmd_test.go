@@ -63,7 +63,11 @@ type (
 		Extended          string
 		LargestLe         int `json:"largest_le"`
 		LongestResponse   int `json:"longest_response"`
-		Verdict           struct{ Level, Sentence, Remedy, Page string }
+		Read              *struct {
+			MS               float64
+			Exchanges, Bytes int
+		}
+		Verdict struct{ Level, Sentence, Remedy, Page string }
 	}
 	limitList struct {
 		Limits []struct {
@@ -216,7 +220,7 @@ func TestReadersWatchJSON(t *testing.T) {
 func TestReadersWatchWithoutService(t *testing.T) {
 	t.Parallel()
 	next, end := watching(t, noService{})
-	if line := next(); !strings.Contains(line, "no readers of") || !strings.Contains(line, reader.ErrNoService.Error()) {
+	if line := next(); !strings.Contains(line, "out of reach") || !strings.Contains(line, reader.ErrNoService.Error()) {
 		t.Errorf("got %q", line)
 	}
 	end().succeeded(t)
@@ -383,6 +387,28 @@ func TestReadersTestForPeople(t *testing.T) {
 		if !strings.Contains(got.stdout, s) {
 			t.Errorf("no %q in:\n%s", s, got.stdout)
 		}
+	}
+}
+
+// With its key the chip gives long answers, and nothing of them is shown.
+func TestReadersTestReadsTheDocument(t *testing.T) {
+	t.Setenv("CHAMTHE_LIMITS", t.TempDir())
+	d := document(t, chip.ProfileCCCDNoAA, chip.TamperNone)
+	v := lay(t, d)
+	got := on(t, v, d.QR, "readers", "test", "--qr", "-", "--json")
+	got.succeeded(t)
+	r := one[readerTest](t, got.stdout)
+	if r.Read == nil || r.Read.Exchanges < 10 || r.Read.Bytes < 1000 || r.LongestResponse < 200 || r.Verdict.Level != "good" {
+		t.Errorf("%+v, read %+v", r, r.Read)
+	}
+	for _, part := range strings.Split(d.QR, "|") {
+		if len(part) > 4 && strings.Contains(got.stdout, part) {
+			t.Error("a field of the QR code is printed")
+		}
+	}
+	other := document(t, chip.ProfileCCCD, chip.TamperNone)
+	if other.QR != d.QR {
+		on(t, v, other.QR, "readers", "test", "--qr", "-").failed(t, fault.WrongKey)
 	}
 }
 

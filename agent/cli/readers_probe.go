@@ -13,6 +13,8 @@ import (
 
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/icao/apdu"
+	"github.com/chamthe/chamthe/icao/inspect"
+	"github.com/chamthe/chamthe/icao/trust"
 	"github.com/chamthe/chamthe/reader"
 )
 
@@ -48,6 +50,9 @@ type readerTest struct {
 	LargestLe       int `json:"largest_le"`
 	LongestResponse int `json:"longest_response"`
 
+	// Read is a read of the whole document, if a key was given.
+	Read *documentRead `json:"read,omitempty"`
+
 	Verdict verdictInfo `json:"verdict"`
 }
 
@@ -68,6 +73,13 @@ type measurement struct {
 	P95MS    float64 `json:"p95_ms"`
 }
 
+// documentRead says how long a document took. It holds nothing of it.
+type documentRead struct {
+	MS        float64 `json:"ms"`
+	Exchanges int     `json:"exchanges"`
+	Bytes     int     `json:"bytes"` // received
+}
+
 // verdictInfo is the sentence for IT staff.
 type verdictInfo struct {
 	Level    string `json:"level"` // good, limited, slow, faulty
@@ -78,6 +90,7 @@ type verdictInfo struct {
 
 func newReadersTest(e *env, ports *[]string) *cobra.Command {
 	var (
+		keys   accessFlags
 		name   string
 		asJSON bool
 		wait   time.Duration
@@ -88,15 +101,27 @@ func newReadersTest(e *env, ports *[]string) *cobra.Command {
 		Short: "Measure a reader with a card on it, and say whether it is fit for a desk",
 		Long: `Test sends some eighty harmless commands to the card on a reader. It needs no key,
 reads no personal data, and spends no try of any code. It says how fast the
-reader is, how long commands and answers may be, and whether the card outlives
-resets; what a reader cannot do is remembered ("chamthe readers limits").`,
+reader is, how long commands may be, and whether the card outlives resets; what a
+reader cannot do is remembered ("chamthe readers limits").
+
+Long answers come only from a chip that was opened. With a key, as for "chamthe
+read", test reads the whole document as well, says how long it took and how long
+the answers were, and shows nothing of it.`,
 		Example: "  chamthe readers test\n  chamthe readers test --reader \"ACS ACR1252 Dual Reader PICC 0\" --json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			var access *inspect.Access
+			if keys.given() {
+				a, err := keys.access(e.stdin)
+				if err != nil {
+					return err
+				}
+				access = &a
+			}
 			ctx, cancel := context.WithTimeout(c.Context(), limit)
 			defer cancel()
 			return e.withReaders(name, *ports, func(h *reader.Hub) error {
-				r, err := testReader(ctx, h, name, wait)
+				r, err := testReader(ctx, h, name, wait, access)
 				if err != nil {
 					return err
 				}
@@ -105,14 +130,16 @@ resets; what a reader cannot do is remembered ("chamthe readers limits").`,
 		},
 	}
 	c.Flags().StringVar(&name, "reader", "", "`NAME` of the reader (default: the best that has a card)")
+	keys.add(c)
 	c.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for a card")
 	c.Flags().DurationVar(&limit, "timeout", 2*time.Minute, "how long the whole command may take")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }
 
-// testReader measures the reader called name, or the best with a card.
-func testReader(ctx context.Context, h *reader.Hub, name string, wait time.Duration) (*readerTest, error) {
+// testReader measures the reader called name, or the best with a card; with
+// access it reads the document, too.
+func testReader(ctx context.Context, h *reader.Hub, name string, wait time.Duration, access *inspect.Access) (*readerTest, error) {
 	infos, err := h.Readers(ctx)
 	if err != nil {
 		return nil, err
@@ -136,7 +163,7 @@ func testReader(ctx context.Context, h *reader.Hub, name string, wait time.Durat
 	}
 	p := &probe{h: h, l: l, out: &readerTest{OpenMS: millis(time.Since(began))}}
 	defer func() { _ = p.l.Close() }()
-	if err := p.run(ctx); err != nil {
+	if err := p.run(ctx, access); err != nil {
 		return nil, err
 	}
 	return p.out, nil
@@ -149,7 +176,7 @@ type probe struct {
 	out *readerTest
 }
 
-func (p *probe) run(ctx context.Context) error {
+func (p *probe) run(ctx context.Context, access *inspect.Access) error {
 	d := p.l.Device()
 	p.out.Reader = encodeReader(d)
 	p.out.Card = strings.ToUpper(hex.EncodeToString(p.l.ATR()))
@@ -177,6 +204,11 @@ func (p *probe) run(ctx context.Context) error {
 	}
 	if err := p.lengths(ctx); err != nil {
 		return err
+	}
+	if access != nil {
+		if err := p.read(ctx, *access); err != nil {
+			return err
+		}
 	}
 	p.out.Limits = limitWords(p.l.Limits())
 	p.out.Verdict = p.verdict(d)
@@ -310,6 +342,39 @@ func (p *probe) lengths(ctx context.Context) error {
 	return nil
 }
 
+// counting is a card that counts what it answers.
+type counting struct {
+	*reader.Lease
+	exchanges, bytes, longest int
+}
+
+func (c *counting) Transmit(ctx context.Context, cmd []byte) ([]byte, error) {
+	resp, err := c.Lease.Transmit(ctx, cmd)
+	c.exchanges++
+	if n := len(resp) - 2; n > 0 {
+		c.bytes += n
+		c.longest = max(c.longest, n)
+	}
+	return resp, err
+}
+
+// read reads the document as a desk does, photo and all. Whether it is genuine
+// is not the question here.
+func (p *probe) read(ctx context.Context, access inspect.Access) error {
+	if err := p.l.Reset(ctx); err != nil {
+		return err
+	}
+	c := &counting{Lease: p.l}
+	began := time.Now()
+	_, err := inspectCard(ctx, c, access, &inspect.Config{At: began, Trust: trust.NewPool(), Photo: true, Now: time.Now}, func(error) {})
+	if err != nil {
+		return err
+	}
+	p.out.Read = &documentRead{MS: millis(time.Since(began)), Exchanges: c.exchanges, Bytes: c.bytes}
+	p.out.LongestResponse = max(p.out.LongestResponse, c.longest)
+	return nil
+}
+
 const (
 	insSelect     = 0xA4
 	insReadBinary = 0xB0
@@ -406,7 +471,14 @@ func printReaderTest(e *env, r *readerTest, asJSON bool) error {
 		line("", "with pauses, %s", series(*r.Paused))
 	}
 	line("resets", "%s", series(r.Resets))
-	line("lengths", "asked for up to %d bytes, got up to %d; extended length: %s", r.LargestLe, r.LongestResponse, r.Extended)
+	if r.LongestResponse > 0 {
+		line("lengths", "asked for up to %d bytes, longest answer %d; extended length: %s", r.LargestLe, r.LongestResponse, r.Extended)
+	} else {
+		line("lengths", "asked for up to %d bytes (long answers need the card's key: see --help); extended length: %s", r.LargestLe, r.Extended)
+	}
+	if d := r.Read; d != nil {
+		line("document", "read in %.0f ms: %d exchanges, %d bytes", d.MS, d.Exchanges, d.Bytes)
+	}
 	line("limits", "%s", r.Limits)
 	line("verdict", "%s: %s", strings.ToUpper(r.Verdict.Level), r.Verdict.Sentence)
 	if r.Verdict.Remedy != "" {

@@ -51,9 +51,9 @@ func printChange(e *env, c reader.Change, asJSON bool) error {
 	}
 	source := func(s reader.SourceState) {
 		if s.Err != nil {
-			say("no readers of", s.Name, s.Err.Error())
+			say("out of reach", "the readers of "+s.Name, s.Err.Error())
 		} else {
-			say("readers of", s.Name, "in order")
+			say("within reach", "the readers of "+s.Name, "")
 		}
 	}
 	switch c.Kind {
