@@ -120,7 +120,7 @@ func TestUnknownMembers(t *testing.T) {
 			}
 			grown := append([]byte(`{"future":{"a":[1,{"b":null}]},`), b[1:]...)
 			got, err := c.decode(grown)
-			if c.name == "visit" || c.name == "lookup-request" || c.name == "status" {
+			if c.name == "visit" || c.name == "lookup-request" || c.name == "status" || c.name == "bundle-request" {
 				if !errors.Is(err, contract.UnknownMember) {
 					t.Errorf("error = %v, want %v", err, contract.UnknownMember)
 				}
@@ -339,6 +339,10 @@ func FuzzDecodeLookupResponse(f *testing.F) { fuzzDecoder(f, "lookup-response") 
 func FuzzDecodeVerdict(f *testing.F)        { fuzzDecoder(f, "verdict") }
 func FuzzDecodeNonce(f *testing.F)          { fuzzDecoder(f, "nonce") }
 func FuzzDecodeStatus(f *testing.F)         { fuzzDecoder(f, "status") }
+func FuzzDecodeBundle(f *testing.F)         { fuzzDecoder(f, "bundle") }
+func FuzzDecodeBundleRequest(f *testing.F)  { fuzzDecoder(f, "bundle-request") }
+func FuzzDecodePopulationPart(f *testing.F) { fuzzDecoder(f, "population-part") }
+func FuzzDecodeTrustPart(f *testing.F)      { fuzzDecoder(f, "trust-part") }
 
 func BenchmarkDecodeVisit(b *testing.B) {
 	v := exampleVisit(b)

@@ -10,7 +10,7 @@
 //	ins.v1.lookup.<facility>           LookupRequest, signed -> LookupResponse
 //	ins.v1.nonce.<facility>            empty request -> Nonce
 //	ins.v1.verdict.<agent>             Verdict
-//	ins.v1.bundle.<kind>               population and trust bundles
+//	ins.v1.bundle.<kind>.<facility>    BundleRequest, signed -> Bundle, signed by the insurer, or a part of one
 //	ins.v1.agent.<agent>.status        Status, signed
 //
 // # How a message is read
@@ -22,10 +22,10 @@
 // missing member, an unknown value of a closed set, and members that
 // contradict each other.
 //
-// What an agent sends (Visit, LookupRequest, Status) may hold no unknown
+// What an agent sends (Visit, LookupRequest, BundleRequest, Status) may hold no unknown
 // member: it is evidence, and a reader that skipped a part of it would vouch
 // for something it has not read. What the central service sends (Verdict,
-// LookupResponse, Nonce) may: a service is updated years before the last of its
+// LookupResponse, Nonce, bundles) may: a service is updated years before the last of its
 // agents is, and an agent that could not read a verdict because of a new
 // member would keep the visit in its queue for ever. A change that old readers
 // would misunderstand gets a new version number, which every reader refuses.

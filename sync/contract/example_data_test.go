@@ -118,6 +118,38 @@ func exampleStatus(t testing.TB) *contract.Status {
 	}
 }
 
+func exampleBundle() *contract.Bundle {
+	return &contract.Bundle{
+		Version: contract.Version, Kind: contract.BundlePopulation, Facility: "01013", Serial: 1772415000250, Base: 1772328600000,
+		IssuedAt: exampleTime, Entries: 2, Parts: []contract.BundlePart{{SHA256: bytes.Repeat([]byte{1}, 32), Size: 900}},
+	}
+}
+
+func exampleBundleRequest(t testing.TB) *contract.BundleRequest {
+	t.Helper()
+	return &contract.BundleRequest{
+		Version: contract.Version, ID: exampleID, Facility: "01013", Agent: newSigner(1).name(t), At: exampleTime,
+		Kind: contract.BundlePopulation, Have: 1772328600000, Serial: 1772415000250, Base: 1772328600000, Part: 1,
+	}
+}
+
+func examplePopulation(t testing.TB) *contract.PopulationPart {
+	t.Helper()
+	e := exampleVisit(t).Entitlement
+	e.Source, e.Findings = contract.SourcePopulation, nil
+	return &contract.PopulationPart{Version: contract.Version, People: []contract.Registered{
+		{
+			Number: "001099000001", InsuranceNumber: "GD4010100000001", Entitlement: &e,
+			Person: &contract.Insured{Number: "001099000001", Name: "Nguyễn Văn Thử", BirthDate: "1999-01-31", Sex: contract.SexMale},
+		},
+		{Number: "001050000002", Removed: true},
+	}}
+}
+
+func exampleTrust() *contract.TrustPart {
+	return &contract.TrustPart{Version: contract.Version, Pieces: []contract.TrustPiece{{DER: []byte{0x30, 0x00}}, {DER: []byte{0x30, 0x01, 0x00}, Removed: true}}}
+}
+
 // codec drives one message type through its functions.
 type codec struct {
 	name   string // of the schema
@@ -148,5 +180,9 @@ func codecs(t testing.TB) []codec {
 		codecOf("verdict", exampleVerdict(t), contract.EncodeVerdict, contract.DecodeVerdict),
 		codecOf("nonce", exampleNonce(), contract.EncodeNonce, contract.DecodeNonce),
 		codecOf("status", exampleStatus(t), contract.EncodeStatus, contract.DecodeStatus),
+		codecOf("bundle", exampleBundle(), contract.EncodeBundle, contract.DecodeBundle),
+		codecOf("bundle-request", exampleBundleRequest(t), contract.EncodeBundleRequest, contract.DecodeBundleRequest),
+		codecOf("population-part", examplePopulation(t), contract.EncodePopulationPart, contract.DecodePopulationPart),
+		codecOf("trust-part", exampleTrust(), contract.EncodeTrustPart, contract.DecodeTrustPart),
 	}
 }

@@ -18,6 +18,15 @@ const (
 	MaxVisit = 96 << 10
 	// MaxMessage is the most bytes that any other message may have.
 	MaxMessage = 8 << 10
+	// MaxPart is the most bytes a part of a bundle may have: it goes into one NATS
+	// message, in which a slow link is not busy for long.
+	MaxPart = 256 << 10
+	// MaxManifest is the most bytes a bundle's manifest may have.
+	MaxManifest = 64 << 10
+	// MaxBundle is the most bytes all parts of a bundle may have: a hundred
+	// thousand people.
+	MaxBundle = 48 << 20
+	maxParts  = 512
 	// maxDepth is the deepest nesting: a message needs four levels.
 	maxDepth = 8
 )
@@ -45,6 +54,12 @@ var formats = map[string]*format{
 	"version":  {minInt: Version, maxInt: Version},
 	"millis":   {minInt: 0, maxInt: 86_400_000},
 	"count":    {minInt: 0, maxInt: math.MaxInt32},
+	"serial":   {minInt: 0, maxInt: math.MaxInt64 >> 11}, // what a JavaScript number holds
+	"part":     {minInt: 0, maxInt: maxParts - 1},
+	"partSize": {minInt: 1, maxInt: MaxPart},
+	"parts":    {maxItems: maxParts},
+	"people":   {maxItems: 4096},
+	"pieces":   {maxItems: 4096},
 	"checks":   {maxItems: 64},
 	"findings": {maxItems: 16},
 
@@ -78,6 +93,9 @@ var formats = map[string]*format{
 	"dg15":  {minBytes: 1, maxBytes: 4 << 10, about: "EF.DG15"},
 	"sig":   {minBytes: 1, maxBytes: 1 << 10, about: "signature of the chip"},
 	"nonce": {minBytes: 16, maxBytes: 64},
+
+	"sha256": {minBytes: 32, maxBytes: 32},
+	"der":    {minBytes: 1, maxBytes: 160 << 10, about: "certificate or revocation list"},
 }
 
 // Rules for types that have the same form wherever they appear.
@@ -143,6 +161,10 @@ var (
 		"nonce":           reflect.TypeFor[Nonce](),
 		"status":          reflect.TypeFor[Status](),
 		"verdict":         reflect.TypeFor[Verdict](),
+		"bundle":          reflect.TypeFor[Bundle](),
+		"bundle-request":  reflect.TypeFor[BundleRequest](),
+		"population-part": reflect.TypeFor[PopulationPart](),
+		"trust-part":      reflect.TypeFor[TrustPart](),
 	}
 	// members holds the members of every struct type that occurs in a message.
 	// It is complete after initialisation and only read from then on.

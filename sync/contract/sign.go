@@ -20,6 +20,9 @@ const (
 	DomainVisit  Domain = "visit"
 	DomainLookup Domain = "lookup"
 	DomainStatus Domain = "status"
+
+	DomainBundleRequest Domain = "bundle-request"
+	DomainBundle        Domain = "bundle" // signed by the insurer
 )
 
 // Signer holds an agent's private key. A NATS nkeys.KeyPair is one. Sign

@@ -281,7 +281,7 @@ func TestSubjects(t *testing.T) {
 		{"nonce", func() (string, error) { return contract.NonceSubject("01013") }, "ins.v1.nonce.01013"},
 		{"verdict", func() (string, error) { return contract.VerdictSubject(agent) }, "ins.v1.verdict." + agent},
 		{"status", func() (string, error) { return contract.StatusSubject(agent) }, "ins.v1.agent." + agent + ".status"},
-		{"bundle", func() (string, error) { return contract.BundleSubject("population", "01013") }, "ins.v1.bundle.population.01013"},
+		{"bundle", func() (string, error) { return contract.BundleSubject(contract.BundlePopulation, "01013") }, "ins.v1.bundle.population.01013"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -310,12 +310,20 @@ func TestSubjects(t *testing.T) {
 		if s, err := contract.StatusSubject(bad); err == nil {
 			t.Errorf("StatusSubject(%q) = %q", bad, s)
 		}
-		if s, err := contract.BundleSubject("population", bad); err == nil {
+		if s, err := contract.BundleSubject(contract.BundlePopulation, bad); err == nil {
 			t.Errorf("BundleSubject(%q) = %q", bad, s)
 		}
 	}
-	if _, err := contract.BundleSubject(); err == nil {
-		t.Error("BundleSubject without a kind")
+	if _, err := contract.BundleSubject("people", "01013"); err == nil {
+		t.Error("BundleSubject of an unknown kind")
+	}
+	if k, f, err := contract.ParseBundleSubject("ins.v1.bundle.trust.01013"); k != contract.BundleTrust || f != "01013" || err != nil {
+		t.Errorf("ParseBundleSubject = %q, %q, %v", k, f, err)
+	}
+	for _, bad := range []string{"", "ins.v1.bundle.trust", "ins.v1.bundle.trust.", "ins.v1.bundle.people.01013", "ins.v1.bundle.trust.01013.x", "ins.v1.lookup.01013"} {
+		if _, _, err := contract.ParseBundleSubject(bad); !errors.Is(err, contract.WrongSubject) {
+			t.Errorf("ParseBundleSubject(%q): %v", bad, err)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ const (
 	NonceSubjects   = "ins.v1.nonce.*"
 	VerdictSubjects = "ins.v1.verdict.*"
 	StatusSubjects  = "ins.v1.agent.*.status"
+	BundleSubjects  = "ins.v1.bundle.*.*"
 )
 
 // CheckFacility returns an error unless s is a facility code: 1 to 32 letters,
@@ -63,18 +64,16 @@ func StatusSubject(agent string) (string, error) {
 	return "ins.v1.agent." + agent + ".status", nil
 }
 
-// BundleSubject returns where bundles of a kind appear: one or more tokens as
-// in [CheckFacility], joined by dots ("population.01013", "trust").
-func BundleSubject(kind ...string) (string, error) {
-	if len(kind) == 0 {
+// BundleSubject returns where an agent asks for bundles: the kind and the facility
+// (population, 01013).
+func BundleSubject(kind BundleKind, facility string) (string, error) {
+	if kind != BundlePopulation && kind != BundleTrust {
 		return "", fail(Invalid, "kind")
 	}
-	for _, k := range kind {
-		if check("facility", "kind", k) != nil {
-			return "", fail(Invalid, "kind")
-		}
+	if err := CheckFacility(facility); err != nil {
+		return "", err
 	}
-	return "ins.v1.bundle." + strings.Join(kind, "."), nil
+	return "ins.v1.bundle." + string(kind) + "." + facility, nil
 }
 
 // ParseVisitSubject is the inverse of [VisitSubject].
@@ -128,4 +127,18 @@ func ParseStatusSubject(subject string) (agent string, err error) {
 		return "", fail(WrongSubject, "")
 	}
 	return agent, nil
+}
+
+// ParseBundleSubject is the inverse of [BundleSubject].
+func ParseBundleSubject(subject string) (kind BundleKind, facility string, err error) {
+	rest, ok := strings.CutPrefix(subject, "ins.v1.bundle.")
+	if !ok {
+		return "", "", fail(WrongSubject, "")
+	}
+	name, facility, _ := strings.Cut(rest, ".")
+	kind = BundleKind(name)
+	if kind != BundlePopulation && kind != BundleTrust || CheckFacility(facility) != nil {
+		return "", "", fail(WrongSubject, "")
+	}
+	return kind, facility, nil
 }
