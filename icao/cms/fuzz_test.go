@@ -15,6 +15,8 @@ func FuzzParseCertificate(f *testing.F) {
 	}
 	c, key := template(f)
 	f.Add(c.Sign(f, key))
+	c.Extensions = []cmstest.Extension{cmstest.DocumentTypes(f, "P", "ID")}
+	f.Add(c.Sign(f, key))
 	f.Fuzz(func(t *testing.T, der []byte) {
 		c, err := cms.ParseCertificate(der)
 		if (c == nil) != (err != nil) {
@@ -32,6 +34,14 @@ func FuzzParseCertificate(f *testing.F) {
 		}
 		if !c.Subject.Equal(c.Subject) || c.Subject.Equal(c.Issuer) != (c.Subject.Key() == c.Issuer.Key()) {
 			t.Error("names and their keys disagree")
+		}
+		if c.DocumentTypes != nil && !c.HasDocumentTypes || len(c.DocumentTypes) > 64 {
+			t.Errorf("%d document types", len(c.DocumentTypes))
+		}
+		for _, code := range c.DocumentTypes {
+			if len(code) < 1 || len(code) > 2 {
+				t.Errorf("a document type of %d characters", len(code))
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package passiveauth_test
 import (
 	"crypto"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/chamthe/chamthe/icao/cms/cmstest"
@@ -172,4 +173,17 @@ func TestDocumentType(t *testing.T) {
 	if got, want := r.IssuingState, unknown(passiveauth.IssuingStateUnreadable, ""); got != want {
 		t.Errorf("issuing state of it: %+v, want %+v", got, want)
 	}
+}
+
+// FuzzMRZBeginning: whatever lies in DG1, the fields are capital letters or empty.
+func FuzzMRZBeginning(f *testing.F) {
+	f.Add(cmstest.DG1(f, "UZB"))
+	f.Add([]byte{0x61, 8, 0x5f, 0x1f, 5, 'P', '<', 'D', '<', '<'})
+	f.Add([]byte{0x61, 4, 0x5f, 0x1f, 1, 'I'})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		code, state, ok := passiveauth.MRZBeginning(b)
+		if !ok && code+state != "" || len(code) > 2 || len(state) > 3 || strings.Trim(code+state, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			t.Errorf("code %q, state %q, %v", code, state, ok)
+		}
+	})
 }
