@@ -431,7 +431,7 @@ func (o *owner) open() (atr []byte, err error) {
 	err = o.card.begin()
 	o.stage.Store(int32(ours))
 	if err != nil && !errors.Is(err, codeResetCard) {
-		return nil, toError("begin transaction", err)
+		return nil, toOpenError("begin transaction", err)
 	}
 	atr, rerr := o.powerUp()
 	if errors.Is(rerr, reader.ErrCardRemoved) {
@@ -450,7 +450,7 @@ func (o *owner) open() (atr []byte, err error) {
 	// refused for that reason only.
 	o.limit.begin("begin transaction", o.d.opt.Step)
 	if err := o.card.begin(); err != nil {
-		return nil, toError("begin transaction", err)
+		return nil, toOpenError("begin transaction", err)
 	}
 	return atr, nil
 }
@@ -465,7 +465,7 @@ func (o *owner) reset() ([]byte, error) {
 	// transaction has begun.
 	o.limit.begin("begin transaction", o.d.opt.Step+o.d.opt.Busy)
 	if err := o.card.begin(); err != nil && !errors.Is(err, codeResetCard) {
-		return nil, toError("begin transaction", err)
+		return nil, toOpenError("begin transaction", err)
 	}
 	o.ended = false
 	return o.powerUp()
@@ -512,7 +512,7 @@ func (o *owner) explain(op string, err error) error {
 	c, ok := errors.AsType[code](err)
 	o.ended = o.ended || c == codeResetCard // as Windows does with an idle transaction
 	if !ok || !meansNoAnswer(c) {
-		return toError(op, err)
+		return toOpenError(op, err)
 	}
 	until := time.Now().Add(o.d.opt.Settle)
 	for {
@@ -523,9 +523,9 @@ func (o *owner) explain(op string, err error) error {
 			return &Error{Op: op, Code: uint32(codeRemovedCard), kind: reader.ErrCardRemoved}
 		case codeResetCard:
 			o.ended = true
-			return toError(op, serr)
+			return toOpenError(op, serr)
 		}
-		if now := toError(op, serr); errors.Is(now, reader.ErrNoService) || errors.Is(now, reader.ErrNoReader) {
+		if now := toOpenError(op, serr); errors.Is(now, reader.ErrNoService) || errors.Is(now, reader.ErrNoReader) {
 			return now
 		}
 		if !time.Now().Before(until) {
@@ -536,7 +536,7 @@ func (o *owner) explain(op string, err error) error {
 	if op == "transmit" {
 		return &Error{Op: op, Code: uint32(c), kind: reader.ErrComm}
 	}
-	return toError(op, c)
+	return toOpenError(op, c)
 }
 
 // capabilities asks the reader's driver. Drivers refuse what they do not know
@@ -593,7 +593,7 @@ func (o *owner) fatal(err error) error {
 	if err == nil {
 		return nil
 	}
-	err = toError("ask the reader", err)
+	err = toOpenError("ask the reader", err)
 	for _, end := range []error{reader.ErrCardRemoved, reader.ErrCardReset, reader.ErrNoService, reader.ErrNoReader} {
 		if errors.Is(err, end) {
 			return err

@@ -263,6 +263,16 @@ func toError(op string, err error) error {
 	return &Error{Op: op, Code: uint32(c), kind: codes[c].kind}
 }
 
+// toOpenError is toError for calls on what was opened already. pcsc-lite says
+// SCARD_W_SECURITY_VIOLATION when its service resets the connection. To one who
+// comes that is a refusal; to one who is in, the service has gone.
+func toOpenError(op string, err error) error {
+	if errors.Is(err, codeSecurityViolation) {
+		return &Error{Op: op, Code: uint32(codeSecurityViolation), kind: reader.ErrNoService}
+	}
+	return toError(op, err)
+}
+
 // toServiceError is toError for calls that no card and no reader has a part in.
 // That such a call did not work out says that the service broke off: pcsc-lite
 // answers SCARD_F_COMM_ERROR when it is killed under a call.
@@ -271,6 +281,14 @@ func toServiceError(op string, err error) error {
 		return &Error{Op: op, Code: uint32(c), kind: reader.ErrNoService}
 	}
 	return toError(op, err)
+}
+
+// toListError is both toServiceError and toOpenError.
+func toListError(op string, err error) error {
+	if errors.Is(err, codeSecurityViolation) {
+		return toOpenError(op, err)
+	}
+	return toServiceError(op, err)
 }
 
 // A Holder is who keeps others from a card, as far as the service tells: none

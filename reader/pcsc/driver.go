@@ -337,7 +337,7 @@ func lookNow(sc scardContext) (list, error) {
 			return l, nil
 		}
 		if c, _ := errors.AsType[code](serr); serr != nil && c != codeUnknownReader && c != codeReaderUnavailable {
-			return list{}, toServiceError("get status", serr)
+			return list{}, toListError("get status", serr)
 		}
 		names = again // one came, or is about to leave the list
 	}
@@ -373,7 +373,7 @@ func listNames(sc scardContext) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, toServiceError("list readers", err)
+		return nil, toListError("list readers", err)
 	}
 	return names, nil
 }
@@ -432,7 +432,7 @@ func (w *watch) next(ctx context.Context, slice time.Duration) (woken bool, err 
 	case c == codeCancelled, c == codeUnknownReader, c == codeReaderUnavailable:
 		woken = true // a reader that has just gone shows in the list
 	default:
-		return false, toServiceError("wait for change", err)
+		return false, toListError("wait for change", err)
 	}
 	w.list, err = lookNow(w.sc)
 	if len(w.states) == 0 {

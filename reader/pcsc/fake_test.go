@@ -234,7 +234,11 @@ func (c *fakeContext) getStatusChange(states []readerState, wait time.Duration) 
 	f := c.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.enter("status"); err != nil {
+	op := "status"
+	if wait > 0 {
+		op = "wait"
+	}
+	if err := f.enter(op); err != nil {
 		return err
 	}
 	end := time.Now().Add(wait)

@@ -377,6 +377,8 @@ func TestTransmitErrors(t *testing.T) {
 		{"card gone, other words", codeCommDataLost, codeNoSmartcard, reader.ErrCardRemoved, false},
 		{"card reset", codeInternalError, codeResetCard, reader.ErrCardReset, true},
 		{"service gone", codeCommError, codeNoService, reader.ErrNoService, true},
+		{"service gone, connection reset", codeSecurityViolation, 0, reader.ErrNoService, true},
+		{"service gone, connection reset afterwards", codeCommError, codeSecurityViolation, reader.ErrNoService, true},
 		{"reader gone", codeNotTransacted, codeReaderUnavailable, reader.ErrNoReader, true},
 		{"mute", codeUnresponsiveCard, 0, reader.ErrComm, true},
 		{"old handle", codeInvalidHandle, 0, reader.ErrNoService, true},

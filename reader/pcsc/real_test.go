@@ -24,7 +24,9 @@ import (
 // listens at CHAMTHE_VPCD, and the command CHAMTHE_PCSC_SERVICE to harm it
 // with. The script .ci/pcsc-run provides them and sets CHAMTHE_PCSC=1.
 
-// The names that pcscd gives to the readers of vpcd.
+// The names that pcscd gives to the readers of vpcd. The tests that leave the
+// service alone have the second one, so that something else can use the first
+// meanwhile.
 const (
 	realReader  = "Virtual PCD 00 00"
 	otherReader = "Virtual PCD 00 01"
@@ -40,6 +42,20 @@ func realAddress(t testing.TB) string {
 		addr = virtual.DefaultVPCDAddress
 	}
 	return addr
+}
+
+// secondAddress is where the second reader of vpcd listens: one port further.
+func secondAddress(t testing.TB) string {
+	t.Helper()
+	host, text, err := net.SplitHostPort(realAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port+1))
 }
 
 // lend puts chip on the reader and returns the hand that takes it off.
@@ -62,7 +78,7 @@ func lend(t testing.TB, addr string, chip *readertest.Chip) (remove func()) {
 }
 
 func TestConformanceOnRealService(t *testing.T) {
-	addr := realAddress(t)
+	addr := secondAddress(t)
 	readertest.Run(t, func(t testing.TB) *readertest.Rig {
 		d := pcsc.New(nil)
 		var remove func()
@@ -74,7 +90,7 @@ func TestConformanceOnRealService(t *testing.T) {
 		}
 		rig := &readertest.Rig{
 			Driver: d,
-			Name:   realReader,
+			Name:   otherReader,
 			Insert: func(t testing.TB, c *readertest.Chip) {
 				off()
 				remove = lend(t, addr, c)
@@ -84,7 +100,7 @@ func TestConformanceOnRealService(t *testing.T) {
 		}
 		t.Cleanup(func() {
 			off()
-			awaitEmpty(t, d)
+			awaitEmpty(t, d, otherReader)
 		})
 		return rig
 	})
@@ -154,7 +170,7 @@ func TestServiceEndsMidReadOnRealService(t *testing.T) {
 	addr := realAddress(t)
 	d := pcsc.New(nil)
 	files := 0
-	for i, order := range []string{"kill", "stop", "kill", "kill", "stop", "kill"} {
+	for i, order := range []string{"kill", "stop", "kill", "stop"} {
 		chip := readertest.NewChip()
 		remove := lend(t, addr, chip)
 		card := openWhenThere(t, d, realReader)
@@ -218,7 +234,7 @@ func TestServiceEndsMidReadOnRealService(t *testing.T) {
 			t.Errorf("%s: Close after the restart: %v", order, err)
 		}
 		remove()
-		awaitEmpty(t, d)
+		awaitEmpty(t, d, realReader)
 		if n := openFiles(t); i == 1 {
 			files = n
 		} else if i > 1 && n > files {
@@ -234,10 +250,10 @@ func TestServiceEndsMidReadOnRealService(t *testing.T) {
 // everything is given back.
 func TestServiceHangsOnRealService(t *testing.T) {
 	addr := realAddress(t)
-	d := pcsc.New(&pcsc.Options{Step: time.Second, Exchange: time.Second, Busy: time.Second})
+	d := pcsc.New(&pcsc.Options{Step: 500 * time.Millisecond, Exchange: time.Second})
 	chip := readertest.NewChip()
 	remove := lend(t, addr, chip)
-	defer awaitEmpty(t, d)
+	defer awaitEmpty(t, d, realReader)
 	defer remove()
 	card := openWhenThere(t, d, realReader)
 
@@ -282,19 +298,11 @@ func TestServiceHangsOnRealService(t *testing.T) {
 // lasts, without harm to the other.
 func TestTwoReadersOnRealService(t *testing.T) {
 	addr := realAddress(t)
-	host, text, err := net.SplitHostPort(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
 	d := pcsc.New(nil)
 	chips := []*readertest.Chip{readertest.NewChip(), readertest.NewChip()}
 	removeFirst := lend(t, addr, chips[0])
-	removeSecond := lend(t, net.JoinHostPort(host, strconv.Itoa(port+1)), chips[1])
-	defer awaitEmpty(t, d)
+	removeSecond := lend(t, secondAddress(t), chips[1])
+	defer awaitEmpty(t, d, realReader)
 	defer removeFirst()
 	defer removeSecond()
 	first, second := openWhenThere(t, d, realReader), openWhenThere(t, d, otherReader)
@@ -349,7 +357,7 @@ func TestTwoReadersOnRealService(t *testing.T) {
 }
 
 func TestSoakOnRealService(t *testing.T) {
-	addr := realAddress(t)
+	addr := secondAddress(t)
 	cycles := 200
 	if text := os.Getenv("CHAMTHE_SOAK"); text != "" {
 		n, err := strconv.Atoi(text)
@@ -368,7 +376,7 @@ func TestSoakOnRealService(t *testing.T) {
 	}
 	f := readertest.Soak(t, &readertest.Rig{
 		Driver: d,
-		Name:   realReader,
+		Name:   otherReader,
 		Insert: func(t testing.TB, c *readertest.Chip) {
 			off(t)
 			remove = lend(t, addr, c)
@@ -376,7 +384,6 @@ func TestSoakOnRealService(t *testing.T) {
 		Remove: off,
 	}, cycles)
 	off(t)
-	awaitEmpty(t, d)
 	if n := d.Stuck(); n != 0 {
 		t.Errorf("%d calls left behind", n)
 	}
@@ -407,12 +414,12 @@ func TestIdleOnRealService(t *testing.T) {
 // vpcd tells nothing of itself. The question must not harm the card, and the
 // pseudo-APDUs reach the chip, which refuses.
 func TestCapabilitiesOnRealService(t *testing.T) {
-	addr := realAddress(t)
+	addr := secondAddress(t)
 	d := pcsc.New(nil)
 	remove := lend(t, addr, readertest.NewChip())
-	defer awaitEmpty(t, d)
+	defer awaitEmpty(t, d, otherReader)
 	defer remove()
-	card := openWhenThere(t, d, realReader)
+	card := openWhenThere(t, d, otherReader)
 	if _, err := card.Transmit(t.Context(), rememberIt); err != nil {
 		t.Fatal(err)
 	}
@@ -434,7 +441,7 @@ func TestCapabilitiesOnRealService(t *testing.T) {
 	}
 }
 
-func awaitEmpty(t testing.TB, d *pcsc.Driver) {
+func awaitEmpty(t testing.TB, d *pcsc.Driver, name string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -444,7 +451,7 @@ func awaitEmpty(t testing.TB, d *pcsc.Driver) {
 			t.Fatalf("the reader does not become empty: %v", err)
 		}
 		for _, in := range infos {
-			if in.Name == realReader && in.State == reader.Empty {
+			if in.Name == name && in.State == reader.Empty {
 				return
 			}
 		}
@@ -454,15 +461,15 @@ func awaitEmpty(t testing.TB, d *pcsc.Driver) {
 
 // Two programs that know nothing of each other share a card by transactions.
 func TestTwoProgramsOnRealService(t *testing.T) {
-	addr := realAddress(t)
+	addr := secondAddress(t)
 	first, second := pcsc.New(nil), pcsc.New(&pcsc.Options{Busy: 200 * time.Millisecond, Step: time.Second})
 	remove := lend(t, addr, readertest.NewChip())
-	defer awaitEmpty(t, first)
+	defer awaitEmpty(t, first, otherReader)
 	defer remove()
-	if _, err := reader.WaitCard(t.Context(), first, realReader); err != nil {
+	if _, err := reader.WaitCard(t.Context(), first, otherReader); err != nil {
 		t.Fatal(err)
 	}
-	card, err := first.Open(t.Context(), realReader)
+	card, err := first.Open(t.Context(), otherReader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -470,7 +477,7 @@ func TestTwoProgramsOnRealService(t *testing.T) {
 	if _, err := card.Transmit(t.Context(), readertest.Command(readertest.InsRemember, 0, 0, data, 0)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := second.Open(t.Context(), realReader); !errors.Is(err, reader.ErrSharing) {
+	if _, err := second.Open(t.Context(), otherReader); !errors.Is(err, reader.ErrSharing) {
 		t.Errorf("second program: %v, want %v", err, reader.ErrSharing)
 	}
 	resp, err := card.Transmit(t.Context(), readertest.Command(readertest.InsRecall, 0, 0, nil, 256))
@@ -482,7 +489,7 @@ func TestTwoProgramsOnRealService(t *testing.T) {
 		t.Fatal(err)
 	}
 	third := pcsc.New(&pcsc.Options{Busy: 200 * time.Millisecond, Step: time.Second})
-	if _, err := third.Open(t.Context(), realReader); !errors.Is(err, reader.ErrSharing) {
+	if _, err := third.Open(t.Context(), otherReader); !errors.Is(err, reader.ErrSharing) {
 		t.Errorf("third program, after a reset: %v, want %v", err, reader.ErrSharing)
 	}
 	if err := card.Close(); err != nil {
@@ -492,7 +499,7 @@ func TestTwoProgramsOnRealService(t *testing.T) {
 	// gets the card; then it can have it.
 	var other reader.Card
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		if other, err = second.Open(t.Context(), realReader); err == nil {
+		if other, err = second.Open(t.Context(), otherReader); err == nil {
 			break
 		}
 		if time.Now().After(deadline) {

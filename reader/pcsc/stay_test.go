@@ -194,16 +194,18 @@ func TestServiceRestartsUnderWait(t *testing.T) {
 
 // Windows stops its service with the last reader and starts it with the next.
 func TestServiceStopsWithLastReader(t *testing.T) {
-	for _, c := range []code{codeServiceStopped, codeNoService, codeSystemCancelled, codeCommError, sysInvalidHandle, sysRPCUnavailable} {
+	for _, c := range []code{codeServiceStopped, codeNoService, codeSystemCancelled, codeCommError, codeSecurityViolation, sysInvalidHandle, sysRPCUnavailable} {
 		synctest.Test(t, func(t *testing.T) {
 			d, f := setUp(t, nil)
-			f.do(func() { f.refuse["establish"] = c })
-			if _, err := d.Readers(t.Context()); !errors.Is(err, reader.ErrNoService) {
-				t.Errorf("code %08x: %v", uint32(c), err)
-			}
-			f.do(func() { f.refuse["status"] = c })
-			if _, err := d.Readers(t.Context()); !errors.Is(err, reader.ErrNoService) {
-				t.Errorf("code %08x: %v", uint32(c), err)
+			for _, op := range []string{"establish", "list", "status"} {
+				want := reader.ErrNoService
+				if c == codeSecurityViolation && op == "establish" {
+					want = reader.ErrAccess // to one who comes it is a refusal
+				}
+				f.do(func() { f.refuse[op] = c })
+				if _, err := d.Readers(t.Context()); !errors.Is(err, want) {
+					t.Errorf("%s, code %08x: %v, want %v", op, uint32(c), err, want)
+				}
 			}
 			if infos, err := d.Readers(t.Context()); err != nil || len(infos) != 2 {
 				t.Errorf("code %08x: then %d readers, %v", uint32(c), len(infos), err)
@@ -222,10 +224,11 @@ func TestWaitEndsThoughCancelIsLost(t *testing.T) {
 		}
 		hang := make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
-		f.do(func() { f.hang["status"] = hang })
 		done := waiting(ctx, d, known)
-		synctest.Wait()
-		f.do(func() { delete(f.hang, "status") })
+		time.Sleep(2 * time.Minute) // one wait lasts long by now
+		f.do(func() { f.hang["wait"] = hang })
+		time.Sleep(d.opt.Slice) // the next one is about to block
+		f.do(func() { delete(f.hang, "wait") })
 		cancel()
 		synctest.Wait() // the cancel has come, and found nothing that blocks
 		close(hang)
@@ -431,6 +434,33 @@ func TestIdleCardIsKept(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A call that has come back is not counted any more, although its card is of no
+// use and still open.
+func TestStuckCallComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, f := setUp(t, quick())
+		f.insert(name, readertest.NewChip())
+		card := open(t, d)
+		hang := make(chan struct{})
+		f.do(func() { f.hang["transmit"] = hang })
+		if _, err := card.Transmit(t.Context(), recall); !errors.Is(err, reader.ErrTimeout) {
+			t.Errorf("Transmit: %v", err)
+		}
+		if n := d.Stuck(); n != 1 {
+			t.Errorf("%d calls left behind, want 1", n)
+		}
+		f.do(func() { delete(f.hang, "transmit") })
+		close(hang)
+		synctest.Wait()
+		if n := d.Stuck(); n != 0 {
+			t.Errorf("%d calls left behind, want none", n)
+		}
+		if _, err := card.Transmit(t.Context(), recall); !errors.Is(err, reader.ErrTimeout) {
+			t.Errorf("Transmit on a card that was given up: %v", err)
+		}
+	})
 }
 
 // A call that the look at an idle card holds up is bounded, too.
