@@ -161,6 +161,23 @@ func TestEveryListedGroupHasItsState(t *testing.T) {
 		"broken":           {func(d *inspecttest.Draft, dg int) { d.Put(dg, []byte{0x30, 0x01, 0x00}) }, inspect.Unreadable},
 		"altered":          {func(d *inspecttest.Draft, dg int) { d.Put(dg, flipLast(d.Groups[dg])) }, inspect.Read},
 	}
+	t.Run("all of the optional ones refused in clear", func(t *testing.T) {
+		d := full(t)
+		d.Personalisation.Quirks.Naked = chip.NakedEnds
+		refused := []int{5, 6, 7, 8, 9, 10, 11, 12, 16}
+		for _, dg := range refused {
+			deny(d, dg)
+		}
+		r := everythingOf(t, d)
+		for _, dg := range refused {
+			if r.Groups[dg] != inspect.Denied {
+				t.Errorf("DG%d is %v", dg, r.Groups[dg])
+			}
+		}
+		if !r.TextVerified() || r.Photo == nil {
+			t.Errorf("the rest is spoiled: %v", r.Err())
+		}
+	})
 	for dg := range full(t).Groups {
 		if dg == 1 {
 			continue // without which there is nobody

@@ -311,7 +311,6 @@ func (in *inspection) steps(ctx context.Context) error {
 		in.begin(s.step)
 		err := s.do(ctx)
 		if err != nil {
-			in.settle()
 			for _, id := range s.aborts {
 				if in.r.Check(id).Value == result.NotPerformed {
 					in.r.set(id, result.Check{Value: result.Aborted, Reason: ReasonInterrupted})
