@@ -240,6 +240,9 @@ func (e *elements) name(out *PersonName, limit int) func(tlv.String) bool {
 		}
 		primary, secondary, _ := strings.Cut(s, "<<")
 		n := PersonName{Primary: words(primary), Secondary: words(secondary)}
+		if n.Primary == "" { // what stood before the only part was nothing
+			n = PersonName{Primary: n.Secondary}
+		}
 		if n == (PersonName{}) {
 			return false
 		}
