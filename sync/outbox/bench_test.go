@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -55,6 +56,54 @@ func BenchmarkBareBolt(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkRatio records visits and writes bare transactions of the same size in
+// turn, on the same disk, so that what else the machine does meets both. The
+// ratio of the rates is what counts. A visit is in more places than its bytes: by
+// its number, by its id, and by its state. What that costs is processor time and
+// pages, and fsync waits for both, so the ratio is near 1 on a slow disk.
+func BenchmarkRatio(b *testing.B) {
+	q := newBox(b)
+	db, err := bbolt.Open(filepath.Join(b.TempDir(), "bare.db"), 0o600, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	const turn = 20
+	e := entry("")
+	e.Payload = make([]byte, visitSize)
+	var recording, bare time.Duration
+	n := 0
+	for b.Loop() {
+		began := time.Now()
+		for i := range turn {
+			e.ID = strconv.Itoa(n + i)
+			if err := q.Put(b.Context(), e); err != nil {
+				b.Fatal(err)
+			}
+		}
+		recorded := time.Now()
+		for i := range turn {
+			err := db.Update(func(tx *bbolt.Tx) error {
+				bucket, err := tx.CreateBucketIfNotExists([]byte("visits"))
+				if err != nil {
+					return err
+				}
+				return bucket.Put(binary.BigEndian.AppendUint64(nil, uint64(n+i)), e.Payload)
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		recording += recorded.Sub(began)
+		bare += time.Since(recorded)
+		n += turn
+	}
+	rate := func(d time.Duration) float64 { return float64(n) / d.Seconds() }
+	ratio := bare.Seconds() / recording.Seconds()
+	b.ReportMetric(ratio, "ratio")
+	b.Logf("bench-sync\trecorded visits, against bare bbolt transactions of the same size\t%.2f (%.0f and %.0f a second)\t>= 0.7", ratio, rate(recording), rate(bare))
 }
 
 // BenchmarkNext reads a backlog from end to end.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -27,6 +28,10 @@ const (
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(crashFile); path != "" {
+		go func() { // ends with the test, however that ended
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
+		}()
 		if err := crashWriter(path); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -106,6 +111,9 @@ func TestKill(t *testing.T) {
 		cmd := exec.Command(exe)
 		cmd.Env = append(os.Environ(), crashFile+"="+b.path, crashStart+"="+strconv.Itoa(next))
 		cmd.Stderr = os.Stderr
+		if _, err := cmd.StdinPipe(); err != nil { // Wait closes it
+			t.Fatal(err)
+		}
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -113,6 +121,7 @@ func TestKill(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() }) // after a failure; otherwise it has ended
 		lines := bufio.NewScanner(out)
 		// From the start: opening the file must survive it too.
 		time.AfterFunc(time.Duration(rand.IntN(150_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })

@@ -3,6 +3,8 @@ package outbox_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -24,6 +26,7 @@ type modelEntry struct {
 	settled  time.Time // when it was accepted
 	recorded time.Time
 	purged   bool
+	place    uint64 // in the stream, as last acknowledged
 }
 
 // model is the queue as one would write it without a disk.
@@ -79,14 +82,14 @@ func TestModel(t *testing.T) {
 			"ack": func(rt *rapid.T) {
 				var acks []outbox.Ack
 				for range rapid.IntRange(1, 3).Draw(rt, "acks") {
-					acks = append(acks, outbox.Ack{ID: id(), Stream: "VISITS", Seq: 1})
+					acks = append(acks, outbox.Ack{ID: id(), Stream: "VISITS", Seq: rapid.Uint64Range(1, 9).Draw(rt, "place")})
 				}
 				if err := b.MarkStored(ctx, acks...); err != nil {
 					rt.Fatal(err)
 				}
 				for _, a := range acks {
 					if e := m.find(a.ID); e != nil && e.state == outbox.Queued {
-						e.state = outbox.Stored
+						e.state, e.place = outbox.Stored, a.Seq
 					}
 				}
 			},
@@ -182,6 +185,55 @@ func TestModel(t *testing.T) {
 				b.now = b.now.Add(time.Duration(rapid.IntRange(-60, 120).Draw(rt, "minutes")) * time.Minute)
 			},
 			"reopen": func(*rapid.T) { b.reopen() },
+			"kill": func(*rapid.T) { // nobody is left to say that the file was closed
+				b.close()
+				if err := os.Remove(b.path + ".closed"); err != nil {
+					rt.Fatal(err)
+				}
+				b.open()
+			},
+			"next": func(rt *rapid.T) {
+				// In pages from any place on, as the uplink reads.
+				after := rapid.Uint64Range(0, uint64(len(m.entries))+1).Draw(rt, "after")
+				n := rapid.IntRange(1, 4).Draw(rt, "n")
+				want := []string{}
+				for i, e := range m.entries {
+					if e.state == outbox.Queued && uint64(i) >= after && len(want) < n {
+						want = append(want, fmt.Sprint(i+1, e.id, e.payload))
+					}
+				}
+				entries, err := b.Next(ctx, after, n)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				got := []string{}
+				for _, e := range entries {
+					got = append(got, fmt.Sprint(e.Seq, e.ID, string(e.Payload)))
+					if w := entry(e.ID); e.Subject != w.Subject || !reflect.DeepEqual(e.Header, w.Header) {
+						rt.Fatalf("%s: another subject or header", e.ID)
+					}
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					rt.Fatalf("next (-model +queue):\n%s", diff)
+				}
+			},
+			"get": func(rt *rapid.T) {
+				i := id()
+				e, it, err := b.Get(ctx, i)
+				w := m.find(i)
+				if w == nil || w.purged {
+					if err != outbox.ErrNotFound {
+						rt.Fatal(err)
+					}
+					return
+				}
+				if err != nil || string(e.Payload) != w.payload || it.State != w.state || it.StreamSeq != w.place || (it.Verdict == nil) != (w.verdict == nil) {
+					rt.Fatalf("%s: %v %v %d %v, %v; want %v", i, it.State, it.Verdict, it.StreamSeq, string(e.Payload) == w.payload, err, w)
+				}
+				if w.verdict != nil && (it.Verdict.State != w.verdict.State || it.Verdict.Reason != w.verdict.Reason || !it.Verdict.At.Equal(w.verdict.At)) {
+					rt.Fatalf("%s: verdict %v, want %v", i, it.Verdict, w.verdict)
+				}
+			},
 			"": func(rt *rapid.T) {
 				if diff := cmp.Diff(m.in(outbox.Queued), b.queued()); diff != "" {
 					rt.Fatalf("queued (-model +queue):\n%s", diff)

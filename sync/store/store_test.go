@@ -339,7 +339,7 @@ func scribble(t *testing.T, path string, at int64, b []byte) {
 
 // many fills a store with enough for pages of every kind: branches, values that
 // span pages, free pages, a bucket of its own page.
-func many(t *testing.T, path string) {
+func many(t testing.TB, path string) {
 	t.Helper()
 	s, err := store.Open(path, nil)
 	if err != nil {
