@@ -17,7 +17,7 @@ BENCH ?= .
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 
-.PHONY: help demo build test lint pcsc soak outage fuzz bench crash clean
+.PHONY: help demo build test lint pcsc soak outage fuzz bench crash bench-sync clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -62,6 +62,10 @@ bench: ## run the benchmarks that match BENCH (all)
 crash: ## kill agent, servers and nodes KILLS (1000) times, and count what arrives
 	@.ci/setup test
 	@.ci/crash $(KILLS)
+
+bench-sync: ## measure recording, a backlog and the start against their aims
+	@.ci/setup test
+	@.ci/bench-sync
 
 clean: ## remove what was built
 	rm -rf bin .run

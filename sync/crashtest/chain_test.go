@@ -107,6 +107,20 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
+// person returns the person of the visits.
+func (r *rig) person() contract.Person {
+	r.t.Helper()
+	b, err := os.ReadFile(r.agent.Visit)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var v contract.Visit
+	if err := json.Unmarshal(b, &v); err != nil {
+		r.t.Fatal(err)
+	}
+	return v.Person
+}
+
 // serve runs the central service on servers until the test ends.
 func (r *rig) serve(urls ...string) {
 	r.t.Helper()

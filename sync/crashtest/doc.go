@@ -27,6 +27,11 @@
 // which is what a power failure asks for; that the disk keeps its word is for the
 // disk's maker to say.
 //
+// Two tests measure, each in the size that the environment names: a backlog that
+// is sent (CHAMTHE_BACKLOG visits), and the start of an agent that has one and a
+// large cache (CHAMTHE_CACHE answers). make bench-sync runs them with 100,000 and
+// 1,000,000.
+//
 // A process in another role ends when its standard input does, and so with the
 // test, however that ended.
 package crashtest

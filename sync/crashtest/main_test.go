@@ -26,8 +26,10 @@ const defaultKills = 50
 
 // roles are what this binary can be besides a test.
 var roles = map[string]func(config) error{
-	"agent":  beAgent,
-	"server": beServer,
+	"agent":   beAgent,
+	"server":  beServer,
+	"drainer": beDrainer,
+	"starter": beStarter,
 }
 
 // config tells a process in another role what to do.

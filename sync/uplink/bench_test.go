@@ -2,6 +2,7 @@ package uplink_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,55 +12,61 @@ import (
 )
 
 // benchmarkVisits is what one round drains.
-const benchmarkVisits = 2000
+const benchmarkVisits = 5000
 
 // BenchmarkDrain compares the outbox with bare asynchronous publishing of the
-// same messages to the same kind of server. The ratio of visits per second is
-// what counts; the outbox's side includes connecting, opening the sealed entries
-// and the transactions that mark them stored.
+// same messages to the same kind of server, in turn. The ratio of visits per
+// second is what counts; the outbox's side includes connecting, reading and
+// opening the sealed entries, and the transactions that mark them stored. With a
+// server that writes to the disk before it answers, as one for visits does, that
+// happens while it writes. With one that does not, every microsecond counts, and
+// opening and marking a visit takes longer than publishing it.
 func BenchmarkDrain(b *testing.B) {
 	for _, bb := range []struct {
-		name  string
-		opt   natsd.Options
-		drain func(*testing.B, *agent, *service)
+		name, what, aim string
+		opt             natsd.Options
 	}{
-		{"default/outbox", natsd.Options{}, drainOutbox},
-		{"default/bare", natsd.Options{}, drainBare},
-		{"SyncAlways/outbox", natsd.Options{SyncAlways: true}, drainOutbox},
-		{"SyncAlways/bare", natsd.Options{SyncAlways: true}, drainBare},
+		{"SyncAlways", "a server with sync_interval: always", ">= 0.8", natsd.Options{SyncAlways: true}},
+		{"default", "a server that syncs every two minutes", "", natsd.Options{}},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
+			var outbox, bare time.Duration
 			for b.Loop() {
-				b.StopTimer()
-				s := newService(b, bb.opt)
-				a := newAgent(b)
-				s.enrol(a)
-				for range benchmarkVisits {
-					a.record()
+				for _, side := range []struct {
+					drain func(*testing.B, *agent, *service) time.Duration
+					sum   *time.Duration
+				}{{drainOutbox, &outbox}, {drainBare, &bare}} {
+					s := newService(b, bb.opt)
+					a := newAgent(b)
+					s.enrol(a)
+					for range benchmarkVisits {
+						a.record()
+					}
+					*side.sum += side.drain(b, a, s)
+					s.stop()
 				}
-				b.StartTimer()
-				bb.drain(b, a, s)
-				b.StopTimer()
-				s.stop()
-				b.StartTimer()
 			}
-			b.ReportMetric(float64(b.N)*benchmarkVisits/b.Elapsed().Seconds(), "visits/s")
+			rate := func(d time.Duration) float64 { return float64(b.N*benchmarkVisits) / d.Seconds() }
+			ratio := rate(outbox) / rate(bare)
+			b.ReportMetric(ratio, "ratio")
+			b.Logf("bench-sync\toutbox drained, against bare asynchronous publishing to %s\t%.2f (%.0f and %.0f a second)\t%s",
+				bb.what, ratio, rate(outbox), rate(bare), bb.aim)
 		})
 	}
 }
 
-func drainOutbox(b *testing.B, a *agent, s *service) {
+func drainOutbox(b *testing.B, a *agent, s *service) time.Duration {
 	cfg := a.config(s.url())
 	cfg.Logger = nil
+	began := time.Now()
 	_, stop := a.run(cfg)
 	eventually(b, "all stored", func() bool { return a.stats().Queued == 0 })
-	b.StopTimer()
+	took := time.Since(began)
 	stop()
-	b.StartTimer()
+	return took
 }
 
-func drainBare(b *testing.B, a *agent, s *service) {
-	b.StopTimer()
+func drainBare(b *testing.B, a *agent, s *service) time.Duration {
 	entries := make([]outbox.Entry, 0, benchmarkVisits)
 	for after := uint64(0); len(entries) < benchmarkVisits; after = entries[len(entries)-1].Seq {
 		page, err := a.queue.Next(b.Context(), after, benchmarkVisits)
@@ -68,16 +75,18 @@ func drainBare(b *testing.B, a *agent, s *service) {
 		}
 		entries = append(entries, page...)
 	}
-	js, err := jetstream.New(s.nc, jetstream.WithPublishAsyncMaxPending(256))
+	js, err := jetstream.New(s.nc, jetstream.WithPublishAsyncMaxPending(256), jetstream.WithPublishAsyncTimeout(patience))
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.StartTimer()
+	defer js.CleanupPublisher()
+	began := time.Now()
 	for _, e := range entries {
 		m := &nats.Msg{Subject: e.Subject, Header: nats.Header(e.Header), Data: e.Payload}
-		if _, err := js.PublishMsgAsync(m, jetstream.WithMsgID(e.ID)); err != nil {
+		if _, err := js.PublishMsgAsync(m, jetstream.WithMsgID(e.ID), jetstream.WithStallWait(patience)); err != nil {
 			b.Fatal(err)
 		}
 	}
 	<-js.PublishAsyncComplete()
+	return time.Since(began)
 }
