@@ -166,7 +166,7 @@ func (p *Pool) addLinks(links []*Candidate, origin Anchor) {
 			switch l.Err = p.addLink(l.Certificate, origin); {
 			case l.Err == nil:
 				placed = true
-			case errors.Is(l.Err, ErrNoIssuer):
+			case errors.Is(l.Err, ErrNoIssuer), errors.Is(l.Err, ErrLinkCountry):
 				rest = append(rest, l)
 			}
 		}

@@ -350,6 +350,109 @@ func TestListedLink(t *testing.T) {
 	}
 }
 
+// TestWaitingFamily: what waits is found by every road that leads to it, and counts
+// where a revocation list speaks for a whole CSCA.
+func TestWaitingFamily(t *testing.T) {
+	certificate := func(country, name string, key *cmstest.Key) cmstest.Certificate {
+		n := cmstest.Name(t, country, name)
+		return cmstest.Certificate{
+			Issuer: n, Subject: n, NotBefore: listTime.AddDate(-5, 0, 0), NotAfter: listTime.AddDate(10, 0, 0),
+			Key: key, KeyID: key.ID(), AuthorityKeyID: key.ID(), KeyUsage: 0x06, CA: true, Algorithm: cmstest.ECDSA(t, crypto.SHA256),
+		}
+	}
+	fill := func(t *testing.T, pool *trust.Pool, certificates ...[]byte) {
+		t.Helper()
+		l := newList(t)
+		l.certificates = certificates
+		der, root := l.build(t)
+		ml, err := trust.ParseMasterList(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pool.AddMasterList(ml, root, listTime, "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revoke := func(t *testing.T, pool *trust.Pool, c cmstest.Certificate, key *cmstest.Key) {
+		t.Helper()
+		l, err := cms.ParseCRL(cmstest.CRL{
+			Issuer: c.Subject, ThisUpdate: listTime.AddDate(0, -1, 0), NextUpdate: listTime.AddDate(0, 1, 0),
+			AuthorityKeyID: key.ID(), Number: 1, Algorithm: cmstest.ECDSA(t, crypto.SHA256),
+		}.Sign(t, key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pool.AddCRL(l, "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, two := cmstest.EC(t, "P-256", true), cmstest.EC(t, "P-256", true)
+
+	t.Run("by the key's identifier alone", func(t *testing.T) {
+		pool := trust.NewPool()
+		root := certificate("UZ", "CSCA", one)
+		fill(t, pool, root.Sign(t, one))
+		ds := root
+		ds.Issuer, ds.Subject = cmstest.Name(t, "KZ", "renamed"), cmstest.Name(t, "KZ", "DS") // no word of UZ
+		if got := pool.FindIssuers(parse(t, ds.Sign(t, one))); len(got) != 1 {
+			t.Errorf("%d issuers", len(got))
+		}
+	})
+	// Two states with one key, as the United Kingdom and Bermuda: a second key of
+	// the first is bound to it by a link, and has a revocation list.
+	t.Run("states that share a key", func(t *testing.T) {
+		pool := trust.NewPool()
+		first, second, other := certificate("GB", "CSCA", one), certificate("GB", "CSCA new", two), certificate("BM", "CSCA", one)
+		link := second
+		link.Issuer, link.AuthorityKeyID, link.Serial = first.Subject, one.ID(), []byte{9}
+		fill(t, pool, first.Sign(t, one), link.Sign(t, one), other.Sign(t, one))
+		outside := certificate("GB", "CSCA new", two)
+		outside.Serial = []byte{7}
+		if err := pool.Add(parse(t, outside.Sign(t, two)), "test"); err != nil {
+			t.Fatal(err)
+		}
+		revoke(t, pool, second, two)
+		bermuda := pool.Country("BM")
+		if len(bermuda) != 1 || pool.RevocationList(bermuda[0]) == nil {
+			t.Errorf("%d certificates, and the list of their key's other state does not speak for them", len(bermuda))
+		}
+	})
+	t.Run("a list of states that share a key, after the revocation list", func(t *testing.T) {
+		pool := trust.NewPool()
+		first, second, other := certificate("GB", "CSCA", one), certificate("GB", "CSCA new", two), certificate("BM", "CSCA", one)
+		if err := pool.Add(parse(t, second.Sign(t, two)), "test"); err != nil {
+			t.Fatal(err)
+		}
+		revoke(t, pool, second, two)
+		link := second
+		link.Issuer, link.AuthorityKeyID, link.Serial = first.Subject, one.ID(), []byte{9}
+		fill(t, pool, first.Sign(t, one), link.Sign(t, one), other.Sign(t, one))
+		if bermuda := pool.Country("BM"); len(bermuda) != 1 || pool.RevocationList(bermuda[0]) == nil {
+			t.Errorf("%d certificates, and the list of their key's other state does not speak for them", len(bermuda))
+		}
+	})
+	t.Run("a link that binds what was there", func(t *testing.T) {
+		pool := trust.NewPool()
+		first, second := certificate("UZ", "CSCA", one), certificate("UZ", "CSCA new", two)
+		for _, c := range [][]byte{first.Sign(t, one), second.Sign(t, two)} {
+			if err := pool.Add(parse(t, c), "test"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		revoke(t, pool, second, two)
+		anchors := pool.Country("UZ")
+		if pool.RevocationList(anchors[0]) != nil {
+			t.Fatal("a list of another CSCA speaks for it")
+		}
+		link := second
+		link.Issuer, link.AuthorityKeyID, link.Serial = first.Subject, one.ID(), []byte{9}
+		fill(t, pool, link.Sign(t, one))
+		if pool.RevocationList(anchors[0]) == nil || pool.RevokedAnchor(anchors[0]) {
+			t.Error("the list of the new key does not speak for the old one")
+		}
+	})
+}
+
 // TestTrustFiles: the files of trust material go through the door for files.
 func TestTrustFiles(t *testing.T) {
 	list, root := germanList(t)

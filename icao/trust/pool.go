@@ -140,7 +140,8 @@ func (p *Pool) add(c *cms.Certificate, origin Anchor) error {
 // A link stays within its state: otherwise every state of the pool could sign
 // itself a CSCA certificate in the name of another. (The United Kingdom and
 // Bermuda share a CSCA and link the two names; nothing is lost by refusing
-// those, as both names have roots of the same key.)
+// those, as both names have roots of the same key. A link of one of them is not
+// refused because the key is the other's as well.)
 func (p *Pool) AddLink(c *cms.Certificate, source string) error {
 	return p.addLink(c, Anchor{Source: source, Why: ByLink})
 }
@@ -157,17 +158,20 @@ func (p *Pool) addLink(c *cms.Certificate, origin Anchor) error {
 	if p.anchor(c) != nil {
 		return nil
 	}
+	err := error(ErrNoIssuer)
 	for _, issuer := range p.findIssuers(c.AuthorityKeyID, c.Issuer) {
-		if c.CheckSignatureBy(issuer.Certificate.PublicKey) == nil {
-			if c.SubjectCountry() != issuer.Certificate.SubjectCountry() {
-				return ErrLinkCountry
-			}
-			origin.Issuer = issuer
-			p.insert(c, origin)
-			return nil
+		if c.CheckSignatureBy(issuer.Certificate.PublicKey) != nil {
+			continue
 		}
+		if c.SubjectCountry() != issuer.Certificate.SubjectCountry() {
+			err = ErrLinkCountry // unless its own state has the key too
+			continue
+		}
+		origin.Issuer = issuer
+		p.insert(c, origin)
+		return nil
 	}
-	return ErrNoIssuer
+	return err
 }
 
 // anchor returns the entry of a certificate, nil when it is not in the pool.
