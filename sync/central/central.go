@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chamthe/chamthe/icao/trust"
+	"github.com/chamthe/chamthe/sync/contract"
 	"github.com/chamthe/chamthe/sync/internal/natsconn"
 )
 
@@ -41,6 +42,11 @@ type Config struct {
 	Anchors *trust.Pool
 	// Seed is written before the service answers; nil leaves what is there.
 	Seed *Seed
+	// BundleKey signs the population and trust bundles, which agents have pinned;
+	// nil publishes none. TrustPieces are the certificates and revocation lists
+	// (DER) of the trust bundle.
+	BundleKey   contract.Signer
+	TrustPieces [][]byte
 	// Workers verify visits side by side; 0 is one.
 	Workers int
 	// Replicas of every stream: 0 and 1 for one server, 3 for a cluster.
@@ -126,7 +132,7 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 	if err != nil {
 		return err
 	}
-	st, err := openStore(ctx, js, storeOptions{replicas: max(c.cfg.Replicas, 1), maxBytes: c.cfg.MaxBytes})
+	st, err := openStore(ctx, js, storeOptions{replicas: max(c.cfg.Replicas, 1), maxBytes: c.cfg.MaxBytes, log: c.log})
 	if err != nil {
 		return err
 	}
@@ -159,6 +165,7 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 	g.Go(func() error { return in.run(gctx, max(c.cfg.Workers, 1)) })
 	g.Go(func() error { return closed(gctx, nc) })
 	g.Go(func() error { return st.watch(gctx) })
+	g.Go(func() error { return c.keepBundles(gctx, st) })
 	return g.Wait()
 }
 

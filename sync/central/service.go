@@ -40,7 +40,7 @@ const (
 	codeUnavailable = "503"
 )
 
-// service answers lookups and hands out nonces.
+// service answers lookups and hands out nonces and bundles.
 type service struct {
 	store  *store
 	counts *counts
@@ -53,7 +53,7 @@ type service struct {
 // serve answers requests until stop is called, which waits for those in hand.
 func (s *service) serve(nc *nats.Conn) (stop func(), err error) {
 	svc, err := micro.AddService(nc, micro.Config{
-		Name: serviceName, Version: serviceVersion, Description: "entitlement lookups and nonces",
+		Name: serviceName, Version: serviceVersion, Description: "entitlement lookups, nonces and bundles",
 	})
 	if err != nil {
 		return nil, err
@@ -76,6 +76,7 @@ func (s *service) serve(nc *nats.Conn) (stop func(), err error) {
 	}{
 		{"lookup", contract.LookupSubjects, s.lookup},
 		{"nonce", contract.NonceSubjects, s.nonce},
+		{"bundle", contract.BundleSubjects, s.bundle},
 	} {
 		handler := micro.HandlerFunc(func(req micro.Request) {
 			if !isInbox(req.Reply()) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"time"
 
@@ -59,6 +60,8 @@ type store struct {
 	nonces   jetstream.KeyValue
 	agents   jetstream.KeyValue
 	people   jetstream.KeyValue
+	bundles  jetstream.KeyValue
+	log      *slog.Logger
 
 	made  map[string]time.Time // when each stream was made, as openStore found it
 	doubt chan struct{}        // a call has failed: look whether everything is there
@@ -99,7 +102,7 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 	if err != nil {
 		return nil, fmt.Errorf("stream of verdicts: %w", err)
 	}
-	s := &store{js: js, verdicts: verdicts, doubt: make(chan struct{}, 1)}
+	s := &store{js: js, verdicts: verdicts, log: o.log, doubt: make(chan struct{}, 1)}
 	for _, b := range []struct {
 		kv   *jetstream.KeyValue
 		name string
@@ -109,6 +112,7 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 		{&s.nonces, bucketNonces, noncesKept},
 		{&s.agents, bucketAgents, 0},
 		{&s.people, bucketPeople, 0},
+		{&s.bundles, bucketBundles, 0},
 	} {
 		kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: b.name, Storage: jetstream.FileStorage, Replicas: o.replicas, TTL: b.ttl, History: 1,
@@ -145,7 +149,7 @@ func (s *store) streams(ctx context.Context) (map[string]time.Time, error) {
 	made := make(map[string]time.Time)
 	for _, name := range []string{
 		contract.VisitStream, contract.VerdictStream,
-		bucketStream + bucketVisits, bucketStream + bucketNonces, bucketStream + bucketAgents, bucketStream + bucketPeople,
+		bucketStream + bucketVisits, bucketStream + bucketNonces, bucketStream + bucketAgents, bucketStream + bucketPeople, bucketStream + bucketBundles,
 	} {
 		st, err := s.js.Stream(ctx, name)
 		if err != nil {
@@ -201,6 +205,7 @@ var errBegunAnew = errors.New("central: a part of the store was made anew")
 type storeOptions struct {
 	replicas int
 	maxBytes int64
+	log      *slog.Logger
 }
 
 // record is what became of a visit: the value in ins-visits.

@@ -71,6 +71,22 @@ func (u *Uplink) complete(r *contract.LookupRequest) error {
 
 // request sends a request and returns the payload of the answer.
 func (u *Uplink) request(ctx context.Context, nc *nats.Conn, m *nats.Msg) ([]byte, error) {
+	resp, err := u.requestMessage(ctx, nc, m)
+	if err != nil {
+		return nil, err
+	}
+	if code := resp.Header.Get(micro.ErrorCodeHeader); code != "" {
+		if code == "503" {
+			return nil, ErrNoAnswer
+		}
+		return nil, ErrRefused
+	}
+	return resp.Data, nil
+}
+
+// requestMessage sends a request and returns the answer, which may be an error of
+// the service's.
+func (u *Uplink) requestMessage(ctx context.Context, nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
 	limited, cancel := context.WithTimeout(ctx, u.cfg.AskTimeout)
 	defer cancel()
 	resp, err := nc.RequestMsgWithContext(limited, m)
@@ -82,14 +98,10 @@ func (u *Uplink) request(ctx context.Context, nc *nats.Conn, m *nats.Msg) ([]byt
 	case err != nil: // time is up, or nobody listens
 		return nil, fmt.Errorf("%w: %w", ErrNoAnswer, err)
 	}
-	if code := resp.Header.Get(micro.ErrorCodeHeader); code != "" {
-		if code == "503" {
-			return nil, ErrNoAnswer
-		}
-		return nil, ErrRefused
+	if code := resp.Header.Get(micro.ErrorCodeHeader); code == "" || code == codeCurrent {
+		u.answered()
 	}
-	u.answered()
-	return resp.Data, nil
+	return resp, nil
 }
 
 // refresh keeps a fresh nonce for as long as the session lasts.
