@@ -592,6 +592,9 @@ func TestLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := virtual.New("a")
 		h := openHub(t, reader.HubConfig{Sources: sources(d)})
+		if _, err := h.Take(t.Context(), "a"); !errors.Is(err, reader.ErrNoCard) {
+			t.Errorf("Take without a card: %v", err)
+		}
 		must(t, d.Insert("a", readertest.NewChip()))
 		time.Sleep(time.Second)
 
@@ -752,6 +755,19 @@ func TestLimits(t *testing.T) {
 				t.Errorf("limits after 91 days %+v, want %+v", got, want)
 			}
 		})
+		if n := asked.Load(); n != 1 {
+			t.Errorf("the reader was asked %d times while it was there", n)
+		}
+		// After it was away it may be another device, or have other firmware.
+		d.Unplug(name)
+		time.Sleep(time.Second)
+		must(t, d.Plug(name))
+		must(t, d.Insert(name, readertest.NewChip()))
+		time.Sleep(time.Second)
+		with(func(*reader.Lease) {})
+		if n := asked.Load(); n != 2 {
+			t.Errorf("the reader was asked %d times, and was plugged in twice", n)
+		}
 		if n, err := store.Forget(t.Context(), "Reader of a clinic"); n != 1 || err != nil {
 			t.Errorf("Forget: %d, %v", n, err)
 		}

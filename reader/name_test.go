@@ -140,3 +140,21 @@ func TestModelForgetsTheDevice(t *testing.T) {
 		}
 	})
 }
+
+// Names come from drivers and USB descriptors: nobody promises anything.
+func FuzzReaderName(f *testing.F) {
+	for _, tt := range names {
+		f.Add(tt.name, []byte{0x3B, 0x80, 0x80, 0x01, 0x01})
+	}
+	f.Add("[", []byte{})
+	f.Add(" (0000) 00 00", []byte{0x3B})
+	f.Fuzz(func(t *testing.T, name string, atr []byte) {
+		if model := reader.Model(name); len(model) > len(name) || !strings.Contains(name, model) {
+			t.Errorf("Model(%q) = %q", name, model)
+		}
+		without, with := reader.KindOf(name, nil), reader.KindOf(name, atr)
+		if with != without && (without != reader.KindUnknown || with != reader.Contactless) {
+			t.Errorf("a card makes a reader of kind %v one of kind %v", without, with)
+		}
+	})
+}
