@@ -46,7 +46,12 @@ firmware or a new driver, forget what was learned: it is found out again.`,
 			}
 			store := limits.In(dir)
 			if model != "" || all {
-				n, err := store.Forget(c.Context(), reader.Model(model))
+				// What is given is a model, as this command lists it, or the name
+				// of a reader.
+				n, err := store.Forget(c.Context(), model)
+				if err == nil && n == 0 {
+					n, err = store.Forget(c.Context(), reader.Model(model))
+				}
 				if err != nil {
 					return err
 				}
