@@ -15,7 +15,9 @@ type hold struct{}
 func claim(string) (*hold, error) { return &hold{}, nil }
 
 func (*hold) shut()                       {}
+func (*hold) interrupt()                  {}
 func (*hold) release()                    {}
+func (*hold) readable()                   {} // a read waits by itself
 func (*hold) writable(time.Duration) bool { return true }
 
 // isBusy knows how Windows says that a port is open elsewhere: ERROR_ACCESS_DENIED

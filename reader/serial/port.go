@@ -74,7 +74,8 @@ type PortConfig struct {
 
 const (
 	// tick is how often the system returns from a read on which nothing comes,
-	// and so how long closing may take: the shortest that tarm/serial knows.
+	// and so, but on Linux, how long closing may take: the shortest that
+	// tarm/serial knows.
 	tick = 100 * time.Millisecond
 	// chunks is how many reads are kept for a caller that does not read. Then
 	// the system's own buffer fills, and after it bytes are lost, as on every
@@ -192,6 +193,12 @@ func (p *Port) lose(op string, kind, cause error) {
 func (p *Port) pumpIn() {
 	hasty := 0
 	for {
+		p.hold.readable()
+		select {
+		case <-p.quit:
+			return
+		default:
+		}
 		buf := make([]byte, 512)
 		begin := time.Now()
 		n, err := p.raw.Read(buf)
@@ -263,6 +270,14 @@ func (p *Port) ReadFor(b []byte, d time.Duration) (int, error) {
 			return 0, ErrPortClosed
 		case p.rest = <-p.in:
 		default:
+			if d <= 0 {
+				select {
+				case <-p.lost:
+					return 0, p.err
+				default:
+					return 0, nil
+				}
+			}
 			timer := time.NewTimer(d)
 			defer timer.Stop()
 			select {
@@ -323,6 +338,7 @@ func (p *Port) Write(b []byte) (int, error) {
 func (p *Port) Close() error {
 	p.closed.Do(func() {
 		close(p.quit)
+		p.hold.interrupt()
 		go func() {
 			// Discarding what is on its way frees a write that the device does
 			// not take; what was written last may still be on its way to one
