@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -185,6 +186,7 @@ func printFault(w io.Writer, f *fault.Fault) {
 	}
 	fmt.Fprintf(w, "  what to do: %s\n", f.Remedy)
 	if f.Detail != "" {
-		fmt.Fprintf(w, "  detail: %s\n", f.Detail)
+		// A file may have a name that steers a terminal.
+		fmt.Fprintf(w, "  detail: %s\n", printable(strings.ReplaceAll(f.Detail, "\n", "; ")))
 	}
 }

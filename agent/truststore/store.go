@@ -116,6 +116,11 @@ func Exists(dir string) (bool, error) {
 			return false, fmt.Errorf("%w: %w", ErrAccess, err)
 		}
 		if slices.ContainsFunc(list, func(e fs.DirEntry) bool { return objectName.MatchString(e.Name()) }) {
+			// The directory of entries is made before that of objects: another process
+			// may have made both meanwhile.
+			if st, err := os.Stat(filepath.Join(dir, entriesDir)); err == nil && st.IsDir() {
+				return true, nil
+			}
 			return false, fmt.Errorf("%w: the entries are gone", ErrDamaged)
 		}
 	}
@@ -237,9 +242,21 @@ func open(ctx context.Context, dir string) (*Store, error) {
 
 func nameOf(number int) string { return fmt.Sprintf("%06d.json", number) }
 
+// checkModes refuses what everybody may write to: the paths, the first of which is
+// the store, and the directories above it, where it could be put another in its place.
 func checkModes(paths ...string) error {
 	if runtime.GOOS == "windows" {
 		return nil // the modes there tell nothing
+	}
+	above, err := filepath.Abs(paths[0])
+	if err != nil {
+		return err
+	}
+	for above != filepath.Dir(above) {
+		above = filepath.Dir(above)
+		if st, err := os.Stat(above); err == nil && st.Mode().Perm()&0o002 != 0 && st.Mode()&fs.ModeSticky == 0 {
+			return fmt.Errorf("%w: %s", ErrExposed, above)
+		}
 	}
 	for _, path := range paths {
 		st, err := os.Stat(path)
@@ -443,6 +460,14 @@ func filesIn(dir string) ([]string, error) {
 }
 
 func readFile(ctx context.Context, file string) (*Source, error) {
+	// Opening a pipe would wait for its other end, and a list is read twice.
+	st, err := os.Stat(file)
+	if err == nil && !st.Mode().IsRegular() {
+		err = errors.New("not a regular file")
+	}
+	if err != nil {
+		return nil, unreadable(file, err)
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)

@@ -356,6 +356,7 @@ func TestImportBad(t *testing.T) {
 	}{
 		{"no such file", truststore.Request{Files: []string{filepath.Join(m.dir, "none")}, Accept: "x"}, truststore.ErrUnreadable},
 		{"a directory", truststore.Request{Files: []string{m.dir}, Accept: "x"}, truststore.ErrUnreadable},
+		{"a device", truststore.Request{Files: []string{os.DevNull}, Accept: "x"}, truststore.ErrUnreadable},
 		{"garbage after what is good", truststore.Request{Files: []string{m.khRoot, write("garbage", []byte("hello"))}, Accept: "x"}, truststore.ErrUnreadable},
 		{"empty", truststore.Request{Files: []string{write("empty", nil)}, Accept: "x"}, truststore.ErrUnreadable},
 		{"no such root", truststore.Request{Root: filepath.Join(m.dir, "none")}, truststore.ErrUnreadable},
@@ -452,6 +453,14 @@ func TestDamage(t *testing.T) {
 		{"newer version", func(t *testing.T, dir string) {
 			edit(t, filepath.Join(dir, "imports", "000002.json"), func(v map[string]any) { v["version"], v["tomorrow"] = 2, true })
 		}, truststore.ErrNewer},
+		{"everybody may write above it", func(t *testing.T, dir string) {
+			if runtime.GOOS == "windows" {
+				t.Skip("windows has no such modes")
+			}
+			if err := os.Chmod(filepath.Dir(dir), 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}, truststore.ErrExposed},
 		{"everybody may write", func(t *testing.T, dir string) {
 			if runtime.GOOS == "windows" {
 				t.Skip("windows has no such modes")
@@ -463,7 +472,7 @@ func TestDamage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			dir := filepath.Join(t.TempDir(), "above", "store")
 			imports(t, dir, truststore.Request{Root: m.root, Files: []string{m.list}})
 			imports(t, dir, truststore.Request{Files: []string{m.crl}})
 			tt.damage(t, dir)
