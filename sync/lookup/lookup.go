@@ -5,9 +5,11 @@
 //  2. else the central service, within a time limit, asked once per person
 //     however many desks want to know;
 //  3. else the old answer from the cache, with its age;
-//  4. else "unknown, recorded for a later check", which is an answer too.
+//  4. else the list of people who are registered here (package bundle), with its
+//     age;
+//  5. else "unknown, recorded for a later check", which is an answer too.
 //
-// The population bundle will come between 3 and 4.
+// Of an old answer and the list, the newer one is served.
 //
 // A refusal ("expired", "wrong name") is cached only briefly, and never served
 // once it is old: the person may have paid, or the typing error been corrected,
@@ -63,6 +65,21 @@ type Asker interface {
 	Ask(ctx context.Context, r contract.LookupRequest) (contract.LookupResponse, error)
 }
 
+// Population is the list of people who are registered at the facility. Find returns
+// the person under a personal number or that of a card, and when the insurer made
+// the list. *bundle.Keeper is one, by way of [PopulationFunc].
+type Population interface {
+	Find(number, card string) (r contract.Registered, made time.Time, ok bool)
+}
+
+// PopulationFunc makes a function a Population.
+type PopulationFunc func(number, card string) (contract.Registered, time.Time, bool)
+
+// Find calls f.
+func (f PopulationFunc) Find(number, card string) (contract.Registered, time.Time, bool) {
+	return f(number, card)
+}
+
 // Defaults of [Config].
 const (
 	DefaultTTL         = 4 * time.Hour
@@ -86,6 +103,7 @@ type Config struct {
 	Timeout     time.Duration    // how long the central service may take
 	Keep        time.Duration    // how old an answer may be and still be shown
 	Now         func() time.Time // nil: time.Now
+	Population  Population       // nil: there is no list
 }
 
 // Request names a person: name and birth date as on the document, and the
@@ -210,20 +228,61 @@ func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
 			return Answer{}, ErrClosed
 		}
 		if cause = res.Err; errors.Is(cause, ErrNoAnswer) && !have {
+			if a, ok := s.listed(r, s.c.Now(), cause); ok {
+				return a, nil
+			}
 			a := answerOf(res.Val.(record), contract.SourceCentral)
 			a.Cause = cause
 			return a, nil
 		}
 	}
 	now = s.c.Now()
-	if have && cached.Entitlement.Status == contract.StatusValid && cached.age(now) <= s.c.Keep {
+	listed, inList := s.listed(r, now, cause)
+	if have && cached.Entitlement.Status == contract.StatusValid && cached.age(now) <= s.c.Keep && (!inList || cached.age(now) <= listed.Age) {
 		return s.fromCache(cached, now, cause), nil
+	}
+	if inList {
+		return listed, nil
 	}
 	return Answer{
 		Entitlement: contract.Entitlement{Source: contract.SourceNone, Status: contract.StatusUnknown},
 		Cause:       cause,
 	}, nil
 }
+
+// listed returns what the list of people says: of whoever has the number of another
+// person, what the central service would say, and no more.
+func (s *Service) listed(r Request, now time.Time, cause error) (Answer, bool) {
+	if s.c.Population == nil {
+		return Answer{}, false
+	}
+	p, made, ok := s.c.Population.Find(r.Number, r.InsuranceNumber)
+	if !ok || p.Entitlement == nil || p.Person == nil {
+		return Answer{}, false
+	}
+	a := Answer{Age: max(0, now.Sub(made)), Stale: true, Cause: cause}
+	switch {
+	case letters(p.Person.Name) != letters(r.Name):
+		a.Entitlement.Code = codeWrongName
+	case datesDiffer(p.Person.BirthDate, r.BirthDate):
+		a.Entitlement.Code = codeWrongBirthDate
+	default:
+		person := *p.Person
+		a.Entitlement, a.Person = p.Entitlement.Clone(), &person
+	}
+	a.Entitlement.Status = contract.StatusOf(a.Entitlement.Code)
+	a.Entitlement.Source = contract.SourcePopulation
+	// The list is as old as its making, whatever an entry says of itself.
+	a.Entitlement.AsOf = contract.Timestamp(made)
+	return a, true
+}
+
+// The insurer's result codes for a number with another name or birth date; see
+// [contract.StatusOf].
+const (
+	codeWrongName      = "060"
+	codeWrongBirthDate = "070"
+)
 
 // ask asks the central service and caches its answer.
 func (s *Service) ask(key []byte, r Request) (record, error) {

@@ -72,6 +72,7 @@ type desk struct {
 	st      *store.Store
 	seal    *seal.Sealer
 	now     atomic.Pointer[time.Time]
+	listed  lookup.PopulationFunc // nil: there is no list
 }
 
 func (d *desk) advance(by time.Duration) {
@@ -98,6 +99,12 @@ func newDesk(t testing.TB) *desk {
 		Store: d.st, Sealer: d.seal, Asker: d.central,
 		TTL: time.Hour, NegativeTTL: time.Minute, Timeout: time.Second, Keep: 30 * 24 * time.Hour,
 		Now: func() time.Time { return *d.now.Load() },
+		Population: lookup.PopulationFunc(func(number, card string) (contract.Registered, time.Time, bool) {
+			if d.listed == nil {
+				return contract.Registered{}, time.Time{}, false
+			}
+			return d.listed(number, card)
+		}),
 	})
 	if err != nil {
 		t.Fatal(err)
