@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"math/big"
+	"strconv"
 
 	"golang.org/x/crypto/cryptobyte"
 	"golang.org/x/crypto/cryptobyte/asn1"
@@ -82,9 +83,9 @@ func (k *PublicKey) ID() string {
 	case k == nil:
 		return ""
 	case k.RSA != nil:
-		return fmt.Sprintf("RSA %x %x", k.RSA.E, k.RSA.N)
+		return "RSA " + strconv.Itoa(k.RSA.E) + " " + string(k.RSA.N.Bytes())
 	case k.EC != nil:
-		return fmt.Sprintf("EC %s %x", k.EC.Curve().Name(), k.EC.Bytes())
+		return "EC " + k.EC.Curve().Name() + " " + string(k.EC.Bytes())
 	case k.DSA != nil:
 		return fmt.Sprintf("DSA %x %x %x %x", k.DSA.P, k.DSA.Q, k.DSA.G, k.DSA.Y)
 	}
