@@ -406,8 +406,12 @@ func TestIdleOnRealService(t *testing.T) {
 		t.Skip("the time of a process cannot be told on this system")
 	}
 	fmt.Printf("figure: hub over the real pcscd, idle for %v: %.4f %% of a core\n", d, 100*share)
-	if share >= 0.01 {
-		t.Errorf("an idle hub takes %.2f %% of a core", 100*share)
+	most := 0.001
+	if d < 30*time.Second {
+		most = 0.05 // the beginning weighs in; this finds a loop, no more
+	}
+	if share >= most {
+		t.Errorf("an idle hub takes %.3f %% of a core, want less than %.1f %%", 100*share, 100*most)
 	}
 }
 
