@@ -841,6 +841,37 @@ func TestMemoryLimitsAreBounded(t *testing.T) {
 	}
 }
 
+func TestInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := virtual.New("a", "b")
+		must(t, d.Insert("a", readertest.NewChip()))
+		must(t, d.Insert("b", readertest.NewChip()))
+		other, err := d.Open(t.Context(), "b") // not through the hub
+		must(t, err)
+		defer other.Close()
+		h := openHub(t, reader.WithProcesses(reader.HubConfig{Sources: sources(d)}, t.TempDir()))
+		l, err := h.Take(t.Context(), "a")
+		must(t, err)
+		for _, tt := range []struct {
+			name, want string
+		}{
+			{"a", "reader: card in use by this program"},
+			{"b", "reader: card in use by another program, for itself alone"},
+			{"", "reader: card in use by this program"},
+			{"c", ""},
+		} {
+			busy, ok := h.InUse(tt.name)
+			if ok != (tt.want != "") || ok && (busy.Error() != tt.want || !errors.Is(busy, reader.ErrSharing)) {
+				t.Errorf("%q: %v, want %q", tt.name, busy, tt.want)
+			}
+		}
+		must(t, l.Close())
+		if busy, ok := h.InUse("a"); ok {
+			t.Errorf("after Close: %v", busy)
+		}
+	})
+}
+
 // processes builds a list of processes as Linux shows it.
 func processes(t *testing.T, list map[string][2]string) string {
 	t.Helper()

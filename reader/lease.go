@@ -148,6 +148,27 @@ func (h *Hub) Take(ctx context.Context, name string) (*Lease, error) {
 	return l, nil
 }
 
+// InUse says who has the card on the reader called name, or on the best reader
+// whose card is in use if name is empty. It is false if none is. A card that is
+// shared with a program that is in the middle of something does not show here,
+// only when it is opened.
+func (h *Hub) InUse(name string) (*BusyError, bool) {
+	h.mu.Lock()
+	i := slices.IndexFunc(h.devices, func(d Device) bool {
+		return d.State == Busy && (d.Name == name || name == "" && d.Rank > 0)
+	})
+	if i < 0 {
+		h.mu.Unlock()
+		return nil, false
+	}
+	busy := &BusyError{Reader: h.devices[i].Name, Ours: h.devices[i].Ours, Exclusive: !h.devices[i].Ours}
+	h.mu.Unlock()
+	if !busy.Ours {
+		busy.Programs = holders(h.cfg.proc)
+	}
+	return busy, true
+}
+
 // reserve finds the reader and keeps others from it.
 func (h *Hub) reserve(name string) (Device, error) {
 	h.mu.Lock()

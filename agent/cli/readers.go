@@ -42,7 +42,13 @@ happens; with --json as well, one JSON document in each line.`,
 				if err != nil {
 					return err
 				}
-				return printReaders(e, devices, h.Sources(), asJSON)
+				list := encodeReaders(devices, h.Sources())
+				for i, r := range list.Readers {
+					if busy, ok := h.InUse(r.Name); ok {
+						list.Readers[i].InUse = strings.TrimPrefix(busy.Error(), "reader: ")
+					}
+				}
+				return printReaders(e, list, asJSON)
 			})
 		},
 	}
@@ -85,6 +91,18 @@ type readerInfo struct {
 	Model  string `json:"model"`
 	Source string `json:"source"` // pcsc, serial
 	Page   string `json:"page,omitempty"`
+	InUse  string `json:"in_use,omitempty"` // by whom, as far as that shows
+}
+
+// note is what a person should know of the reader.
+func (r readerInfo) note() string {
+	if r.InUse != "" {
+		return printable(r.InUse)
+	}
+	if r.Page != "" {
+		return "firmware-notes/" + r.Page
+	}
+	return ""
 }
 
 func encodeReader(d reader.Device) readerInfo {
@@ -127,8 +145,7 @@ func encodeReaders(devices []reader.Device, sources []reader.SourceState) reader
 	return list
 }
 
-func printReaders(e *env, devices []reader.Device, sources []reader.SourceState, asJSON bool) error {
-	list := encodeReaders(devices, sources)
+func printReaders(e *env, list readerList, asJSON bool) error {
 	if asJSON {
 		return writeJSON(e.stdout, list)
 	}
@@ -143,7 +160,7 @@ func printReaders(e *env, devices []reader.Device, sources []reader.SourceState,
 			if r.Rank > 0 {
 				rank = fmt.Sprint(r.Rank)
 			}
-			fmt.Fprintln(w, strings.TrimRight(strings.Join([]string{rank, printable(r.Name), r.State, r.Kind, r.ATR, r.Page}, "\t"), "\t"))
+			fmt.Fprintln(w, strings.TrimRight(strings.Join([]string{rank, printable(r.Name), r.State, r.Kind, r.ATR, r.note()}, "\t"), "\t"))
 		}
 		if err := w.Flush(); err != nil {
 			return err

@@ -23,6 +23,7 @@ type (
 	readerInfo struct {
 		Name, State, ATR, Kind, Model, Source, Page string
 		Rank                                        int
+		InUse                                       string `json:"in_use"`
 	}
 	sourceInfo struct {
 		Name    string
@@ -107,6 +108,36 @@ func TestReadersRank(t *testing.T) {
 	}
 	if len(list.Sources) != 1 || !list.Sources[0].OK || list.Sources[0].Readers != 3 {
 		t.Errorf("sources %+v", list.Sources)
+	}
+}
+
+// A card that another program holds is said to be in use, by list and test.
+func TestReadersInUse(t *testing.T) {
+	t.Parallel()
+	v := virtual.New(slot)
+	if err := v.Insert(slot, readertest.NewChip()); err != nil {
+		t.Fatal(err)
+	}
+	other, err := v.Open(t.Context(), slot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	const want = "card in use by another program, for itself alone"
+	got := on(t, v, "", "readers", "--json")
+	got.succeeded(t)
+	if r := one[readerList](t, got.stdout).Readers[0]; !strings.HasPrefix(r.InUse, want) || r.State != "busy" {
+		t.Errorf("reader %+v", r)
+	}
+	got = on(t, v, "", "readers")
+	got.succeeded(t)
+	if !strings.Contains(got.stdout, want) {
+		t.Errorf("got:\n%s", got.stdout)
+	}
+	got = on(t, v, "", "readers", "test", "--wait", "1ms")
+	got.failed(t, fault.ReaderBusy)
+	if !strings.Contains(got.stderr, want) {
+		t.Errorf("the detail does not say who: %s", got.stderr)
 	}
 }
 

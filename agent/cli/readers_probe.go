@@ -152,6 +152,9 @@ func testReader(ctx context.Context, h *reader.Hub, name string, wait time.Durat
 	in, err := reader.WaitCard(waiting, h, name)
 	if err != nil {
 		if ctx.Err() == nil && errors.Is(waiting.Err(), context.DeadlineExceeded) {
+			if busy, ok := h.InUse(name); ok {
+				return nil, busy
+			}
 			err = whyNoCard(ctx, h, name)
 		}
 		return nil, err
