@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/chamthe/chamthe/agent"
+	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/agent/policy"
@@ -41,7 +42,7 @@ var exits = map[fault.Code]int{
 	"data_exposed": 55, "visit_damaged": 56, "store_trouble": 57, "not_recorded": 58, "perhaps_recorded": 59,
 	"central_unreachable": 60, "visit_rejected": 61, "visit_waiting": 62, "bad_central_address": 63,
 	"central_refuses": 64, "central_untrusted": 65, "central_full": 66, "central_silent": 67, "central_malformed": 68, "visit_too_large": 69, "visit_foreign": 71,
-	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "trust_unusable": 76, "cancelled": 130,
+	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "trust_unusable": 76, "evidence_invalid": 77, "bad_export_file": 78, "audit_broken": 79, "cancelled": 130,
 }
 
 func TestAll(t *testing.T) {
@@ -117,7 +118,7 @@ func TestSentinels(t *testing.T) {
 		inspect.ErrNoData: fault.CardUnreadable, inspect.ErrInterrupted: fault.CardUnreadable,
 		truststore.ErrNewer: fault.StoreNewer, truststore.ErrDamaged: fault.TrustDamaged, truststore.ErrExposed: fault.TrustExposed, truststore.ErrAccess: fault.TrustUnusable,
 		truststore.ErrRefused: fault.TrustRefused, truststore.ErrUnreadable: fault.BadTrust, truststore.ErrRoot: fault.BadTrust,
-		policy.ErrWeak: fault.WeakAlgorithm, vn.ErrQR: fault.BadQR, vn.ErrTooLong: fault.BadQR,
+		policy.ErrWeak: fault.WeakAlgorithm, audit.ErrBroken: fault.AuditBroken, vn.ErrQR: fault.BadQR, vn.ErrTooLong: fault.BadQR,
 		context.Canceled: fault.Cancelled, context.DeadlineExceeded: fault.ReaderHung,
 	}
 	errs, codes := fault.Sentinels()

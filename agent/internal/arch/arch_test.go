@@ -181,7 +181,11 @@ func (tr *tree) violations(rules []rule) []string {
 			if !matchAny(r.packages, folder) || matchAny(r.except, folder) {
 				continue
 			}
-			for _, way := range tr.reach(folder, r.never) {
+			ways := tr.reach(folder, r.never)
+			if r.direct {
+				ways = slices.DeleteFunc(ways, func(way []string) bool { return len(way) > 2 })
+			}
+			for _, way := range ways {
 				found = append(found, fmt.Sprintf("%s (%s)", strings.Join(way, " -> "), r.why))
 			}
 		}
@@ -319,7 +323,8 @@ func TestCatchesViolations(t *testing.T) {
 		"icao/chip/chip.go":       "package chip\n\nimport _ \"example.org/m/icao/tlv\"\n",
 		"icao/tlv/tlv_test.go":    "package tlv\n\nimport (\n\t_ \"os\"\n\t_ \"testing\"\n)\n",
 		"icao/tlvtest/t.go":       "package tlvtest\n\nimport _ \"testing\"\n",
-		"reader/reader.go":        "package reader\n",
+		"reader/reader.go":        "package reader\n\nimport _ \"example.org/m/firmware-notes\"\n",
+		"firmware-notes/notes.go": "package firmwarenotes\n",
 		"sync/outbox/outbox.go":   "package outbox\n\nimport _ \"go.etcd.io/bbolt\"\n",
 		"sync/central/central.go": "package central\n\nimport _ \"example.org/m/icao/tlv\"\n",
 		"agent/wire/wire.go":      "package wire\n\nimport _ \"encoding/json\"\n",
@@ -349,6 +354,9 @@ func TestCatchesViolations(t *testing.T) {
 		{"desk knows the store", "ui/model/more.go", "package model\n\nimport _ \"go.etcd.io/bbolt\"\n", "./ui/model -> go.etcd.io/bbolt"},
 		{"model knows the screen", "ui/model/more.go", "package model\n\nimport _ \"fyne.io/fyne/v2/widget\"\n", "./ui/model -> fyne.io/fyne/v2/widget"},
 		{"client library grows", "agent/wire/more.go", "package wire\n\nimport _ \"example.org/m/reader\"\n", "./agent/wire -> ./reader"},
+		{"notes past the reader", "agent/cli/more.go", "package cli\n\nimport _ \"example.org/m/firmware-notes\"\n", "./agent/cli -> ./firmware-notes"},
+		{"notes through the reader", "agent/cli/more.go", "package cli\n\nimport _ \"example.org/m/reader\"\n", ""},
+		{"reader that knows the agent", "reader/virtual/more.go", "package virtual\n\nimport _ \"example.org/m/agent/wire\"\n", "./reader/virtual -> ./agent/wire"},
 		{"testing in production", "agent/cli/more.go", "package cli\n\nimport _ \"example.org/m/icao/tlvtest\"\n", "./agent/cli -> ./icao/tlvtest -> testing"},
 		{"x509", "icao/lds/more.go", "package lds\n\nimport _ \"crypto/x509/pkix\"\n", "./icao/lds -> crypto/x509/pkix"},
 	} {
