@@ -373,7 +373,7 @@ func TestStart(t *testing.T) {
 				}
 				if least == 0 || v[0] < least || line[0] == "checked" {
 					least = v[0]
-					best = fmt.Sprintf("open in %.0f ms, process in %.0f ms; resident %.0f MB", float64(v[0])/1000, float64(first.Microseconds())/1000, mb(v[1]+v[2]))
+					best = fmt.Sprintf("%s in %.0f ms, process open in %.0f ms; resident %.0f MB", line[0], float64(v[0])/1000, float64(first.Microseconds())/1000, mb(v[1]+v[2]))
 				}
 			}
 			p.reap()
