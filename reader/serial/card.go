@@ -117,7 +117,9 @@ func (c *card) explain(err error) error {
 	}
 	// A card that is found now may be the next one.
 	s.gone()
-	if _, err := s.find(); err != nil {
+	if err := s.mod.PowerCycle(); err != nil {
+		s.trouble(err)
+	} else if _, err := s.find(); err != nil {
 		s.trouble(err)
 	}
 	return reader.ErrCardRemoved

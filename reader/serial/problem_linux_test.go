@@ -295,6 +295,40 @@ func TestPlainCard(t *testing.T) {
 	b.tap(t)
 }
 
+// TestOverlooked: a card that did not answer when it was asked whether it is
+// there is a removed one, and is found again as the next.
+func TestOverlooked(t *testing.T) {
+	b := newBench(t, serial.Config{})
+	b.module.Insert(readertest.NewChip())
+	b.await(t, reader.Present)
+	before, err := b.driver.Readers(limited(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.module.Hide(2) // one check asks three times
+	if infos, err := b.driver.Readers(limited(t)); err != nil || !reader.Same(infos, before) {
+		t.Errorf("overlooked for a moment: %v, %v", infos, err)
+	}
+	b.module.Hide(3)
+	infos, err := b.driver.Wait(limited(t), before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(infos) != 1 || infos[0].State != reader.Present || infos[0].Changes != before[0].Changes+2 {
+		t.Errorf("overlooked: %v, before %v", infos, before)
+	}
+	card := b.tap(t)
+	b.module.Hide(3)
+	b.await(t, reader.Present) // it is not busy any more
+	if _, err := card.Transmit(limited(t), echo); !errors.Is(err, reader.ErrCardRemoved) {
+		t.Errorf("the one that was open: %v", err)
+	}
+	card.Close()
+	if resp, err := b.tap(t).Transmit(limited(t), echo); err != nil || !bytes.Equal(resp, echoed) {
+		t.Errorf("the next: % X, %v", resp, err)
+	}
+}
+
 // TestFastLine reads at 921600 baud, and leaves the module at the speed at
 // which it is found; after a crash it is found at the other.
 func TestFastLine(t *testing.T) {

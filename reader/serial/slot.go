@@ -92,6 +92,10 @@ func (s *slot) see(ctx context.Context) {
 			return
 		}
 		s.gone()
+		if err := s.mod.PowerCycle(); err != nil {
+			s.trouble(err)
+			return
+		}
 	}
 	if _, err := s.find(); err != nil {
 		s.trouble(err)
@@ -269,7 +273,8 @@ func (s *slot) show() {
 	}
 }
 
-// gone notes that the card has left.
+// gone notes that the card has left. If it was only disturbed it is still
+// active, and hears no call before the field was off.
 func (s *slot) gone() {
 	s.target, s.slow = nil, false
 	s.drop(reader.ErrCardRemoved)

@@ -71,6 +71,7 @@ type Module struct {
 	fastest byte    // code of InPSL that it bears; 3: none
 	breaks  bool    // exchanges at a fast rate fail
 	failed  int
+	hidden  int // presence checks that find nobody
 
 	// The state of the firmware.
 	awake, normal bool
@@ -163,6 +164,14 @@ func (m *Module) Offer(code byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.offered, m.fastest = code, 3
+}
+
+// Hide makes the next n presence checks find nobody, though the card is there
+// and active.
+func (m *Module) Hide(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hidden = n
 }
 
 // Failed returns how many faults have happened since [Module.Fail].
@@ -374,7 +383,9 @@ func (m *Module) command(code byte, p []byte) ([]byte, bool) {
 		case 0x00:
 			return p, true
 		case 0x06:
-			if m.present() {
+			if m.hidden > 0 {
+				m.hidden--
+			} else if m.present() {
 				return []byte{0x00}, true
 			}
 			return []byte{errTimeout}, true
