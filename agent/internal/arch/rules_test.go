@@ -32,6 +32,7 @@ var rules = []rule{
 		// is a program that nothing can import.
 		except: []string{testHelpers, "./icao/internal/ec/gen"},
 		never: []string{
+			"./reader/...", "./sync/...", "./agent/...", "./ui/...", "./firmware-notes/...",
 			"log/...", "net/...", "os/...", "C", "unsafe", bolt, nats, fyne,
 		},
 		why: "the standard is pure: bytes in, values out",
@@ -62,12 +63,14 @@ var rules = []rule{
 		why:      "readers serve the agent and do not know it",
 	},
 	{
+		packages: []string{"./firmware-notes"},
 		never:    []string{"./icao/...", "./reader/...", "./sync/...", "./agent/...", "./ui/..."},
 		why:      "notes are data",
 	},
 	{
 		packages: []string{"./..."},
 		except:   []string{"./reader"},
+		never:    []string{"./firmware-notes"},
 		direct:   true,
 		why:      "what a note says of a reader is applied in one place: reader.QuirkOf",
 	},
@@ -127,6 +130,7 @@ var toCome = []string{
 // topLevel is everything that may lie at the top of the repository, besides
 // dot-files and what git ignores.
 var topLevel = []string{
+	"agent", "firmware-notes", "icao", "reader", "sync", "ui",
 	"LICENSE", "Makefile", "README.md", "go.mod", "go.sum",
 }
 
