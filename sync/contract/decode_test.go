@@ -120,7 +120,7 @@ func TestUnknownMembers(t *testing.T) {
 			}
 			grown := append([]byte(`{"future":{"a":[1,{"b":null}]},`), b[1:]...)
 			got, err := c.decode(grown)
-			if c.name == "visit" || c.name == "lookup-request" || c.name == "status" || c.name == "bundle-request" {
+			if c.name == "visit" || c.name == "lookup-request" || c.name == "status" || c.name == "bundle-request" || c.name == "enrol-request" {
 				if !errors.Is(err, contract.UnknownMember) {
 					t.Errorf("error = %v, want %v", err, contract.UnknownMember)
 				}
@@ -343,6 +343,8 @@ func FuzzDecodeBundle(f *testing.F)         { fuzzDecoder(f, "bundle") }
 func FuzzDecodeBundleRequest(f *testing.F)  { fuzzDecoder(f, "bundle-request") }
 func FuzzDecodePopulationPart(f *testing.F) { fuzzDecoder(f, "population-part") }
 func FuzzDecodeTrustPart(f *testing.F)      { fuzzDecoder(f, "trust-part") }
+func FuzzDecodeEnrolRequest(f *testing.F)   { fuzzDecoder(f, "enrol-request") }
+func FuzzDecodeEnrolAnswer(f *testing.F)    { fuzzDecoder(f, "enrol-answer") }
 
 func BenchmarkDecodeVisit(b *testing.B) {
 	v := exampleVisit(b)

@@ -22,7 +22,7 @@
 // missing member, an unknown value of a closed set, and members that
 // contradict each other.
 //
-// What an agent sends (Visit, LookupRequest, BundleRequest, Status) may hold no unknown
+// What an agent sends (Visit, LookupRequest, BundleRequest, EnrolRequest, Status) may hold no unknown
 // member: it is evidence, and a reader that skipped a part of it would vouch
 // for something it has not read. What the central service sends (Verdict,
 // LookupResponse, Nonce, bundles) may: a service is updated years before the last of its

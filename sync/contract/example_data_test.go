@@ -3,6 +3,7 @@ package contract_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,6 +151,25 @@ func exampleTrust() *contract.TrustPart {
 	return &contract.TrustPart{Version: contract.Version, Pieces: []contract.TrustPiece{{DER: []byte{0x30, 0x00}}, {DER: []byte{0x30, 0x01, 0x00}, Removed: true}}}
 }
 
+func exampleEnrolRequest(t testing.TB) *contract.EnrolRequest {
+	t.Helper()
+	code, err := contract.NewEnrolCode(bytes.NewReader(bytes.Repeat([]byte{11, 40}, 9)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &contract.EnrolRequest{
+		Version: contract.Version, Agent: newSigner(1).name(t), Code: code.Text(), Seal: "X" + strings.Repeat("A", 55),
+	}
+}
+
+func exampleEnrolAnswer(t testing.TB) *contract.EnrolAnswer {
+	t.Helper()
+	return &contract.EnrolAnswer{
+		Version: contract.Version, Agent: newSigner(1).name(t), Facility: "01013", JWT: "e30.e30.c2ln", CA: []byte{0x30, 0x00},
+		BundleKey: newSigner(2).name(t), Servers: []contract.EnrolServer{{URL: "tls://central.example:4222"}, {URL: "tls://[2001:db8::1]:4222"}},
+	}
+}
+
 // codec drives one message type through its functions.
 type codec struct {
 	name   string // of the schema
@@ -184,5 +204,7 @@ func codecs(t testing.TB) []codec {
 		codecOf("bundle-request", exampleBundleRequest(t), contract.EncodeBundleRequest, contract.DecodeBundleRequest),
 		codecOf("population-part", examplePopulation(t), contract.EncodePopulationPart, contract.DecodePopulationPart),
 		codecOf("trust-part", exampleTrust(), contract.EncodeTrustPart, contract.DecodeTrustPart),
+		codecOf("enrol-request", exampleEnrolRequest(t), contract.EncodeEnrolRequest, contract.DecodeEnrolRequest),
+		codecOf("enrol-answer", exampleEnrolAnswer(t), contract.EncodeEnrolAnswer, contract.DecodeEnrolAnswer),
 	}
 }

@@ -96,6 +96,15 @@ var formats = map[string]*format{
 
 	"sha256": {minBytes: 32, maxBytes: 32},
 	"der":    {minBytes: 1, maxBytes: 160 << 10, about: "certificate or revocation list"},
+
+	"enrolCode": {
+		pattern: `^([0-9A-HJKMNP-TV-Z]{4}-){4}[0-9A-HJKMNP-TV-Z]{4}$`, about: "one-time enrolment code",
+		also: func(s string) bool { _, err := ParseEnrolCode(s); return err == nil },
+	},
+	"curve":     {pattern: `^X[A-Z2-7]{55}$`, about: "public NATS curve nkey"},
+	"jwt":       {pattern: `^[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+$`, about: "JWT of a NATS user"},
+	"servers":   {maxItems: 16},
+	"serverURL": {pattern: `^(tls|nats)://[0-9A-Za-z.:\[\]-]{1,255}$`, about: "address of a NATS server"},
 }
 
 // Rules for types that have the same form wherever they appear.
@@ -165,6 +174,8 @@ var (
 		"bundle-request":  reflect.TypeFor[BundleRequest](),
 		"population-part": reflect.TypeFor[PopulationPart](),
 		"trust-part":      reflect.TypeFor[TrustPart](),
+		"enrol-request":   reflect.TypeFor[EnrolRequest](),
+		"enrol-answer":    reflect.TypeFor[EnrolAnswer](),
 	}
 	// members holds the members of every struct type that occurs in a message.
 	// It is complete after initialisation and only read from then on.

@@ -53,7 +53,7 @@ func define(defs map[string]any, t reflect.Type, m mode) {
 }
 
 // fromAgents lists the messages in which the decoders take no unknown member.
-var fromAgents = []reflect.Type{reflect.TypeFor[Visit](), reflect.TypeFor[LookupRequest](), reflect.TypeFor[Status](), reflect.TypeFor[BundleRequest]()}
+var fromAgents = []reflect.Type{reflect.TypeFor[Visit](), reflect.TypeFor[LookupRequest](), reflect.TypeFor[Status](), reflect.TypeFor[BundleRequest](), reflect.TypeFor[EnrolRequest]()}
 
 func schemaOf(t reflect.Type, m mode) map[string]any {
 	properties := make(map[string]any)

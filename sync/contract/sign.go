@@ -21,6 +21,7 @@ const (
 	DomainLookup Domain = "lookup"
 	DomainStatus Domain = "status"
 
+	DomainEnrol         Domain = "enrol"
 	DomainBundleRequest Domain = "bundle-request"
 	DomainBundle        Domain = "bundle" // signed by the insurer
 )
