@@ -58,7 +58,9 @@ type Options struct {
 	// the death of the process alone loses nothing either way.
 	SyncAlways bool
 	// MaxStore limits the bytes JetStream may use on disk; 0 leaves it to the
-	// server (three quarters of what is free).
+	// server (three quarters of what is free). It bounds every stream that has no
+	// limit of its own. A full store refuses what is new and drops nothing: what
+	// it has acknowledged, nobody else may have any more.
 	MaxStore int64
 	// MaxPayload limits one message in bytes; 0 means the server's 1 MiB.
 	MaxPayload int32

@@ -290,6 +290,35 @@ func TestFullStream(t *testing.T) {
 	}
 }
 
+// TestFullStore: the stream has no limit of its own, and the server's store is
+// full. It refuses what is new and keeps what it has, for all of it is somebody's
+// visit; the agent keeps the rest.
+func TestFullStore(t *testing.T) {
+	s := newService(t, natsd.Options{MaxStore: 256 << 10})
+	a := newAgent(t)
+	s.enrol(a)
+	var want []string
+	for range 400 {
+		want = append(want, a.record())
+	}
+	u, _ := a.run(a.config(s.url()))
+	a.trouble(u, uplink.ServerFull)
+	st := a.stats()
+	if st.Stored == 0 || st.Queued == 0 || st.Stored+st.Queued != len(want) {
+		t.Errorf("%+v, want some stored and the others queued", st)
+	}
+	if got := s.ids(); len(got) < st.Stored || !slices.Equal(got, want[:len(got)]) {
+		t.Errorf("%d in the stream, want the first %d, in order", len(got), st.Stored)
+	}
+	s.stop()
+	s.opt.MaxStore = 64 << 20
+	s.start()
+	eventually(t, "all stored", func() bool { return a.stats().Stored == len(want) })
+	if got := s.ids(); !slices.Equal(got, want) {
+		t.Errorf("%d in the stream, want the %d recorded, each once and in order", len(got), len(want))
+	}
+}
+
 func TestVisitTooLargeForTheServer(t *testing.T) {
 	tests := []struct {
 		name  string
