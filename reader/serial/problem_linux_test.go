@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -362,6 +363,40 @@ func TestFastLine(t *testing.T) {
 	b.driver.Abandon()
 	if infos, err := other.Readers(limited(t)); err != nil || len(infos) != 1 || infos[0].State != reader.Present {
 		t.Errorf("after a crash: %v, %v, %v", infos, err, other.Problem(b.name))
+	}
+}
+
+// TestLeaksNothing plugs the module in and out with a card open, again and
+// again, and counts file descriptors. Goroutines are counted at the end of
+// all tests.
+func TestLeaksNothing(t *testing.T) {
+	b := newBench(t, serial.Config{})
+	cycle := func() {
+		t.Helper()
+		b.module.Insert(readertest.NewChip())
+		card := b.tap(t)
+		b.unplug()
+		if _, err := card.Transmit(limited(t), echo); !errors.Is(err, reader.ErrNoReader) {
+			t.Errorf("unplugged: %v", err)
+		}
+		card.Close()
+		b.plug(t)
+	}
+	count := func() int {
+		t.Helper()
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(fds)
+	}
+	cycle()
+	before := count()
+	for range 15 {
+		cycle()
+	}
+	if after := count(); after > before {
+		t.Errorf("%d file descriptors before, %d after", before, after)
 	}
 }
 
