@@ -154,20 +154,3 @@ func (n *nativeContext) connect(readerName string) (scardCard, error) {
 	}
 	return connectNative(n.cards, readerName)
 }
-
-// splitNames takes a list of names apart that each end in NUL, with one more
-// at the end.
-func splitNames(list []uint16) []string {
-	var names []string
-	for len(list) > 0 && list[0] != 0 {
-		name := windows.UTF16ToString(list)
-		names = append(names, name)
-		for len(list) > 0 && list[0] != 0 {
-			list = list[1:]
-		}
-		if len(list) > 0 {
-			list = list[1:]
-		}
-	}
-	return names
-}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf16"
 
 	"go.uber.org/goleak"
 
@@ -589,5 +591,26 @@ func TestCodes(t *testing.T) {
 	other := errors.New("not a code")
 	if err := toError("test", other); err != other {
 		t.Errorf("an error that is no code becomes %v", err)
+	}
+}
+
+func TestSplitNames(t *testing.T) {
+	for _, tt := range []struct {
+		name, list string
+		want       []string
+	}{
+		{"nothing", "", nil},
+		{"an empty list", "\x00", nil},
+		{"one", "ACME Tap 0\x00\x00", []string{"ACME Tap 0"}},
+		{"two, one in Vietnamese", "ACME Tap 0\x00Đầu đọc 1\x00\x00", []string{"ACME Tap 0", "Đầu đọc 1"}},
+		{"rubbish after the end", "a\x00\x00b\x00", []string{"a"}},
+		{"cut off at the end", "a\x00b\x00", []string{"a", "b"}},
+		{"cut off in a name", "a\x00b", []string{"a", "b"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := splitNames(utf16.Encode([]rune(tt.list))); !slices.Equal(got, tt.want) {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
 	}
 }

@@ -1,6 +1,10 @@
 package pcsc
 
-import "time"
+import (
+	"slices"
+	"time"
+	"unicode/utf16"
+)
 
 // The seam to the native library. A fake in the tests implements it too. All
 // errors are of type code.
@@ -72,3 +76,20 @@ const (
 // older ones leave it zero. A current value of zero there means "from now on";
 // any other one that is not the service's own makes the call return at once.
 const pnpReader = `\\?PnP?\Notification`
+
+// splitNames takes a list of names apart as Windows gives it: each ends in a
+// NUL, and an empty one ends the list. It is here, and not beside its only
+// caller, so that it is tested on every system.
+func splitNames(list []uint16) (names []string) {
+	for {
+		end := slices.Index(list, 0)
+		if end < 0 {
+			end = len(list) // cut off
+		}
+		if end == 0 {
+			return names
+		}
+		names = append(names, string(utf16.Decode(list[:end])))
+		list = list[min(end+1, len(list)):]
+	}
+}
