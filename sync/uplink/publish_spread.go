@@ -53,16 +53,24 @@ func (s spread) turn(outage, retryMax time.Duration) time.Duration {
 }
 
 // takeTurn waits, after an outage, for this agent's turn to send its backlog. It
-// reports whether ctx lasted. The outage is over then.
+// reports whether ctx lasted. The turn is drawn once for an outage: a link that
+// comes and goes does not put it off.
 func (u *Uplink) takeTurn(ctx context.Context) bool {
-	began := u.outage
-	u.outage = time.Time{}
-	if began.IsZero() || u.queued(ctx) == 0 {
+	if u.outage.IsZero() {
 		return ctx.Err() == nil
 	}
-	wait := u.spread.turn(time.Since(began), u.cfg.RetryMax)
-	u.log.Info("backlog waits for its turn", "wait", wait)
-	return natsconn.Sleep(ctx, wait)
+	if u.queued(ctx) > 0 {
+		if u.turn.IsZero() {
+			wait := u.spread.turn(time.Since(u.outage), u.cfg.RetryMax)
+			u.turn = time.Now().Add(wait)
+			u.log.Info("backlog waits for its turn", "wait", wait)
+		}
+		if !natsconn.Sleep(ctx, time.Until(u.turn)) {
+			return false
+		}
+	}
+	u.outage, u.turn = time.Time{}, time.Time{}
+	return ctx.Err() == nil
 }
 
 // queued returns how many visits wait to be sent. An error is met again, and

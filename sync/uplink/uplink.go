@@ -110,7 +110,8 @@ type Uplink struct {
 	late    *late
 
 	spread spread
-	outage time.Time // since when there was no link; zero while there is none to return from
+	outage time.Time // since when there was no link; zero after the return
+	turn   time.Time // when this agent may send what has gathered; zero when it is not drawn
 
 	mu    sync.Mutex
 	nonce *contract.Nonce
@@ -235,7 +236,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 		if lost {
 			wait = u.spread.reconnect(u.cfg.RetryMax)
 		}
-		if lost || u.outage.IsZero() {
+		if u.outage.IsZero() {
 			u.outage = time.Now()
 		}
 		// The text of the error holds addresses and the server's words, nothing

@@ -183,6 +183,71 @@ func TestReturnsInTurn(t *testing.T) {
 	}
 }
 
+// TestTurnIsDrawnOnce: a link that comes and goes does not put off the turn of an
+// agent to send what has gathered.
+func TestTurnIsDrawnOnce(t *testing.T) {
+	s := newService(t, natsd.Options{})
+	a := newAgent(t)
+	s.enrol(a)
+	cfg := a.config(s.url())
+	cfg.RetryMax = 6 * time.Hour
+	const look = time.Hour // RetryMax / 6: how a wait for the server is told from one for the turn
+	u, err := uplink.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := make(chan time.Duration, 10)
+	uplink.SetDraw(u, func(below time.Duration) time.Duration {
+		drawn <- below
+		if below == look {
+			return time.Millisecond
+		}
+		return time.Hour
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- u.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	a.online(u)
+	a.record()
+	eventually(t, "stored", func() bool { return a.stats().Stored == 1 })
+	next := func() time.Duration {
+		t.Helper()
+		select {
+		case d := <-drawn:
+			return d
+		case <-time.After(patience):
+			t.Fatal("the agent did not wait")
+			return 0
+		}
+	}
+	s.stop()
+	if d := next(); d != look {
+		t.Fatalf("looked for the server within %v", d)
+	}
+	a.record()
+	s.start()
+	if d := next(); d == look {
+		t.Fatal("lost the server again")
+	}
+	for range 2 {
+		s.stop()
+		if d := next(); d != look {
+			t.Errorf("drew its turn again, below %v", d)
+		}
+		s.start()
+		a.online(u)
+	}
+	if st := a.stats(); st.Queued != 1 {
+		t.Errorf("%+v, want the visit to wait for its turn", st)
+	}
+}
+
 func TestAgentRestartsWhileDraining(t *testing.T) {
 	s := newService(t, natsd.Options{})
 	a := newAgent(t)
