@@ -426,48 +426,45 @@ func (o *owner) open() (atr []byte, err error) {
 			return nil, &SharingError{ExclusiveConnection}
 		}
 	}
-	o.stage.Store(int32(blocked))
-	o.limit.begin("begin transaction", o.d.opt.Step+o.d.opt.Busy)
-	err = o.card.begin()
-	o.stage.Store(int32(ours))
-	if err != nil && !errors.Is(err, codeResetCard) {
-		return nil, toOpenError("begin transaction", err)
-	}
-	atr, rerr := o.powerUp()
-	if errors.Is(rerr, reader.ErrCardRemoved) {
+	atr, err = o.seize()
+	if e, ok := errors.AsType[*Error](err); ok && errors.Is(err, reader.ErrCardRemoved) {
 		// Nothing was open yet: for the caller there just is no card.
-		if e, ok := errors.AsType[*Error](rerr); ok {
-			return nil, &Error{Op: "open", Code: e.Code, kind: reader.ErrNoCard}
+		return nil, &Error{Op: "open", Code: e.Code, kind: reader.ErrNoCard}
+	}
+	return atr, err
+}
+
+// seizeTries is how often another program may come in between.
+const seizeTries = 4
+
+// seize makes the card ours alone, by a transaction, and resets it after that.
+// A begin that is refused because another program has reset the card did not
+// begin, and is made again after a reset of our own.
+func (o *owner) seize() (atr []byte, err error) {
+	for range seizeTries {
+		o.stage.Store(int32(blocked))
+		o.limit.begin("begin transaction", o.d.opt.Step+o.d.opt.Busy)
+		berr := o.card.begin()
+		o.stage.Store(int32(ours))
+		if berr != nil && !errors.Is(berr, codeResetCard) {
+			return nil, toOpenError("begin transaction", berr)
+		}
+		if atr, err = o.powerUp(); err != nil {
+			return nil, err
+		}
+		if berr == nil {
+			o.ended = false
+			return atr, nil
 		}
 	}
-	if rerr != nil {
-		return nil, rerr
-	}
-	if err == nil {
-		return atr, nil
-	}
-	// The other program reset the card as it gave it back, and our begin was
-	// refused for that reason only.
-	o.limit.begin("begin transaction", o.d.opt.Step)
-	if err := o.card.begin(); err != nil {
-		return nil, toOpenError("begin transaction", err)
-	}
-	return atr, nil
+	return nil, &SharingError{Transaction}
 }
 
 // reset powers the card up anew and sees to it that the card is ours alone.
 func (o *owner) reset() ([]byte, error) {
-	atr, err := o.powerUp()
-	if err != nil || !o.ended {
-		return atr, err
+	if o.ended {
+		return o.seize()
 	}
-	// Somebody else had the card, and may still have: it is reset after the
-	// transaction has begun.
-	o.limit.begin("begin transaction", o.d.opt.Step+o.d.opt.Busy)
-	if err := o.card.begin(); err != nil && !errors.Is(err, codeResetCard) {
-		return nil, toOpenError("begin transaction", err)
-	}
-	o.ended = false
 	return o.powerUp()
 }
 

@@ -40,7 +40,8 @@ type fake struct {
 	between func() // once, between a list of readers and what comes next
 	looks   int    // lists of readers asked for
 
-	failedResets int // of cards that had left
+	failedResets  int // of cards that had left
+	resetsAtBegin int // of the card, when the last transaction began
 }
 
 type fakeReader struct {
@@ -400,6 +401,7 @@ func (h *fakeHandle) begin() error {
 		}
 		if !h.r.foreign && (h.r.locked == nil || h.r.locked == h) {
 			h.r.locked = h
+			h.f.resetsAtBegin = h.chip.Resets()
 			return nil
 		}
 		h.f.cond.Wait()

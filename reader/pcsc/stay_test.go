@@ -436,6 +436,32 @@ func TestIdleCardIsKept(t *testing.T) {
 	}
 }
 
+// Whatever another program did before the card was ours, the reset comes after.
+func TestResetAfterTransactionBegins(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			d, f := setUp(t, quick())
+			chip := readertest.NewChip()
+			f.insert(name, chip)
+			if refused {
+				f.do(func() { f.refuse["begin"] = codeResetCard })
+			}
+			card := open(t, d)
+			f.do(func() {
+				if f.reader(name).locked == nil {
+					t.Errorf("begin refused %v: the card is open without a transaction", refused)
+				}
+				if chip.Resets() <= f.resetsAtBegin {
+					t.Errorf("begin refused %v: no reset since the transaction began", refused)
+				}
+			})
+			if err := card.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // A call that has come back is not counted any more, although its card is of no
 // use and still open.
 func TestStuckCallComesBack(t *testing.T) {
