@@ -21,6 +21,7 @@ import (
 	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/agent/truststore"
 	"github.com/chamthe/chamthe/icao/trust"
+	"github.com/chamthe/chamthe/sync/bundle"
 	"github.com/chamthe/chamthe/sync/contract"
 	"github.com/chamthe/chamthe/sync/lookup"
 	"github.com/chamthe/chamthe/sync/outbox"
@@ -54,26 +55,33 @@ type Config struct {
 	// before the first import, nobody is trusted.
 	Trust    *trust.Pool
 	TrustDir string
-	Policy   policy.Policy
-	Keys     seal.KeySource // nil: a key file in Dir
-	Logger   *slog.Logger   // nil discards; never gets personal data
+	// BundleKey is the insurer's public key for its lists, pinned at enrolment: the
+	// people who are registered at the facility, and issuers, which are then known
+	// beside those of TrustDir. Empty: no lists.
+	BundleKey string
+	Policy    policy.Policy
+	Keys      seal.KeySource // nil: a key file in Dir
+	Logger    *slog.Logger   // nil discards; never gets personal data
 }
 
 // Agent is the agent of one desk. Its methods are safe for concurrent use;
 // [Agent.Run] is called once. Close it after Run has returned.
 type Agent struct {
-	cfg    Config
-	signer *identity
-	store  *store.Store
-	queue  *outbox.Queue
-	lookup *lookup.Service
-	uplink *uplink.Uplink
-	trust  *truststore.Follower // nil: cfg.Trust
-	limits *limits.Store
+	cfg     Config
+	signer  *identity
+	store   *store.Store
+	queue   *outbox.Queue
+	lookup  *lookup.Service
+	uplink  *uplink.Uplink
+	trust   *truststore.Follower // nil: cfg.Trust
+	limits  *limits.Store
+	audit   *audit.Log
+	bundles *bundle.Keeper // nil: without BundleKey
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced after every change of a visit or the link
 	health  Health
+	merged  merged
 }
 
 // Health is what a check of the data directory found.
@@ -107,6 +115,7 @@ func (a *Agent) open() error {
 	if a.cfg.Trust == nil && a.cfg.TrustDir != "" {
 		a.trust = truststore.Follow(a.cfg.TrustDir)
 	}
+	// What cannot be read is said before anything is made.
 	if _, err := a.Issuers(context.Background()); err != nil {
 		return err
 	}
@@ -161,7 +170,18 @@ func (a *Agent) open() error {
 	if err != nil {
 		return err
 	}
-	a.lookup, err = lookup.Open(lookup.Config{Store: a.store, Sealer: sealer, Asker: a.uplink})
+	a.audit = audit.New(a.store, sealer, nil)
+	questions := lookup.Config{Store: a.store, Sealer: sealer, Asker: a.uplink}
+	if a.cfg.BundleKey != "" {
+		a.bundles, err = bundle.Open(bundle.Config{
+			Store: a.store, Sealer: sealer, Fetcher: a.uplink, Facility: a.cfg.Facility, Key: a.cfg.BundleKey,
+		})
+		if err != nil {
+			return err
+		}
+		questions.Population = lookup.PopulationFunc(a.registered)
+	}
+	a.lookup, err = lookup.Open(questions)
 	return err
 }
 
@@ -189,6 +209,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	checking, stop := context.WithCancel(ctx)
 	var check sync.WaitGroup
 	check.Go(func() { a.check(checking) })
+	check.Go(func() { a.keepBundles(checking) })
 	err := a.uplink.Run(ctx)
 	stop()
 	check.Wait()
@@ -248,15 +269,21 @@ func (a *Agent) Nonce() (contract.Nonce, bool) { return a.uplink.Nonce() }
 // Issuers returns the issuers that are known now. The errors are those of
 // [truststore.Load], but for [truststore.ErrNone], which is an empty pool.
 func (a *Agent) Issuers(ctx context.Context) (*trust.Pool, error) {
-	if a.trust == nil {
+	if a.cfg.Trust != nil || a.trust == nil && a.bundles == nil {
 		return a.cfg.Trust, nil
 	}
-	s, err := a.trust.Store(ctx)
-	if errors.Is(err, truststore.ErrNone) {
-		return trust.NewPool(), nil
+	var s *truststore.Store
+	if a.trust != nil {
+		var err error
+		if s, err = a.trust.Store(ctx); err != nil && !errors.Is(err, truststore.ErrNone) {
+			return nil, err
+		}
 	}
-	if err != nil {
-		return nil, err
+	switch {
+	case a.bundles != nil:
+		return a.withBundle(ctx, s)
+	case s == nil:
+		return trust.NewPool(), nil
 	}
 	return s.Pool, nil
 }

@@ -199,6 +199,9 @@ type centre struct {
 	pool    *trust.Pool
 	service nkeys.KeyPair
 
+	bundleKey nkeys.KeyPair // nil: no bundles
+	pieces    [][]byte      // of the trust bundle
+
 	central  *central.Central
 	stopping func()
 	accepted uint64 // by earlier runs
@@ -252,7 +255,7 @@ func (c *centre) start() {
 		c.t.Fatal(err)
 	}
 	p := document(c.t).Person
-	c.central, err = central.New(central.Config{
+	cfg := central.Config{
 		URLs: []string{c.url()}, Credentials: credentials, Anchors: c.pool, Logger: c.log.logger("central"),
 		Seed: &central.Seed{
 			Agents: []central.Agent{{Key: c.agent, Facility: facility}},
@@ -260,7 +263,11 @@ func (c *centre) start() {
 				Number: p.Number, InsuranceNumber: "GD4010100000001", Name: p.Name, BirthDate: "1999-01-31", Code: "000", Facility: facility,
 			}},
 		},
-	})
+	}
+	if c.bundleKey != nil {
+		cfg.BundleKey, cfg.TrustPieces = c.bundleKey, c.pieces
+	}
+	c.central, err = central.New(cfg)
 	if err != nil {
 		c.t.Fatal(err)
 	}
