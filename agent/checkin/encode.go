@@ -1,6 +1,7 @@
 package checkin
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -25,6 +26,11 @@ func EncodeReport(r *inspect.Report, d policy.Decision) *wire.Report {
 	}
 	if r.COM != nil {
 		out.Groups[lds.EFCOM.Name] = inspect.Read.String()
+	}
+	if r.DIR != nil {
+		for _, aid := range r.DIR.AIDs {
+			out.Applications = append(out.Applications, strings.ToUpper(hex.EncodeToString(aid)))
+		}
 	}
 	for dg, state := range r.Groups {
 		if f, ok := lds.DataGroup(dg); ok {
@@ -90,7 +96,7 @@ func details(r *inspect.Report) *wire.Details {
 	out := new(wire.Details)
 	if d := r.DG7; d != nil {
 		for _, i := range d.Images {
-			out.Signatures = append(out.Signatures, i.String())
+			out.Signatures = append(out.Signatures, picture(i))
 		}
 	}
 	if d := r.DG11; d != nil {
@@ -130,11 +136,12 @@ func fullNames(list []lds.PersonName) (names []string) {
 	return names
 }
 
+// picture says what kind of picture it is, and nothing of what is on it.
 func picture(i face.Image) string {
 	if i.Data == nil {
 		return ""
 	}
-	return i.String()
+	return fmt.Sprintf("%v, %d bytes", i.Codec, len(i.Data))
 }
 
 // date is yyyy-mm-dd without the parts at its end that are not known.

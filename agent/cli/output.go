@@ -96,7 +96,11 @@ func printOutcome(e *env, o *wire.Outcome, asJSON bool) error {
 
 func printChecks(b *strings.Builder, r *wire.Report) {
 	fmt.Fprintln(b, "\nchecks")
+	closed := r.Access == "" // a chip that did not open: the rest is silence
 	for _, c := range r.Checks {
+		if closed && c.Result == "not_performed" {
+			continue
+		}
 		note := c.Algorithm
 		if c.Reason != "" {
 			note = strings.TrimSpace(note + " (" + c.Reason + ")")
@@ -108,6 +112,9 @@ func printChecks(b *strings.Builder, r *wire.Report) {
 		fmt.Fprintf(b, "  [%s] %-38s %-13s %s\n", marks[c.Result], word, strings.ReplaceAll(c.Result, "_", " "), note)
 	}
 	printFiles(b, r.Groups)
+	if len(r.Applications) > 0 {
+		fmt.Fprintf(b, "  applications: %s\n", strings.Join(r.Applications, ", "))
+	}
 	if s := r.Signer; s != nil {
 		fmt.Fprintf(b, "  signer: %s, valid %s to %s\n", printable(s.Country), s.NotBefore[:10], s.NotAfter[:10])
 	}
@@ -116,6 +123,9 @@ func printChecks(b *strings.Builder, r *wire.Report) {
 	}
 	for _, w := range r.Weak {
 		fmt.Fprintf(b, "  weak: %s\n", printable(w))
+	}
+	if closed {
+		return
 	}
 	fmt.Fprintf(b, "  policy: %s\n", r.Decision)
 	for _, reason := range r.Reasons {

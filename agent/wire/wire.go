@@ -80,6 +80,9 @@ type Report struct {
 	Groups     map[string]string `json:"groups"`           // state of every data group by name
 	Signer     *Signer           `json:"signer,omitempty"`
 	Deviations []string          `json:"deviations,omitempty"`
+	// Applications are the identifiers of what the chip says it has (EF.DIR), in
+	// hexadecimal: not signed.
+	Applications []string `json:"applications,omitempty"`
 	// Weak lists algorithms and keys that the results rest on and that are weak by
 	// today's measure: "group_hash: SHA-1".
 	Weak []string `json:"weak,omitempty"`
