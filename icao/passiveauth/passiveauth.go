@@ -136,10 +136,11 @@ type Result struct {
 	// DocumentType: the document code at the beginning of DG1 is among those that
 	// Signer's certificate allows it to sign (Doc 9303-12, 7.1.1.6; Doc 9303-11,
 	// 5.1.1, additional check 1). Not performed when DG1 was not given, not
-	// supported when the certificate has no such list, as older ones do not. When it
-	// failed, Chain failed too: the CSCA certified that key for other documents,
-	// and those who make them are not to make this one. A list that is absent or
-	// unreadable says nothing of this document and changes nothing.
+	// supported when the certificate has no such list, as older ones do not. A code
+	// that is not in the list is undetermined, here and in Chain: the key of those
+	// who make one kind of document is no good for another, but it is the state's
+	// key, and what states write into the list is known from few of them. A list
+	// that is absent or unreadable says nothing of this document.
 	DocumentType result.Check
 
 	// Groups has an entry for every data group that was given: successful when
@@ -218,7 +219,7 @@ func Verify(sod *lds.SOD, groups map[int][]byte, pool *trust.Pool, at time.Time)
 		}
 		if r.Groups[1].Value == result.Successful && r.Signer != nil {
 			r.DocumentType = documentType(dg1, r.Signer)
-			if r.DocumentType.Value == result.Failed {
+			if r.DocumentType.Reason == DocumentTypeMismatch {
 				r.Chain = result.Worst(r.Chain, r.DocumentType)
 			}
 		}

@@ -83,7 +83,7 @@ func TestWeak(t *testing.T) {
 // TestDocumentType: the document code of DG1 against what the signer may sign.
 func TestDocumentType(t *testing.T) {
 	absent := result.Check{Value: result.NotSupported, Reason: passiveauth.DocumentTypesAbsent}
-	mismatch := fail(passiveauth.DocumentTypeMismatch, "")
+	mismatch := unknown(passiveauth.DocumentTypeMismatch, "")
 	good := pass("ECDSA SHA-256 brainpoolP256r1")
 	for _, tt := range []struct {
 		name          string
