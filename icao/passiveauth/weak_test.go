@@ -138,8 +138,9 @@ func TestDocumentType(t *testing.T) {
 		s := sound(t)
 		s.noAnchor = true
 		s.ds.Extensions = append(s.ds.Extensions, cmstest.DocumentTypes(t, "P"))
-		if r := s.verify(t); r.Chain != mismatch || r.Overall() != mismatch {
-			t.Errorf("chain %+v, overall %+v", r.Chain, r.Overall())
+		want := unknown(passiveauth.NoTrustAnchor, "")
+		if r := s.verify(t); r.Chain != want || r.Overall() != want || r.DocumentType != mismatch {
+			t.Errorf("chain %+v, overall %+v, type %+v", r.Chain, r.Overall(), r.DocumentType)
 		}
 	})
 	for name, spoil := range map[string]func(s *state){
