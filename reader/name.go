@@ -78,8 +78,8 @@ var kindOf = []struct {
 	pattern *regexp.Regexp
 	kind    Kind
 }{
-	{regexp.MustCompile(`(?i)^windows hello|microsoft virtual smart card|tpm virtual smart card|^microsoft ifd\b|^microsoft uicc|virtual ?reader`), Virtual},
-	{regexp.MustCompile(`(?i)\byubikey\b|\bnitrokey\b|\bcanokeys?\b|\be-?pass2003|\be-?token\b|\busb token\b|\bidprime\b`), Token},
+	{regexp.MustCompile(`(?i)^windows hello|microsoft virtual smart card|^microsoft ifd\b|^microsoft uicc|virtual ?reader`), Virtual},
+	{regexp.MustCompile(`(?i)\byubikey\b|\bnitrokey\b|\bcanokeys?\b|\be-?pass2003|\be-?token\b|\busb token\b`), Token},
 	// A driver without words for the slots. ACS counts the antenna first; the
 	// third slot of the ACR1281 is that of the SAM on every system.
 	{regexp.MustCompile(`^ACS ACR1(281|581) 1S Dual Reader( 00 02| ?\(3\))`), SAM},

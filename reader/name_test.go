@@ -83,6 +83,9 @@ var names = []struct {
 	{"Microsoft UICC ISO Reader 3f873476 0", reader.Virtual, "Microsoft UICC ISO Reader 3f873476", printed},
 	{"Microsoft IFD 0", reader.Virtual, "Microsoft IFD", printed},
 	{"canokeys.org OpenPGP PIV OATH 0", reader.Token, "canokeys.org OpenPGP PIV OATH", printed},
+	{"Yubico YubiKey OTP+FIDO+CCID 0", reader.Token, "Yubico YubiKey OTP+FIDO+CCID", printed},
+	{"Nitrokey Nitrokey 3 [CCID/ICCD Interface] 00 00", reader.Token, "Nitrokey Nitrokey 3 [CCID/ICCD Interface]", printed},
+	{"AKS ifdh [eToken 5110 SC] 00 00", reader.Token, "AKS ifdh [eToken 5110 SC]", printed},
 	{"FT ePass2003Auto 0", reader.Token, "FT ePass2003Auto", printed},
 	{"HYPERSECU USB TOKEN 0", reader.Token, "HYPERSECU USB TOKEN", printed},
 }
