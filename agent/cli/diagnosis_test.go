@@ -15,6 +15,8 @@ import (
 
 	"github.com/chamthe/chamthe/agent/cli"
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/internal/privacytest"
+	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/chip"
@@ -397,4 +399,34 @@ func TestServiceFails(t *testing.T) {
 		return ctx.Err()
 	})
 	ended{exit, stdout, stderr}.failed(t, fault.Cancelled)
+}
+
+// TestReadRemembers: what a reader and a kind of card bear is known to the next
+// read, and nothing of the card is.
+func TestReadRemembers(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CHAMTHE_LIMITS", dir)
+	d := variant(t, chip.Variant{Quirks: chip.Quirks{NoShortID: apdu.IncorrectP1P2}})
+	args := []string{"read", "--mrz", strings.Join(d.MRZ, "\n"), "--trust", anchor(t, d)}
+	on(t, lay(t, d), "", args...).succeeded(t)
+	all, err := limits.In(dir).All(t.Context())
+	if err != nil || len(all) != 1 || all[0].Reader != "Test Reader" || !all[0].Limits.NoSFI {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "limits.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	privacytest.Of(t, d).Absent(t, "what was learned", b)
+	on(t, lay(t, d), "", args...).succeeded(t)
+
+	// Where nothing can be remembered, cards are read all the same.
+	if err := os.WriteFile(filepath.Join(dir, "limits.db"), make([]byte, 1<<16), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := on(t, lay(t, d), "", args...)
+	got.succeeded(t)
+	if !strings.Contains(got.stdout, "note     what this reader bears is not remembered: ") {
+		t.Errorf("nobody is told:\n%s", got.stdout)
+	}
 }

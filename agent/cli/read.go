@@ -25,6 +25,7 @@ func newRead(e *env) *cobra.Command {
 		keys   accessFlags
 		name   string
 		trusts []string
+		ports  []string
 		photo  string
 		asJSON bool
 		quick  bool
@@ -34,7 +35,7 @@ func newRead(e *env) *cobra.Command {
 	)
 	c := &cobra.Command{
 		Use:   "read",
-		Short: "Inspect the card on a PC/SC reader, and print the report and the person",
+		Short: "Inspect the card on a reader, and print the report and the person",
 		Long: `Read opens the chip with a key from the card's QR code, its machine readable
 lines or its card access number, inspects it, and prints one line for every
 check and every file. It reads all that a chip may hand out; with --quick only
@@ -64,52 +65,50 @@ data does not stand in the list of processes.`,
 			ctx, cancel := context.WithTimeout(c.Context(), limit)
 			defer cancel()
 			started := time.Now()
-			hub, err := e.openHub(name)
-			if err != nil {
-				return err
-			}
-			defer hub.Close()
-			card, found, err := openCard(ctx, hub, name, wait)
-			if err != nil {
-				return err
-			}
-			defer card.Close()
-			known := encodeTrust(pool, started)
-			if !asJSON {
-				fmt.Fprintf(e.stdout, "reader   %s\ntrust    %s\n", printable(found), trustLine(known))
-			}
-			timings := make(map[string]float64)
-			tapped := time.Now()
-			r, err := inspectCard(ctx, card, access, &inspect.Config{
-				At: started, Trust: pool, Photo: true, ProbeUncovered: !quick, All: !quick, Strict: strict, Now: time.Now,
-				Progress: func(ev inspect.Event) {
-					if ev.Done {
-						timings[string(ev.Step)] = millis(ev.Elapsed)
-					}
-					if ev.Report.TextVerified() {
-						timings["verified_text"] = millis(time.Since(tapped))
-					}
-				},
-			}, func(err error) {
+			return e.withReaders(name, ports, func(hub *reader.Hub) error {
+				card, found, err := openCard(ctx, hub, name, wait)
+				if err != nil {
+					return err
+				}
+				defer card.Close()
+				known := encodeTrust(pool, started)
 				if !asJSON {
-					fmt.Fprintf(e.stdout, "note     what this reader bears is not remembered: %v\n", err)
+					fmt.Fprintf(e.stdout, "reader   %s\ntrust    %s\n", printable(found), trustLine(known))
 				}
+				timings := make(map[string]float64)
+				tapped := time.Now()
+				r, err := inspectCard(ctx, card, access, &inspect.Config{
+					At: started, Trust: pool, Photo: true, ProbeUncovered: !quick, All: !quick, Strict: strict, Now: time.Now,
+					Progress: func(ev inspect.Event) {
+						if ev.Done {
+							timings[string(ev.Step)] = millis(ev.Elapsed)
+						}
+						if ev.Report.TextVerified() {
+							timings["verified_text"] = millis(time.Since(tapped))
+						}
+					},
+				}, func(err error) {
+					if !asJSON {
+						fmt.Fprintf(e.stdout, "note     what this reader bears is not remembered: %v\n", err)
+					}
+				})
+				timings["total"] = millis(time.Since(tapped))
+				out, err := readOutcome(r, err, timings)
+				out.Trust = known
+				if photo != "" && r.Photo != nil && signed(r) {
+					if werr := os.WriteFile(photo, r.Photo.Data, 0o600); werr != nil && err == nil {
+						err = werr
+					}
+				}
+				if perr := printOutcome(e, out, asJSON); perr != nil && err == nil {
+					err = perr
+				}
+				return err
 			})
-			timings["total"] = millis(time.Since(tapped))
-			out, err := readOutcome(r, err, timings)
-			out.Trust = known
-			if photo != "" && r.Photo != nil && signed(r) {
-				if werr := os.WriteFile(photo, r.Photo.Data, 0o600); werr != nil && err == nil {
-					err = werr
-				}
-			}
-			if perr := printOutcome(e, out, asJSON); perr != nil && err == nil {
-				err = perr
-			}
-			return err
 		},
 	}
 	c.Flags().StringVar(&name, "reader", "", "`NAME` of the reader (default: the first that has a card)")
+	c.Flags().StringArrayVar(&ports, "serial", nil, "serial `PORT` with a PN532 module (repeatable)")
 	keys.add(c)
 	c.Flags().StringArrayVar(&trusts, "trust", nil, "directory of \"chamthe trust import\", or `FILE` or directory of files that are trusted because you name them: certificates, master lists, revocation lists (repeatable)")
 	c.Flags().StringVar(&photo, "photo", "", "write the photo, if its signature holds, to this `FILE`")
@@ -137,17 +136,6 @@ func inspectCard(ctx context.Context, card reader.Card, access inspect.Access, c
 		trouble(err)
 	}
 	return r, err
-}
-
-// openHub ranks the readers of this computer, and remembers what they bear. A
-// reader that is named is used whatever it is for. The caller closes the hub.
-func (e *env) openHub(name string) (*reader.Hub, error) {
-	cfg := reader.HubConfig{Sources: []reader.Source{{Name: "pcsc", Driver: e.readers}}, All: name != ""}
-	// Without a place to remember the hub remembers until it is closed.
-	if dir, err := limits.UserDir(); err == nil {
-		cfg.Limits = limits.In(dir)
-	}
-	return reader.OpenHub(cfg)
 }
 
 // signed reports whether the hash of the photo stands in a security object whose

@@ -95,7 +95,8 @@ of the files (never those of a master list) and records the reason with the time
 and your user name. Compare the fingerprint that is printed with the one that the
 state publishes.
 
-The same again changes nothing. The exit status is not 0 if nothing at all of one
+Of the master lists of a state the newest counts: an older one is refused, and
+one that comes later takes its place. The same again changes nothing. The exit status is not 0 if nothing at all of one
 of the files was accepted.`,
 		Example: `  chamthe trust import --root csca-germany.cer GermanMasterList.ml
   chamthe trust import vietnam.crl link.pem
@@ -159,7 +160,7 @@ type trustPiece struct {
 	NotBefore  string `json:"not_before,omitempty"`
 	NotAfter   string `json:"not_after,omitempty"` // of a revocation list when the next is due
 	Dated      string `json:"dated,omitempty"`     // when its list was signed
-	AgeDays    *int   `json:"age_days,omitempty"`
+	AgeDays    *int   `json:"age_days,omitempty"`  // since it was dated, else imported
 	Source     string `json:"source,omitempty"`
 	Where      string `json:"where,omitempty"`
 	Imported   string `json:"imported,omitempty"`
@@ -237,6 +238,9 @@ func encodePiece(p *truststore.Piece, src *truststore.Source, now time.Time) tru
 	}
 	if src != nil {
 		v.Source, v.Imported, v.By, v.Accept = printable(src.Name), moment(src.Added), printable(src.By), printable(src.Accept)
+		if v.AgeDays == nil {
+			v.AgeDays = daysOld(src.Added, now)
+		}
 	}
 	return v
 }
@@ -275,6 +279,7 @@ func encodeRoot(r *truststore.Root, now time.Time) trustPiece {
 		Kind: trust.KindCertificate, ID: r.ID, Certificate: r.Certificate, Accepted: true, Why: trust.ByAdministrator,
 	}, nil, now)
 	v.Pinned, v.Source, v.Imported, v.By = true, printable(r.Name), moment(r.Pinned), printable(r.By)
+	v.AgeDays = daysOld(r.Pinned, now)
 	return v
 }
 
@@ -628,7 +633,11 @@ func printItem(e *env, s *truststore.Store, i trustItem, asJSON bool) error {
 		lines = append(lines, [2]string{"dated", d.Dated[:10] + ", " + age(d.AgeDays)})
 	}
 	if d.Imported != "" {
-		lines = append(lines, [2]string{"imported", d.Imported + " by " + d.By})
+		imported := d.Imported + " by " + d.By
+		if d.Dated == "" {
+			imported += ", " + age(d.AgeDays)
+		}
+		lines = append(lines, [2]string{"imported", imported})
 	}
 	lines = append(lines, [][2]string{
 		{"subject", d.Subject},
