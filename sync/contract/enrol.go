@@ -136,7 +136,7 @@ const redacted = "[redacted]"
 // as "[redacted]"; [EnrolCode.Text] is for the person who passes it on. The zero
 // value is no code.
 type EnrolCode struct {
-	chars string // without separators
+	chars string    // without separators
 	_     [0]func() // not comparable
 }
 

@@ -3,8 +3,8 @@
 // tests. It is the real server (nats-server 2.15), listening on a real port;
 // only who starts and stops it differs.
 //
-// It omits what an operator of a national service needs (accounts by JWT,
-// leaf nodes, monitoring): such a server is configured with its own
+// It omits what an operator of a national service needs (leaf nodes,
+// monitoring): such a server is configured with its own
 // configuration file and given to the rest of chamthe as a URL. One node is
 // the rule here; [Cluster] joins several of them into a JetStream cluster.
 package natsd
@@ -70,6 +70,8 @@ type Options struct {
 	TLS *tls.Config
 	// Users who may connect. None means that anybody may.
 	Users []User
+	// Operator takes the place of Users; nil means none.
+	Operator *Operator
 	// Cluster joins this server to others; nil means one node.
 	Cluster *Cluster
 	// Logger receives the server's own messages (never payloads: its tracing
@@ -159,6 +161,11 @@ func Start(o Options) (_ *Server, err error) {
 	}
 	if err := accounts(so, o.Users); err != nil {
 		return nil, err
+	}
+	if o.Operator != nil {
+		if err := o.Operator.apply(so); err != nil {
+			return nil, err
+		}
 	}
 	if c := o.Cluster; c != nil {
 		if err := c.apply(so); err != nil {

@@ -1,0 +1,299 @@
+package central_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/nats-io/nkeys"
+
+	"github.com/chamthe/chamthe/sync/central"
+	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/natsd"
+	"github.com/chamthe/chamthe/sync/operator"
+)
+
+// deployment is a NATS server with an operator and TLS, and the central service
+// and the enrolment service behind it.
+type deployment struct {
+	t        *testing.T
+	dir      string
+	made     *operator.Deployment
+	certs    *operator.Certificates
+	tls      *tls.Config // of clients
+	ns       *natsd.Server
+	log      *syncBuffer
+	registry central.RegistryConfig
+	bundle   agent // the insurer's key
+}
+
+func deploy(t *testing.T) *deployment {
+	t.Helper()
+	d := &deployment{t: t, dir: t.TempDir(), log: &syncBuffer{}, bundle: newAgent(t)}
+	var err error
+	if d.made, err = operator.New("test"); err != nil {
+		t.Fatal(err)
+	}
+	if d.certs, err = operator.NewCertificates([]string{"127.0.0.1", "localhost"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(d.certs.CA) {
+		t.Fatal("no CA")
+	}
+	d.tls = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	d.startServer(0)
+	service, err := d.made.Service.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := operator.NewIssuer(d.made.Signing, service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := operator.CertificateDER(d.certs.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logger := slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	d.registry = central.RegistryConfig{
+		URLs: []string{d.ns.ClientURL()}, TLS: d.tls, Credentials: credentials(d.made.Central), System: credentials(d.made.Pusher),
+		Issuer: issuer, CA: ca, Servers: []string{d.ns.ClientURL()}, BundleKey: d.bundle.name, Logger: logger,
+	}
+	d.runCentral(logger)
+	d.runEnroller()
+	return d
+}
+
+func (d *deployment) startServer(port int) {
+	d.t.Helper()
+	conf, err := operator.ServerTLS(d.certs.Chain, d.certs.Key)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	system, err := d.made.System.PublicKey()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.ns, err = natsd.Start(natsd.Options{
+		Dir: filepath.Join(d.dir, "js"), Port: port, TLS: conf,
+		Operator: &natsd.Operator{
+			JWT: d.made.OperatorJWT, System: system, Accounts: []string{d.made.SystemJWT, d.made.ServiceJWT, d.made.EnrolJWT},
+			Dir: filepath.Join(d.dir, "accounts"), Sentinel: d.made.Sentinel.JWT,
+		},
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(d.ns.Shutdown)
+}
+
+func credentials(u operator.User) central.Credentials {
+	return central.Credentials{Sign: u.Key.Sign, JWT: func() (string, error) { return u.JWT, nil }}
+}
+
+// serve runs a service until the test's end.
+func (d *deployment) serve(run func(context.Context) error, ready <-chan struct{}) {
+	d.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	d.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			d.t.Errorf("run: %v", err)
+		}
+	})
+	select {
+	case <-ready:
+	case <-time.After(patience):
+		d.t.Fatalf("not ready; log:\n%s", d.log)
+	}
+}
+
+func (d *deployment) runCentral(logger *slog.Logger) {
+	d.t.Helper()
+	ready := make(chan struct{}, 16)
+	c, err := central.New(central.Config{
+		URLs: d.registry.URLs, TLS: d.tls, Credentials: d.registry.Credentials, Anchors: anchors(d.t, document(d.t, "cccd-no-aa", "")),
+		Seed:      &central.Seed{People: []central.Person{insured()}},
+		BundleKey: d.bundle, Logger: logger, Ready: func() { ready <- struct{}{} },
+	})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.serve(c.Run, ready)
+}
+
+func insured() central.Person {
+	return central.Person{Number: "001099000001", Name: "Nguyễn Văn Thử", BirthDate: "1999-01-31", Facility: facility}
+}
+
+func (d *deployment) runEnroller() {
+	d.t.Helper()
+	ready := make(chan struct{}, 16)
+	e, err := central.NewEnroller(d.registry, func() { ready <- struct{}{} })
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.serve(e.Run, ready)
+}
+
+// admin is what the command line uses.
+func (d *deployment) admin() *central.Registry {
+	d.t.Helper()
+	r, err := central.OpenRegistry(d.t.Context(), d.registry)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(r.Close)
+	return r
+}
+
+func (d *deployment) code(valid time.Duration) contract.EnrolCode {
+	d.t.Helper()
+	return d.codeFor(facility, valid)
+}
+
+func (d *deployment) codeFor(facility string, valid time.Duration) contract.EnrolCode {
+	d.t.Helper()
+	c, _, err := d.admin().NewCode(d.t.Context(), facility, valid)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return c
+}
+
+// trouble collects what the server complains about.
+type trouble struct {
+	mu   sync.Mutex
+	errs []error
+}
+
+func (tr *trouble) add(_ *nats.Conn, _ *nats.Subscription, err error) {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	tr.errs = append(tr.errs, err)
+}
+
+// take returns and forgets the complaints.
+func (tr *trouble) take() []error {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	errs := tr.errs
+	tr.errs = nil
+	return errs
+}
+
+// connect connects as a client of whoever.
+func (d *deployment) connect(opts ...nats.Option) (*nats.Conn, error) {
+	return nats.Connect(d.ns.ClientURL(), append([]nats.Option{nats.NoReconnect(), nats.Secure(d.tls)}, opts...)...)
+}
+
+func (d *deployment) mustConnect(opts ...nats.Option) *nats.Conn {
+	d.t.Helper()
+	nc, err := d.connect(opts...)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(nc.Close)
+	return nc
+}
+
+// service connects as the central service, which may look at everything.
+func (d *deployment) service() (*nats.Conn, jetstream.JetStream) {
+	d.t.Helper()
+	c := d.registry.Credentials
+	nc := d.mustConnect(nats.UserJWT(nats.UserJWTHandler(c.JWT), nats.SignatureHandler(c.Sign)))
+	js, err := jetstream.New(nc)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return nc, js
+}
+
+// request is an enrolment request, and the key that opens the answer.
+type request struct {
+	msg  *nats.Msg
+	seal nkeys.KeyPair
+}
+
+func newRequest(t *testing.T, a agent, code contract.EnrolCode) request {
+	t.Helper()
+	seal, err := nkeys.CreateCurveKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := seal.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := contract.NewEnrolMessage(a, &contract.EnrolRequest{Version: contract.Version, Agent: a.name, Code: code.Text(), Seal: to})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return request{&nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Payload}, seal}
+}
+
+// errRefused carries the text of a refusal.
+type errRefused struct{ text contract.EnrolRefusal }
+
+func (e *errRefused) Error() string { return string(e.text) }
+
+func refusedWith(err error) contract.EnrolRefusal {
+	if e, ok := errors.AsType[*errRefused](err); ok {
+		return e.text
+	}
+	return ""
+}
+
+// ask sends a request as somebody who is not enrolled.
+func (r request) ask(ctx context.Context, nc *nats.Conn) (*contract.EnrolAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	m, err := nc.RequestMsgWithContext(ctx, r.msg)
+	if err != nil {
+		return nil, err
+	}
+	if m.Header.Get(micro.ErrorCodeHeader) != "" {
+		return nil, &errRefused{contract.EnrolRefusal(m.Header.Get(micro.ErrorHeader))}
+	}
+	b, err := r.seal.Open(m.Data[56:], string(m.Data[:56]))
+	if err != nil {
+		return nil, err
+	}
+	a, err := contract.DecodeEnrolAnswer(b)
+	return &a, err
+}
+
+// enrolled is an agent with its credentials.
+type enrolled struct {
+	agent
+	answer *contract.EnrolAnswer
+}
+
+func (d *deployment) enrol(facility string) enrolled {
+	d.t.Helper()
+	a := newAgent(d.t)
+	answer, err := newRequest(d.t, a, d.codeFor(facility, time.Hour)).ask(d.t.Context(), d.mustConnect())
+	if err != nil {
+		d.t.Fatalf("enrol: %v; log:\n%s", err, d.log)
+	}
+	return enrolled{a, answer}
+}
+
+func (e enrolled) options() []nats.Option {
+	return []nats.Option{
+		nats.UserJWT(func() (string, error) { return e.answer.JWT, nil }, e.Sign),
+		nats.CustomInboxPrefix("_INBOX." + e.name),
+	}
+}
