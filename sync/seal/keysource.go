@@ -11,11 +11,23 @@ import (
 )
 
 // KeySource provides the master key. MasterKey returns the same key every
-// time; it makes and keeps one when there is none yet. The operating system's
-// keyring will be another source.
+// time; it makes and keeps one when there is none yet.
 type KeySource interface {
 	MasterKey() (Master, error)
 }
+
+// Slot is a place that outlives the process and holds one master key: a [KeyFile]
+// or an entry of the system's [Keyring].
+type Slot interface {
+	KeySource
+	// Load returns the key like MasterKey, but makes none: [ErrNoKey].
+	Load() (Master, error)
+	// Destroy takes the key away for good. That there is none is no error.
+	Destroy() error
+}
+
+// ErrNoKey reports a place that holds no key.
+var ErrNoKey = errors.New("seal: there is no key")
 
 // Errors of a key file.
 var (
@@ -51,7 +63,7 @@ func (m *MemoryKey) MasterKey() (Master, error) {
 type KeyFile string
 
 var (
-	_ KeySource = KeyFile("")
+	_ Slot      = KeyFile("")
 	_ KeySource = (*MemoryKey)(nil)
 )
 
@@ -70,6 +82,55 @@ func (f KeyFile) MasterKey() (Master, error) {
 		return Master{}, fmt.Errorf("seal: create key file: %w", err)
 	}
 	return f.read()
+}
+
+// Load reads the key: with [ErrNoKey] when there is no file, and otherwise with
+// the errors of MasterKey.
+func (f KeyFile) Load() (Master, error) {
+	m, err := f.read()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", ErrNoKey, err)
+	}
+	return m, err
+}
+
+// Destroy overwrites the file and removes it. Every name of the file loses the
+// key, also one that a process left which was killed while making it. Whether the
+// disk keeps the old block somewhere (flash memory moves blocks, some file systems
+// never overwrite) nobody can say from here: full-disk encryption is the answer.
+func (f KeyFile) Destroy() error {
+	info, err := os.Lstat(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = ErrKeyFileInvalid
+	}
+	if err != nil {
+		return fmt.Errorf("seal: key file: %w", err)
+	}
+	// What cannot be overwritten is removed all the same.
+	over := f.overwrite(info)
+	if err := errors.Join(over, os.Remove(string(f)), syncDir(filepath.Dir(string(f)))); err != nil {
+		return fmt.Errorf("seal: destroy key file: %w", err)
+	}
+	return nil
+}
+
+// overwrite replaces what is in the file that info is of.
+func (f KeyFile) overwrite(info fs.FileInfo) error {
+	file, err := os.OpenFile(string(f), os.O_WRONLY|openNoFollow, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if opened, err := file.Stat(); err != nil || !os.SameFile(info, opened) {
+		return ErrKeyFileInvalid
+	}
+	noise := make([]byte, max(MasterSize, min(info.Size(), 4096)))
+	_, _ = rand.Read(noise) // never fails
+	_, err = file.WriteAt(noise, 0)
+	return errors.Join(err, file.Sync())
 }
 
 func (f KeyFile) read() (Master, error) {

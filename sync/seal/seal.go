@@ -9,8 +9,9 @@
 // of it. What it does not give: protection from somebody who can read both the
 // file and the key, such as the machine's administrator.
 //
-// Every sealed value names its key, so that a later version can rotate keys;
-// this one knows a single key at a time.
+// Every sealed value names its key. A Sealer knows a single one: to rotate keys is
+// to open everything with the old Sealer and to seal it with a new one, see
+// agent.RotateKey.
 package seal
 
 import (
