@@ -17,42 +17,18 @@ type Counts struct {
 	Redelivered uint64                     // messages that had been delivered before
 	Malformed   uint64                     // messages terminated without a verdict
 	Postponed   uint64                     // messages given back because the store did not answer
-	SetAside    uint64                     // messages given up after too many deliveries
+	SetAside    uint64                     // messages given up because they ended too many processes
 	Lookups     uint64                     // lookups answered
 	Nonces      uint64                     // nonces made
+	Refused     map[contract.Reason]uint64 // requests refused (lookups, nonces, bundles), by reason
+	Unheard     uint64                     // requests dropped, because their answer could not go to an inbox
+	Unanswered  uint64                     // requests put off because the store did not answer
 }
 
 // counts guards Counts.
 type counts struct {
 	mu sync.Mutex
 	Counts
-	later map[uint64]uint64 // by sequence: how often a visit was given back
-}
-
-// maxLater bounds the memory of what was given back; to forget it makes the
-// intake less patient.
-const maxLater = 1 << 16
-
-func (c *counts) postpone(seq uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.Postponed++
-	if c.later == nil || len(c.later) >= maxLater {
-		c.later = make(map[uint64]uint64)
-	}
-	c.later[seq]++
-}
-
-func (c *counts) postponed(seq uint64) uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.later[seq]
-}
-
-func (c *counts) settled(seq uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.later, seq)
 }
 
 func (c *counts) add(n *uint64) {
@@ -66,23 +42,23 @@ func (c *counts) verdict(v *contract.Verdict) {
 		c.add(&c.Accepted)
 		return
 	}
-	c.refused(v.Reason)
+	c.addTo(&c.Rejected, v.Reason)
 }
 
-func (c *counts) refused(why contract.Reason) {
+func (c *counts) addTo(m *map[contract.Reason]uint64, why contract.Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.Rejected == nil {
-		c.Rejected = make(map[contract.Reason]uint64)
+	if *m == nil {
+		*m = make(map[contract.Reason]uint64)
 	}
-	c.Rejected[why]++
+	(*m)[why]++
 }
 
 func (c *counts) snapshot() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.Counts
-	s.Rejected = maps.Clone(s.Rejected)
+	s.Rejected, s.Refused = maps.Clone(s.Rejected), maps.Clone(s.Refused)
 	return s
 }
 

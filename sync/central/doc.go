@@ -15,6 +15,7 @@
 //	ins-nonces          nonce id -> the nonce, for as long as a station may be offline
 //	ins-agents          agent -> facility
 //	ins-people          entitlements, by the hash of a number
+//	ins-attempts        visits that may be taking processes down, see below
 //
 // # Once
 //
@@ -27,8 +28,38 @@
 // Only an authenticated visit gets a record: a message that anybody could have
 // made must not occupy an id.
 //
+// # Bad input
+//
+// A message that is not what it should be is refused, with a reason of package
+// contract where there is somebody to tell: a visit by a verdict, a request by an
+// error of the micro service (400 for what cannot be read or is not signed, 403
+// for who may not ask). [Counts] counts each by its reason. Nothing that one agent
+// sends holds up another's: what is refused is acknowledged for good, requests run
+// side by side, and a visit that takes the process down is set aside after the
+// tenth time, counted over all processes.
+//
+// Clocks reject nothing. A visit whose times contradict each other, its nonce or
+// its arrival is attested at most, and its certificates are judged for the time of
+// its arrival; the doubt is on record. Arrival is by the NATS server's clock.
+//
+// Agents publish their status for whoever watches them; this service does not
+// listen.
+//
+// # How much it keeps
+//
+// VISITS has no limit unless Config.MaxBytes sets one, and none of age or number:
+// it is the only copy of the signed evidence, and what an auditor asks for. A
+// visit takes about 6 kB with a chip, so that ten million take 60 GB on each
+// replica. When the limit is reached, or the disk is full, the stream refuses
+// (DiscardNew) and drops nothing: agents keep what was refused, say so at the
+// desk, and send it when there is room. So set MaxBytes below the room of the
+// disk: verdicts, records and nonces must be writable when visits are not.
+// Whoever wants to make room copies old messages elsewhere and deletes them with
+// the rights of the NATS operator; agents and this service cannot (DenyDelete,
+// DenyPurge). ins-visits grows by half a kilobyte for each visit, for ever: it is
+// what keeps one from being counted twice.
+//
 // # What it does not do
 //
-// It enrols nobody (agents come from the seed file), hands out no bundles, and
-// keeps visits for ever unless the operator limits the stream.
+// It enrols nobody (agents come from the seed file), and archives nothing.
 package central

@@ -1,6 +1,7 @@
 package central
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chamthe/chamthe/icao/lds"
+	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/sync/contract"
 )
 
@@ -23,12 +25,7 @@ const (
 	ackWait = 15 * time.Second
 	// pullAhead is how many visits a worker holds: enough to hide a round trip,
 	// few enough that a visit does not wait behind a slow worker.
-	pullAhead = 8
-	// poisonAfter is the number of deliveries after which a visit is set aside:
-	// one that takes the process down each time must not do so for ever. The
-	// agent still has it, asks for its verdict, and so brings it back. Deliveries
-	// that this process postponed itself do not count.
-	poisonAfter = 25
+	pullAhead   = 8
 	maxNakDelay = time.Minute
 )
 
@@ -81,23 +78,39 @@ func (in *intake) handle(ctx context.Context, msg jetstream.Msg) {
 		in.end(msg.Term())
 		return
 	}
-	seq := meta.Sequence.Stream
 	if meta.NumDelivered > 1 {
 		in.counts.add(&in.counts.Redelivered)
 	}
-	// A delivery that ended because the store was out of reach tells nothing
-	// about the visit.
-	if meta.NumDelivered > poisonAfter+in.counts.postponed(seq) {
-		in.counts.add(&in.counts.SetAside)
-		in.log.Error("visit set aside after too many deliveries", "sequence", seq)
-		in.end(msg.TermWithReason("too many deliveries"))
+	if meta.NumDelivered <= unmarked {
+		in.process(ctx, msg, meta)
 		return
 	}
+	key := attemptKey(meta)
+	n, err := in.store.begin(ctx, key)
+	if err != nil {
+		in.later(msg, meta, err)
+		return
+	}
+	if n > poisonAfter {
+		in.counts.add(&in.counts.SetAside)
+		in.log.Error("visit set aside: too many processes ended while they had it", "sequence", meta.Sequence.Stream)
+		in.end(msg.TermWithReason("too many attempts"))
+		return
+	}
+	in.process(ctx, msg, meta)
+	// Not deferred: a panic is what has to be remembered.
+	if err := in.store.ended(ctx, key); err != nil {
+		in.log.Warn("the end of an attempt is not on record", "sequence", meta.Sequence.Stream, "error", err)
+	}
+}
+
+// process opens a message and has it decided.
+func (in *intake) process(ctx context.Context, msg jetstream.Msg, meta *jetstream.MsgMetadata) {
 	_, agent, err := contract.ParseVisitSubject(msg.Subject())
 	if err != nil {
 		// Nobody could be told.
 		in.counts.add(&in.counts.Malformed)
-		in.log.Warn("visit terminated", "sequence", seq, "reason", contract.ReasonSubjectMismatch)
+		in.log.Warn("visit terminated", "sequence", meta.Sequence.Stream, "reason", contract.ReasonSubjectMismatch)
 		in.end(msg.TermWithReason(string(contract.ReasonSubjectMismatch)))
 		return
 	}
@@ -108,9 +121,7 @@ func (in *intake) handle(ctx context.Context, msg jetstream.Msg) {
 	}
 	if err := in.decide(ctx, msg, meta, &v); err != nil {
 		in.later(msg, meta, err)
-		return
 	}
-	in.counts.settled(seq)
 }
 
 // decide is for a visit that its agent has signed. An error means that the
@@ -189,13 +200,10 @@ func (in *intake) judge(ctx context.Context, v *contract.Visit, sum string, meta
 	}
 	arrived := arrival(meta)
 	f := in.verifier.Assess(v, own, arrived)
-	if f.Reason == "" && v.Evidence != nil && v.Person.InsuranceNumber != "" {
-		ok, err := in.holder(ctx, v)
-		if err != nil {
+	if f.Reason == "" {
+		var err error
+		if f, err = in.charge(ctx, v, f); err != nil {
 			return nil, nil, err
-		}
-		if !ok {
-			f = reject(contract.ReasonPersonMismatch)
 		}
 	}
 	verdict := &contract.Verdict{
@@ -214,26 +222,62 @@ func (in *intake) judge(ctx context.Context, v *contract.Visit, sum string, meta
 	}, verdict, nil
 }
 
-// holder reports whether the insurance number of a visit with evidence belongs
-// to the person in DG1, by the insurer's own records.
-func (in *intake) holder(ctx context.Context, v *contract.Visit) (bool, error) {
-	m, err := lds.ParseDG1(v.Evidence.DG1)
-	if err != nil {
-		return false, nil
-	}
-	p, err := in.store.person(ctx, personKey(kindInsurance, v.Person.InsuranceNumber))
-	if err != nil {
-		return false, err
-	}
-	if p == nil && v.Person.Number != "" { // it may be on record in its other form
-		if p, err = in.store.person(ctx, personKey(kindNumber, v.Person.Number)); err != nil {
-			return false, err
+// charge looks up whom an accepted visit is charged to, in the insurer's own
+// records, and returns the finding with what follows from it.
+//
+// An insurance number that the agent states of a person whose chip it read must
+// be that person's. The card in the entitlement is what the agent was told, some
+// time ago perhaps: one that is not on record is a doubt, one of somebody else a
+// rejection.
+func (in *intake) charge(ctx context.Context, v *contract.Visit, f Finding) (Finding, error) {
+	var m *mrz.MRZ
+	if v.Evidence != nil {
+		zone, err := lds.ParseDG1(v.Evidence.DG1)
+		if err != nil {
+			return reject(contract.ReasonEvidenceMalformed), nil
 		}
-		if p != nil && !sameInsurance(p.InsuranceNumber, v.Person.InsuranceNumber) {
-			p = nil
+		m = &zone
+	}
+	if number := v.Person.InsuranceNumber; m != nil && number != "" {
+		p, err := in.store.insured(ctx, number, v.Person.Number)
+		if err != nil {
+			return Finding{}, err
+		}
+		if !isHolder(p, *m) {
+			return reject(contract.ReasonPersonMismatch), nil
 		}
 	}
-	return isHolder(p, m), nil
+	if number := v.Entitlement.CardNumber; number != "" {
+		p, err := in.store.insured(ctx, number, v.Person.Number)
+		if err != nil {
+			return Finding{}, err
+		}
+		switch holds(p, number, &v.Person, m) {
+		case another:
+			return reject(contract.ReasonCardHolder), nil
+		case unclear:
+			f.Doubt = cmp.Or(f.Doubt, contract.ReasonCardUnknown)
+		}
+	}
+	return f, nil
+}
+
+// insured returns who has an insurance number; nil for nobody. It may be on
+// record in its other form, or as the card that follows, with the person of a
+// personal number.
+func (s *store) insured(ctx context.Context, insurance, number string) (*Person, error) {
+	p, err := s.person(ctx, personKey(kindInsurance, insurance))
+	if p != nil || err != nil || number == "" {
+		return p, err
+	}
+	p, err = s.person(ctx, personKey(kindNumber, number))
+	if p == nil || err != nil {
+		return nil, err
+	}
+	if sameInsurance(p.InsuranceNumber, insurance) || p.Next != nil && sameInsurance(p.Next.CardNumber, insurance) {
+		return p, nil
+	}
+	return nil, nil
 }
 
 // finish tells the agent what the record says, and only then lets the message
@@ -265,13 +309,13 @@ func (in *intake) refuse(ctx context.Context, msg jetstream.Msg, meta *jetstream
 			return
 		}
 	}
-	in.counts.refused(why)
+	in.counts.addTo(&in.counts.Rejected, why)
 	in.end(msg.TermWithReason(string(why)))
 }
 
 // later gives a message back.
 func (in *intake) later(msg jetstream.Msg, meta *jetstream.MsgMetadata, err error) {
-	in.counts.postpone(meta.Sequence.Stream)
+	in.counts.add(&in.counts.Postponed)
 	in.store.suspect()
 	in.log.Warn("visit postponed", "sequence", meta.Sequence.Stream, "deliveries", meta.NumDelivered, "error", err)
 	in.end(msg.NakWithDelay(min(time.Duration(meta.NumDelivered)*time.Second, maxNakDelay)))

@@ -80,6 +80,7 @@ func (s *service) serve(nc *nats.Conn) (stop func(), err error) {
 	} {
 		handler := micro.HandlerFunc(func(req micro.Request) {
 			if !isInbox(req.Reply()) {
+				s.counts.add(&s.counts.Unheard)
 				s.log.Warn("request dropped: its reply subject is no inbox", "endpoint", e.name)
 				return
 			}
@@ -266,12 +267,16 @@ func (s *service) respond(req micro.Request, b []byte) {
 }
 
 func (s *service) fail(req micro.Request, code, reason string) {
+	if code == codeBadRequest || code == codeForbidden {
+		s.counts.addTo(&s.counts.Refused, contract.Reason(reason))
+	}
 	if err := req.Error(code, reason, nil); err != nil {
 		s.log.Debug("answer not sent", "error", err)
 	}
 }
 
 func (s *service) unavailable(req micro.Request, err error) {
+	s.counts.add(&s.counts.Unanswered)
 	s.log.Warn("request not answered", "error", err)
 	s.store.suspect()
 	s.fail(req, codeUnavailable, string(contract.ReasonUnavailable))

@@ -61,6 +61,7 @@ type store struct {
 	agents   jetstream.KeyValue
 	people   jetstream.KeyValue
 	bundles  jetstream.KeyValue
+	attempts jetstream.KeyValue
 	log      *slog.Logger
 
 	made  map[string]time.Time // when each stream was made, as openStore found it
@@ -113,6 +114,7 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 		{&s.agents, bucketAgents, 0},
 		{&s.people, bucketPeople, 0},
 		{&s.bundles, bucketBundles, 0},
+		{&s.attempts, bucketAttempts, attemptsKept},
 	} {
 		kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: b.name, Storage: jetstream.FileStorage, Replicas: o.replicas, TTL: b.ttl, History: 1,
@@ -150,6 +152,7 @@ func (s *store) streams(ctx context.Context) (map[string]time.Time, error) {
 	for _, name := range []string{
 		contract.VisitStream, contract.VerdictStream,
 		bucketStream + bucketVisits, bucketStream + bucketNonces, bucketStream + bucketAgents, bucketStream + bucketPeople, bucketStream + bucketBundles,
+		bucketStream + bucketAttempts,
 	} {
 		st, err := s.js.Stream(ctx, name)
 		if err != nil {

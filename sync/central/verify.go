@@ -41,9 +41,12 @@ type Finding struct {
 	Reason    contract.Reason
 	Assurance contract.Assurance
 	Presence  *contract.Presence
-	// Doubt is why an accepted visit is worth less than its evidence claims: the
-	// times contradict each other or ours ([contract.ReasonTime]), or its nonce is
-	// not known here ([contract.ReasonNonceUnknown]). It is kept with the record.
+	// Doubt is what an accepted visit leaves open. It is worth less than its
+	// evidence claims, because the times contradict each other or ours
+	// ([contract.ReasonTime]) or its nonce is not known here
+	// ([contract.ReasonNonceUnknown]); or the card that it is charged to is not on
+	// record, which only the intake looks up ([contract.ReasonCardUnknown]). The
+	// first of these is kept with the record.
 	Doubt contract.Reason
 }
 
@@ -289,11 +292,53 @@ func isHolder(p *Person, m mrz.MRZ) bool {
 	return p.Number == "" || !holdsNumber(m) || isNumber(p.Number, m)
 }
 
+// holding is what the insurer's record says of a visit's card.
+type holding int
+
+const (
+	unclear holding = iota // not on record, or nothing to compare
+	theirs                 // the visit's person has it
+	another                // somebody else has it
+)
+
+// holds compares the holder of a card, nil for a card that is not on record, with
+// the person of a visit: as DG1 has it (m), else as the visit claims.
+//
+// Where both have the personal number it alone decides: insurers' records hold
+// misspelt names, and the desk was shown the difference. Without it name and
+// birth date have to do, as far as they are known.
+func holds(holder *Person, card string, claimed *contract.Person, m *mrz.MRZ) holding {
+	if holder == nil {
+		return unclear
+	}
+	same := func(ok bool) holding {
+		if ok {
+			return theirs
+		}
+		return another
+	}
+	if m != nil {
+		if holder.Number != "" && holdsNumber(*m) {
+			return same(isNumber(holder.Number, *m))
+		}
+		return same(m.NameMatches(holder.Name) && isDate(holder.BirthDate, m.DateOfBirth))
+	}
+	switch {
+	case holder.Number != "" && claimed.Number != "":
+		return same(holder.Number == claimed.Number)
+	case claimed.InsuranceNumber != "" && sameInsurance(claimed.InsuranceNumber, card):
+		return theirs
+	case claimed.Name == "":
+		return unclear
+	}
+	return same(sameName(holder.Name, claimed.Name) && (claimed.BirthDate == "" || sameDate(holder.BirthDate, claimed.BirthDate)))
+}
+
 // sameInsurance compares insurance numbers as they are written: a card's 15
 // characters end with the ten digits that alone are its person's.
 func sameInsurance(a, b string) bool {
 	const digits = 10
-	return a == b || len(a) >= digits && len(b) >= digits && (len(a) == digits || len(b) == digits) && a[len(a)-digits:] == b[len(b)-digits:]
+	return a == b && a != "" || len(a) >= digits && len(b) >= digits && (len(a) == digits || len(b) == digits) && a[len(a)-digits:] == b[len(b)-digits:]
 }
 
 var sexes = map[string]contract.Sex{"M": contract.SexMale, "F": contract.SexFemale, "<": contract.SexUnspecified}

@@ -81,6 +81,8 @@ const (
 	ReasonSignerRevoked        Reason = "signer_revoked"        //
 	ReasonChipSignature        Reason = "chip_signature"        // the chip's signature does not hold
 	ReasonPersonMismatch       Reason = "person_mismatch"       // the person is not the one in DG1
+	ReasonCardHolder           Reason = "card_holder"           // the card in the entitlement is another person's
+	ReasonCardUnknown          Reason = "card_unknown"          // the card in the entitlement is not on record: a doubt, no rejection
 	ReasonUnsupportedAlgorithm Reason = "unsupported_algorithm" //
 	ReasonUnavailable          Reason = "unavailable"           // retry: a store or trust material is out of reach
 )
@@ -89,7 +91,7 @@ var reasons = []Reason{
 	ReasonMalformed, ReasonUnsupportedVersion, ReasonUnknownAgent, ReasonAgentSignature, ReasonSubjectMismatch, ReasonConflict,
 	ReasonTime, ReasonEvidenceMissing, ReasonEvidenceMalformed, ReasonNonceUnknown, ReasonChallenge, ReasonSODSignature,
 	ReasonHashMismatch, ReasonNotCovered, ReasonChain, ReasonNoTrustAnchor, ReasonSignerExpired, ReasonSignerRevoked,
-	ReasonChipSignature, ReasonPersonMismatch, ReasonUnsupportedAlgorithm, ReasonUnavailable,
+	ReasonChipSignature, ReasonPersonMismatch, ReasonCardHolder, ReasonCardUnknown, ReasonUnsupportedAlgorithm, ReasonUnavailable,
 }
 
 // Reasons returns every reason, in the order of declaration.
