@@ -42,17 +42,25 @@ func (c *client) settle() {
 // comes before the answer to the flush, and reaches the handler a little later.
 func (c *client) refused(kind, subject string) bool {
 	c.t.Helper()
+	return c.complaint(kind + ` to "` + subject + `"`)
+}
+
+// refusedReply reports whether the server has complained about a reply subject.
+func (c *client) refusedReply(subject string) bool {
+	c.t.Helper()
+	return c.complaint(`publish with reply of "` + subject + `"`)
+}
+
+// complaint waits for one complaint with a text.
+func (c *client) complaint(text string) bool {
+	c.t.Helper()
 	c.settle()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		for _, err := range c.bad.take() {
-			if errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(strings.ToLower(err.Error()), strings.ToLower(kind+` to "`+subject+`"`)) {
-				return true
-			}
-		}
-		if time.Now().After(end) {
-			return false
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if c.bad.take1(text) {
+			return true
 		}
 	}
+	return false
 }
 
 func must(t *testing.T, err error) {
@@ -177,7 +185,20 @@ func newNeighbours(t *testing.T) *neighbours {
 	must(t, err)
 	n.ack = msg.Reply()
 	nc.Close()
-	return n
+	// The service has done what it does by itself.
+	_, all := n.service()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		intake, err := all.Consumer(t.Context(), contract.VisitStream, "central-intake")
+		must(t, err)
+		bundles, err := all.Stream(t.Context(), "KV_ins-bundles")
+		must(t, err)
+		if i := intake.CachedInfo(); i.NumPending == 0 && i.NumAckPending == 0 && bundles.CachedInfo().State.Msgs > 0 {
+			return n
+		}
+		if time.Now().After(end) {
+			t.Fatal("the service does not come to rest")
+		}
+	}
 }
 
 // TestAgentMayNotPublishElsewhere tries every subject that means something and is
@@ -259,7 +280,7 @@ func TestRepliesOfAgentsStayTheirs(t *testing.T) {
 	for _, reply := range []string{
 		"$JS.API.STREAM.DELETE.KV_ins-nonces", "$JS.API.STREAM.PURGE.KV_ins-people", "$JS.API.STREAM.DELETE.VERDICTS", "$JS.API.CONSUMER.DELETE.VERDICTS." + other,
 		"$KV.ins-agents." + mine, "$KV.ins-people.x", "ins.v1.verdict." + other, "ins.v1.visit." + facility + "." + other, "$SYS.REQ.CLAIMS.UPDATE",
-		"_INBOX." + other + ".x", n.ack,
+		"_INBOX." + other + ".x",
 	} {
 		for _, subject := range publish {
 			if strings.HasPrefix(subject, "ins.v1.visit.") {
@@ -283,6 +304,22 @@ func TestRepliesOfAgentsStayTheirs(t *testing.T) {
 	if errs := c.bad.take(); len(errs) > 0 {
 		t.Errorf("the server complains: %v", errs)
 	}
+	if after := n.store(); after != before {
+		t.Errorf("the store has changed from\n%s\nto\n%s", before, after)
+	}
+	// An acknowledgement is the one reply subject that passes between accounts as it
+	// is, and an empty answer there would acknowledge for another: the server holds
+	// it to the permissions.
+	for _, reply := range []string{n.ack, "$JS.ACK.VISITS.central-intake.1.1.1.1700000000000000000.0"} {
+		must(t, c.nc.PublishRequest("$JS.ACK.VERDICTS."+mine+".1.1.1.1700000000000000000.0", reply, []byte("+NXT {\"batch\":1,\"no_wait\":true}")))
+		must(t, c.nc.PublishRequest("$JS.API.CONSUMER.MSG.NEXT.VERDICTS."+mine, reply, next))
+		for range 2 {
+			if !c.refusedReply(reply) {
+				t.Errorf("the reply subject %s was not refused", reply)
+			}
+		}
+	}
+	n.quiet(c)
 	if after := n.store(); after != before {
 		t.Errorf("the store has changed from\n%s\nto\n%s", before, after)
 	}

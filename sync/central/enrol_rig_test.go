@@ -7,6 +7,8 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -192,6 +194,21 @@ func (tr *trouble) take() []error {
 	errs := tr.errs
 	tr.errs = nil
 	return errs
+}
+
+// take1 forgets one complaint about a permission with a text, in any case, and
+// reports whether there was one.
+func (tr *trouble) take1(text string) bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	i := slices.IndexFunc(tr.errs, func(err error) bool {
+		return errors.Is(err, nats.ErrPermissionViolation) && strings.Contains(strings.ToLower(err.Error()), strings.ToLower(text))
+	})
+	if i < 0 {
+		return false
+	}
+	tr.errs = slices.Delete(tr.errs, i, i+1)
+	return true
 }
 
 // connect connects as a client of whoever.
