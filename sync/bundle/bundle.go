@@ -173,12 +173,21 @@ func Open(c Config) (*Keeper, error) {
 	if err := c.Store.Bind(c.Sealer.KeyID()); err != nil {
 		return nil, err
 	}
-	err := c.Store.Update(func(tx *bbolt.Tx) error {
+	if err := makeBuckets(c.Store); err != nil {
+		return nil, err
+	}
+	return &Keeper{c: c}, nil
+}
+
+var buckets = [][]byte{stateBucket, pendingBucket, peopleBucket, cardsBucket, piecesBucket}
+
+func makeBuckets(st *store.Store) error {
+	err := st.Update(func(tx *bbolt.Tx) error {
 		top, err := tx.CreateBucketIfNotExists(topBucket)
 		if err != nil {
 			return err
 		}
-		for _, name := range [][]byte{stateBucket, pendingBucket, peopleBucket, cardsBucket, piecesBucket} {
+		for _, name := range buckets {
 			if _, err := top.CreateBucketIfNotExists(name); err != nil {
 				return err
 			}
@@ -186,9 +195,9 @@ func Open(c Config) (*Keeper, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("bundle: %w", err)
+		return fmt.Errorf("bundle: %w", err)
 	}
-	return &Keeper{c: c}, nil
+	return nil
 }
 
 // State returns what is known of the bundle of a kind. One that another key than

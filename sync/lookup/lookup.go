@@ -307,7 +307,7 @@ func (s *Service) ask(key []byte, r Request) (record, error) {
 		return record{}, ErrWrongAnswer
 	}
 	rec := record{
-		Entitlement: resp.Entitlement, Person: resp.Person,
+		Asked: askedOf(r), Entitlement: resp.Entitlement, Person: resp.Person,
 		FetchedAt: s.c.Now().Round(0).UTC(),
 		// Two readings of one clock, the central service's: ours does not
 		// matter.
@@ -325,6 +325,8 @@ func (s *Service) ask(key []byte, r Request) (record, error) {
 
 // record is a cached answer.
 type record struct {
+	// Asked is kept for Reseal; nil in records of earlier versions.
+	Asked       *asked               `json:"asked,omitempty"`
 	Entitlement contract.Entitlement `json:"entitlement"`
 	Person      *contract.Insured    `json:"person,omitempty"`
 	FetchedAt   time.Time            `json:"fetchedAt"` // this machine's clock
@@ -365,11 +367,8 @@ func answerOf(r record, source contract.Source) Answer {
 	return a
 }
 
-// key files a person: all that the insurer's answer depends on. Case, spaces
-// and the form of the accents do not matter, tone marks do.
-func (s *Service) key(r Request) []byte {
-	return s.c.Sealer.Index(placePerson, []byte(r.Number), []byte(r.InsuranceNumber), []byte(canonical(r.Name)), []byte(r.BirthDate))
-}
+// key files a person.
+func (s *Service) key(r Request) []byte { return askedOf(r).key(s.c.Sealer) }
 
 // load returns a cached answer. One that cannot be opened is none.
 func (s *Service) load(key []byte) (r record, ok bool) {
