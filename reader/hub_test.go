@@ -103,7 +103,7 @@ func (d *driver) Open(ctx context.Context, name string) (reader.Card, error) {
 }
 
 // broken is a driver over a virtual one whose service can be stopped.
-func broken(d reader.Driver) (b *driver, set func(err error)) {
+func broken(d reader.Driver) (*driver, func(err error)) {
 	var mu sync.Mutex
 	var now error
 	stopped := make(chan struct{})
@@ -112,7 +112,7 @@ func broken(d reader.Driver) (b *driver, set func(err error)) {
 		defer mu.Unlock()
 		return stopped, now
 	}
-	return &driver{
+	b := &driver{
 		readers: func(ctx context.Context) ([]reader.Info, error) {
 			if _, err := state(); err != nil {
 				return nil, err
@@ -140,7 +140,8 @@ func broken(d reader.Driver) (b *driver, set func(err error)) {
 			return infos, err
 		},
 		open: d.Open,
-	}, func(err error) {
+	}
+	set := func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		now = err
@@ -149,6 +150,7 @@ func broken(d reader.Driver) (b *driver, set func(err error)) {
 			stopped = make(chan struct{})
 		}
 	}
+	return b, set
 }
 
 func TestHubListsTheBestFirst(t *testing.T) {

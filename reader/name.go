@@ -80,8 +80,10 @@ var kindOf = []struct {
 }{
 	{regexp.MustCompile(`(?i)^windows hello|microsoft virtual smart card|^microsoft ifd\b|^microsoft uicc|virtual ?reader`), Virtual},
 	{regexp.MustCompile(`(?i)\byubikey\b|\bnitrokey\b|\bcanokeys?\b|\be-?pass2003|\be-?token\b|\busb token\b`), Token},
-	// A driver without words for the slots. ACS counts the antenna first; the
-	// third slot of the ACR1281 is that of the SAM on every system.
+	// A driver without words for the slots. The third is that of the SAM. Which
+	// of the others has the antenna differs: the ACR1581U counts it first, the
+	// ACR1281U-C1 second on Linux and, by what one list says, first on macOS. See
+	// their pages in firmware-notes/readers; quirks and cards tell.
 	{regexp.MustCompile(`^ACS ACR1(281|581) 1S Dual Reader( 00 02| ?\(3\))`), SAM},
 	{regexp.MustCompile(`^ACS ACR125[12] 1S CL Reader ?\(2\)`), SAM},
 	{regexp.MustCompile(`^ACS ACR1(281|581) 1S Dual Reader( 00 0[01]| ?\([12]\))`), KindUnknown},

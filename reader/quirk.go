@@ -138,15 +138,16 @@ func QuirkOf(readerName string, vid, pid uint16) (Quirk, bool) {
 	return all[i].clone(), true
 }
 
-// quirks parses the file once. It is part of the program, like the source: a
-// test refuses one that is wrong, so here that is a fault of the build.
-var quirks = sync.OnceValue(func() []Quirk {
-	all, err := parseQuirks(firmwarenotes.YAML())
-	if err != nil {
-		panic("reader: firmware-notes/quirks.yaml: " + err.Error())
-	}
+// readQuirks parses the file once. It is part of the program, like the source,
+// and a test refuses one that is wrong.
+var readQuirks = sync.OnceValues(func() ([]Quirk, error) { return parseQuirks(firmwarenotes.YAML()) })
+
+// quirks returns what the file says: nothing if it is wrong. Readers work
+// without it.
+func quirks() []Quirk {
+	all, _ := readQuirks()
 	return all
-})
+}
 
 func (q Quirk) clone() Quirk {
 	q.USB = slices.Clone(q.USB)

@@ -123,6 +123,14 @@ func TestQuirkOfKnownNames(t *testing.T) {
 	}
 }
 
+// The file in the program is one that can be read. If it were not, every reader
+// would be one of which nothing is known.
+func TestQuirksOfThisProgram(t *testing.T) {
+	if err := reader.QuirksError(); err != nil || len(reader.Quirks()) < 20 {
+		t.Errorf("%d quirks, error %v", len(reader.Quirks()), err)
+	}
+}
+
 // TestQuirkValues spells two quirks out, so that a change of the file shows.
 func TestQuirkValues(t *testing.T) {
 	for _, tt := range []struct {
