@@ -33,7 +33,7 @@ import (
 // Names of the files in a data directory.
 const (
 	storeFile    = "visits.db"
-	sealFile     = "seal.key"
+	sealFile     = "seal.key" // where the key is, unless key.json says otherwise
 	identityFile = "agent.nk"
 	nonceFile    = "nonce.json"
 )
@@ -60,8 +60,13 @@ type Config struct {
 	// beside those of TrustDir. Empty: no lists.
 	BundleKey string
 	Policy    policy.Policy
-	Keys      seal.KeySource // nil: a key file in Dir
-	Logger    *slog.Logger   // nil discards; never gets personal data
+	// Keys is where the key of a new directory is to be kept: nil for a key file in
+	// Dir, [seal.Keyring] (its Account may be empty) for the system's keyring. An
+	// existing directory remembers where its key is; another place is
+	// [ErrKeySource].
+	Keys      seal.KeySource
+	Retention Retention    // how long personal data stays
+	Logger    *slog.Logger // nil discards; never gets personal data
 }
 
 // Agent is the agent of one desk. Its methods are safe for concurrent use;
@@ -119,25 +124,15 @@ func (a *Agent) open() error {
 	if _, err := a.Issuers(context.Background()); err != nil {
 		return err
 	}
-	files, keys := []string{identityFile}, a.cfg.Keys
-	if keys == nil {
-		files, keys = append(files, sealFile), seal.KeyFile(filepath.Join(a.cfg.Dir, sealFile))
-	}
-	if err := checkDir(a.cfg.Dir, files...); err != nil {
+	if err := checkDir(a.cfg.Dir, identityFile); err != nil {
 		return err
 	}
-	master, err := keys.MasterKey()
-	if err != nil {
-		return err
-	}
-	sealer, err := seal.New(master)
-	if err != nil {
-		return err
-	}
+	var err error
 	if a.signer, err = openIdentity(filepath.Join(a.cfg.Dir, identityFile)); err != nil {
 		return err
 	}
-	if a.store, err = store.Open(filepath.Join(a.cfg.Dir, storeFile), nil); err != nil {
+	var sealer *seal.Sealer
+	if a.store, sealer, err = openData(a.cfg.Dir, a.cfg.Keys); err != nil {
 		return err
 	}
 	if err := sweep(a.cfg.Dir); err != nil {
@@ -171,7 +166,7 @@ func (a *Agent) open() error {
 		return err
 	}
 	a.audit = audit.New(a.store, sealer, nil)
-	questions := lookup.Config{Store: a.store, Sealer: sealer, Asker: a.uplink}
+	questions := lookup.Config{Store: a.store, Sealer: sealer, Asker: a.uplink, Keep: a.cfg.Retention.withDefaults().Answers}
 	if a.cfg.BundleKey != "" {
 		a.bundles, err = bundle.Open(bundle.Config{
 			Store: a.store, Sealer: sealer, Fetcher: a.uplink, Facility: a.cfg.Facility, Key: a.cfg.BundleKey,
@@ -210,6 +205,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	var check sync.WaitGroup
 	check.Go(func() { a.check(checking) })
 	check.Go(func() { a.keepBundles(checking) })
+	check.Go(func() { a.keepRetention(checking) })
 	err := a.uplink.Run(ctx)
 	stop()
 	check.Wait()
@@ -425,17 +421,8 @@ func openUsed(dir string) (*store.Store, *seal.Sealer, error) {
 	if _, err := os.Stat(filepath.Join(dir, storeFile)); err != nil {
 		return nil, nil, err
 	}
-	if err := checkDir(dir, sealFile); err != nil {
+	if err := checkDir(dir); err != nil {
 		return nil, nil, err
 	}
-	master, err := seal.KeyFile(filepath.Join(dir, sealFile)).MasterKey()
-	if err != nil {
-		return nil, nil, err
-	}
-	sealer, err := seal.New(master)
-	if err != nil {
-		return nil, nil, err
-	}
-	st, err := store.Open(filepath.Join(dir, storeFile), nil)
-	return st, sealer, err
+	return openData(dir, nil)
 }
