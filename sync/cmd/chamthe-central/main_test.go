@@ -206,6 +206,7 @@ func TestRefuses(t *testing.T) {
 		{"nothing", []string{"serve"}, "required flag"},
 		{"neither server", []string{"serve", "--seed", f.seed, "--trust", f.trust}, "[dir nats]"},
 		{"both servers", []string{"serve", "--seed", f.seed, "--trust", f.trust, "--dir", f.dir, "--nats", "nats://127.0.0.1"}, "[dir nats]"},
+		{"no seed", []string{"serve", "--trust", f.trust, "--dir", f.dir}, "seed"},
 		{"no seed file", []string{"serve", "--seed", f.seed + "x", "--trust", f.trust, "--dir", f.dir}, "no such file"},
 		{"bad seed", []string{"serve", "--seed", bad, "--trust", f.trust, "--dir", f.dir}, "people[0]"},
 		{"empty trust", []string{"serve", "--seed", f.seed, "--trust", t.TempDir(), "--dir", f.dir}, "no trust anchors"},

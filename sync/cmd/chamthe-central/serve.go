@@ -10,12 +10,16 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nkeys"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/chamthe/chamthe/icao/trust"
 	"github.com/chamthe/chamthe/sync/central"
 	"github.com/chamthe/chamthe/sync/natsd"
 	"github.com/chamthe/chamthe/sync/uplink"
@@ -34,22 +38,27 @@ type settings struct {
 	log               *slog.Logger
 	seeded            *central.Seed
 	key               nkeys.KeyPair // of the service itself; nil: none
+	deployed          *deployed     // what init has made; nil: --dir is only a place for the store
 }
 
 func serve(stdout, stderr io.Writer) *cobra.Command {
 	s := &settings{stdout: stdout, stderr: stderr}
 	cmd := &cobra.Command{
-		Use:   "serve --seed FILE --trust DIR (--dir DIR [--listen HOST:PORT] | --nats URL)",
+		Use:   "serve --trust DIR [--seed FILE] (--dir DIR [--listen HOST:PORT] | --nats URL)",
 		Short: "Answer lookups and judge visits until interrupted",
 		Long: `serve answers agents over NATS. With --dir it brings its own NATS server with
 JetStream, which keeps everything in that directory; with --nats it uses yours.
 Once it answers, it prints the server's address on standard output.
 
-The server that it brings listens on this machine only, and lets in exactly the
-agents of the seed file, each with its key and to its own subjects. For other
-machines run a NATS server with TLS and give its address with --nats.
+With a DIR that init has made, that server speaks TLS and is there for other
+machines: agents come in with the credentials that they are given when they are
+enrolled. Give --nats as well to use your own server with the same DIR.
 
-The seed file is JSON: who may send visits, and who is insured.
+With any other DIR it listens on this machine only, and lets in exactly the agents
+of the seed file, each with its key and to its own subjects.
+
+The seed file is JSON: who may send visits besides those who are enrolled, and who
+is insured.
 
   {
     "agents": [
@@ -64,7 +73,8 @@ The seed file is JSON: who may send visits, and who is insured.
 
 The trust directory holds the certificates of the country signing CAs, one in
 each file that ends in .der, .cer or .crt (DER).`,
-		Example: `  chamthe-central serve --seed seed.json --trust csca/ --dir /var/lib/chamthe-central
+		Example: `  chamthe-central serve --trust csca/ --dir /var/lib/chamthe --seed people.json
+  chamthe-central serve --trust csca/ --dir /var/lib/chamthe --nats tls://nats.example:4222
   chamthe-central serve --seed seed.json --trust csca/ --nats tls://nats.example:4222 --nkey central.nk --workers 4`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd.Context()) },
@@ -73,7 +83,7 @@ each file that ends in .der, .cer or .crt (DER).`,
 	f.StringVar(&s.seed, "seed", "", "seed `FILE` (JSON)")
 	f.StringVar(&s.trust, "trust", "", "`DIR` of country signing CA certificates")
 	f.StringVar(&s.dir, "dir", "", "bring a NATS server that keeps everything in `DIR`")
-	f.StringVar(&s.listen, "listen", "127.0.0.1:4222", "`HOST:PORT` for that server; port 0 takes a free one")
+	f.StringVar(&s.listen, "listen", "", "`HOST:PORT` for that server; port 0 takes a free one; default: as init was told, or 127.0.0.1:4222")
 	f.BoolVar(&s.unsafeSync, "no-sync", false, "let that server write to the disk later: faster, but a power cut may lose visits")
 	f.StringSliceVar(&s.nats, "nats", nil, "use the NATS server at `URL`; may be repeated")
 	f.StringVar(&s.ca, "ca", "", "`FILE` of certificates (PEM) that the NATS server's must lead to; default: the system's")
@@ -82,10 +92,7 @@ each file that ends in .der, .cer or .crt (DER).`,
 	f.IntVar(&s.replicas, "replicas", 1, "copies of every stream: 3 in a cluster")
 	f.Int64Var(&s.visitBytes, "max-visit-bytes", 0, "refuse visits when they take so many `BYTES`; 0: no limit")
 	f.BoolVar(&s.debug, "debug", false, "log more")
-	for _, name := range []string{"seed", "trust"} {
-		_ = cmd.MarkFlagRequired(name) // fails for a flag that does not exist
-	}
-	cmd.MarkFlagsMutuallyExclusive("dir", "nats")
+	_ = cmd.MarkFlagRequired("trust") // fails for a flag that does not exist
 	cmd.MarkFlagsOneRequired("dir", "nats")
 	return cmd
 }
@@ -99,10 +106,26 @@ func (s *settings) run(ctx context.Context) error {
 
 	cfg := central.Config{Workers: s.workers, Replicas: s.replicas, MaxBytes: s.visitBytes, Logger: s.log}
 	var err error
-	if s.seeded, err = readSeed(s.seed); err != nil {
-		return err
+	switch {
+	case isDeployment(s.dir):
+		if s.ca != "" || s.nkey != "" {
+			return errors.New("--ca and --nkey: the directory that init has made says both")
+		}
+		if s.deployed, err = readDeployment(s.dir); err != nil {
+			return err
+		}
+		cfg.TLS, cfg.Credentials, cfg.BundleKey = s.deployed.tls, s.deployed.central, s.deployed.bundle
+	case s.dir != "" && len(s.nats) > 0:
+		return errors.New("[dir nats]: give one of them, or a DIR that init has made")
+	case s.seed == "":
+		return errors.New(`required flag "seed" not set`)
 	}
-	cfg.Seed = s.seeded
+	if s.seed != "" {
+		if s.seeded, err = readSeed(s.seed); err != nil {
+			return err
+		}
+		cfg.Seed = s.seeded
+	}
 	if cfg.Anchors, err = central.ReadAnchors(os.DirFS(s.trust)); err != nil {
 		return err
 	}
@@ -116,36 +139,60 @@ func (s *settings) run(ctx context.Context) error {
 			return err
 		}
 	}
+	cfg.TrustPieces = pieces(cfg.Anchors)
 	cfg.URLs = s.nats
 	var own *ownServer
-	if s.dir != "" {
+	if len(s.nats) == 0 {
 		if own, err = s.startServer(); err != nil {
 			return err
 		}
 		// After the service: it finishes the visits in hand.
 		defer own.stop()
 		cfg.URLs = []string{own.ns.ClientURL()}
+		if s.deployed != nil {
+			if cfg.URLs[0], err = local(own.ns.Addr()); err != nil {
+				return err
+			}
+		}
 	}
 	if s.key != nil {
 		if cfg.Credentials, err = uplink.NKeyCredentials(s.key); err != nil {
 			return err
 		}
 	}
-	announced := false
-	cfg.Ready = func() { // one call after the other, from one goroutine
-		if !announced {
-			announced = true
-			fmt.Fprintln(s.stdout, cfg.URLs[0])
-		}
+	var waiting atomic.Int32 // services that do not answer yet
+	ready := func() func() {
+		waiting.Add(1)
+		return sync.OnceFunc(func() {
+			if waiting.Add(-1) == 0 {
+				fmt.Fprintln(s.stdout, cfg.URLs[0])
+			}
+		})
 	}
+	cfg.Ready = ready()
 	c, err := central.New(cfg)
 	if err != nil {
 		return err
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.Run(gctx) })
+	services := []func(context.Context) error{c.Run}
+	if s.deployed != nil {
+		rc, err := s.deployed.registry(cfg.URLs)
+		if err != nil {
+			return err
+		}
+		rc.Replicas, rc.Logger = s.replicas, s.log
+		e, err := central.NewEnroller(rc, ready())
+		if err != nil {
+			return err
+		}
+		services = append(services, e.Run)
+	}
 	if own != nil {
-		g.Go(func() error { return own.supervise(gctx) })
+		services = append(services, own.supervise)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, run := range services {
+		g.Go(func() error { return run(gctx) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -155,17 +202,64 @@ func (s *settings) run(ctx context.Context) error {
 	return nil
 }
 
-// startServer brings up the NATS server of --dir, for this service and the
-// agents of the seed.
+// pieces is what agents are given to verify documents with: the certificates and
+// revocation lists that this service itself believes.
+func pieces(p *trust.Pool) [][]byte {
+	var all [][]byte
+	for _, a := range p.Anchors() {
+		all = append(all, a.Certificate.Raw)
+	}
+	for _, l := range p.RevocationLists() {
+		all = append(all, l.CRL.Raw)
+	}
+	return all
+}
+
+// startServer brings up the NATS server of --dir.
 func (s *settings) startServer() (*ownServer, error) {
-	host, port, err := net.SplitHostPort(s.listen)
+	listen := s.listen
+	if listen == "" {
+		listen = "127.0.0.1:4222"
+		if s.deployed != nil {
+			listen = s.deployed.Listen
+		}
+	}
+	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return nil, fmt.Errorf("--listen %s: not host:port", s.listen)
+		return nil, fmt.Errorf("--listen %s: not host:port", listen)
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return nil, fmt.Errorf("--listen %s: not a port", s.listen)
+		return nil, fmt.Errorf("--listen %s: not a port", listen)
 	}
+	opt := natsd.Options{Dir: s.dir, Host: host, Port: int(n), SyncAlways: !s.unsafeSync, Logger: s.log}
+	if s.deployed != nil {
+		opt.Dir = filepath.Join(s.dir, storeDir)
+		opt.Operator, opt.TLS, err = s.deployed.server()
+	} else {
+		opt.Users, err = s.users()
+	}
+	if err != nil {
+		return nil, err
+	}
+	srv := &ownServer{log: s.log, opt: opt}
+	srv.ns, err = natsd.Start(srv.opt)
+	switch {
+	case errors.Is(err, natsd.ErrPlaintext):
+		return nil, fmt.Errorf("--listen %s: other machines could listen in; use a DIR that init has made, or run a NATS server with TLS and use --nats", listen)
+	case errors.Is(err, natsd.ErrInUse):
+		return nil, fmt.Errorf("--dir %s: another chamthe-central is using it", s.dir)
+	case errors.Is(err, natsd.ErrOperator):
+		return nil, fmt.Errorf("%s: %w", s.dir, errDeployment)
+	case err != nil:
+		return nil, err
+	}
+	srv.opt.Port = srv.ns.Port() // where its clients look for it
+	return srv, nil
+}
+
+// users are this service and the agents of the seed.
+func (s *settings) users() (_ []natsd.User, err error) {
 	if s.key == nil {
 		// A key for this run: nobody else may be the central service.
 		if s.key, err = nkeys.CreateUser(); err != nil {
@@ -189,20 +283,7 @@ func (s *settings) startServer() (*ownServer, error) {
 		}
 		users = append(users, natsd.User{NKey: a.Key, Publish: publish, Subscribe: subscribe})
 	}
-	srv := &ownServer{log: s.log, opt: natsd.Options{
-		Dir: s.dir, Host: host, Port: int(n), SyncAlways: !s.unsafeSync, Users: users, Logger: s.log,
-	}}
-	srv.ns, err = natsd.Start(srv.opt)
-	switch {
-	case errors.Is(err, natsd.ErrPlaintext):
-		return nil, fmt.Errorf("--listen %s: other machines could listen in; run a NATS server with TLS and use --nats", s.listen)
-	case errors.Is(err, natsd.ErrInUse):
-		return nil, fmt.Errorf("--dir %s: another chamthe-central is using it", s.dir)
-	case err != nil:
-		return nil, err
-	}
-	srv.opt.Port = srv.ns.Port() // where its clients look for it
-	return srv, nil
+	return users, nil
 }
 
 func readSeed(path string) (*central.Seed, error) {
