@@ -90,6 +90,11 @@ const (
 	BadExport       Code = "bad_export_file"
 	AuditBroken     Code = "audit_broken"
 
+	// The key of the data.
+	KeyringTrouble Code = "keyring_trouble"
+	DataErased     Code = "data_erased"
+	VisitsUnsent   Code = "visits_unsent"
+
 	BadTrust       Code = "bad_trust_file"
 	TrustRefused   Code = "trust_refused"
 	TrustDamaged   Code = "trust_damaged"
@@ -194,6 +199,10 @@ var infos = []Info{
 	{EvidenceInvalid, 77, Refuse, "The evidence of a visit does not hold.", "Look at the check that failed; the visit proves nothing as it is."},
 	{BadExport, 78, Input, "The file holds something that is no exported visit.", "Give a file that `chamthe queue export` wrote; each line is a visit."},
 	{AuditBroken, 79, System, "The audit trail is not as it was written.", "Keep the data directory as it is, find out who had access to it, and tell who is responsible for data protection."},
+
+	{KeyringTrouble, 80, System, "The system's keyring, which has the key of the data directory, cannot be used or is locked.", "Start and unlock it for the account that runs this program, then start again; no other key was made and nothing is lost."},
+	{DataErased, 81, System, "The data directory was erased by destroying its key.", "Nothing in it can be read any more: remove it, or name another directory."},
+	{VisitsUnsent, 82, Input, "There are visits that the central service has not accepted yet, and they would be lost.", "Send them first (`chamthe queue send`), or give --lose-visits."},
 
 	{Cancelled, 130, Retry, "The command was interrupted.", "Start it again."},
 }

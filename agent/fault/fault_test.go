@@ -42,7 +42,8 @@ var exits = map[fault.Code]int{
 	"data_exposed": 55, "visit_damaged": 56, "store_trouble": 57, "not_recorded": 58, "perhaps_recorded": 59,
 	"central_unreachable": 60, "visit_rejected": 61, "visit_waiting": 62, "bad_central_address": 63,
 	"central_refuses": 64, "central_untrusted": 65, "central_full": 66, "central_silent": 67, "central_malformed": 68, "visit_too_large": 69, "visit_foreign": 71,
-	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "trust_unusable": 76, "evidence_invalid": 77, "bad_export_file": 78, "audit_broken": 79, "cancelled": 130,
+	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "trust_unusable": 76, "evidence_invalid": 77, "bad_export_file": 78, "audit_broken": 79,
+	"keyring_trouble": 80, "data_erased": 81, "visits_unsent": 82, "cancelled": 130,
 }
 
 func TestAll(t *testing.T) {
@@ -112,6 +113,9 @@ func TestSentinels(t *testing.T) {
 		store.ErrNewerSchema: fault.StoreNewer, store.ErrLocked: fault.StoreLocked, store.ErrCorrupt: fault.StoreDamaged,
 		store.ErrFull: fault.CannotRecord, store.ErrUncertain: fault.PerhapsSaved, checkin.ErrNotRecorded: fault.NotRecorded, outbox.ErrDamaged: fault.VisitDamaged,
 		store.ErrWrongKey: fault.BadKeyFile, seal.ErrKeyFileOpen: fault.BadKeyFile, seal.ErrKeyFileInvalid: fault.BadKeyFile, agent.ErrIdentity: fault.BadKeyFile,
+		seal.ErrNoKeyring: fault.KeyringTrouble, seal.ErrKeyringLocked: fault.KeyringTrouble, seal.ErrKeyringInvalid: fault.BadKeyFile,
+		agent.ErrErased: fault.DataErased, agent.ErrKeySource: fault.BadKeyFile, agent.ErrUnsent: fault.VisitsUnsent,
+		agent.ErrDamagedVisits: fault.VisitDamaged, agent.ErrUnknownData: fault.StoreNewer,
 		agent.ErrKeyMissing: fault.BadKeyFile, agent.ErrExposed: fault.DataExposed, uplink.ErrRefused: fault.CentralRefuses,
 		uplink.ErrPlaintext: fault.BadAddress, uplink.ErrAddress: fault.BadAddress, uplink.ErrOffline: fault.CentralUnreachable, uplink.ErrNoAnswer: fault.CentralUnreachable,
 		inspect.ErrWrongKey: fault.WrongKey, inspect.ErrAccess: fault.AccessRefused, inspect.ErrCopy: fault.ChipCopied, inspect.ErrNoSecurityObject: fault.NoSecurityObject,
