@@ -17,7 +17,7 @@ BENCH ?= .
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 
-.PHONY: help demo build test lint pcsc soak outage fuzz bench crash bench-sync clean
+.PHONY: help demo build test lint pcsc soak outage keyring fuzz bench crash bench-sync clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -50,6 +50,10 @@ soak: build ## lay 10,000 cards on a virtual reader and 200 on a real service, a
 outage: build ## lose the link and the power, and see every visit arrive
 	@.ci/setup outage
 	@.ci/outage-run
+
+keyring: ## keep, rotate and destroy keys in a real keyring (Secret Service)
+	@.ci/setup keyring
+	@.ci/keyring-run
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@.ci/setup test

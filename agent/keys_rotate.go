@@ -283,19 +283,21 @@ func settle(dir string, st *store.Store, step steps) error {
 		return err
 	}
 	current := have.slot(dir)
-	// Of a key file, the last step but one may have given it its name.
-	for _, slot := range []seal.Slot{next.next(dir), next.slot(dir)} {
-		is, err := holds(slot, id)
-		if err != nil {
-			return err
-		}
-		if is && bound {
-			return finish(dir, next, current, slot, step)
-		}
+	slot := next.next(dir)
+	if _, err := slot.Load(); errors.Is(err, seal.ErrNoKey) {
+		// A key file has its name already, or was not made yet: either way there is
+		// nothing but the note of it to remove.
+		slot = next.slot(dir)
+	}
+	is, err := holds(slot, id)
+	if err != nil {
+		return err
+	}
+	if is && bound {
+		return finish(dir, next, current, slot, step)
 	}
 	// The old store. Nothing is destroyed unless its key is there.
-	is, err := holds(current, id)
-	if err != nil {
+	if is, err = holds(current, id); err != nil {
 		return err
 	}
 	if !is && bound {

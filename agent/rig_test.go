@@ -35,7 +35,7 @@ const patience = time.Minute
 
 // This binary is started again in another role by some tests.
 const (
-	roleVariable = "CHAMTHE_TEST_ROLE" // identity or desk
+	roleVariable = "CHAMTHE_TEST_ROLE" // identity, desk, rotate or one of those of privacy_run_test.go
 	dirVariable  = "CHAMTHE_TEST_DIR"
 	urlVariable  = "CHAMTHE_TEST_URL"
 )
@@ -47,6 +47,8 @@ func TestMain(m *testing.M) {
 		goleak.VerifyTestMain(m)
 	case "identity":
 		err = identityProcess(os.Getenv(dirVariable))
+	case "rotate":
+		err = rotateProcess(os.Getenv(dirVariable), os.Getenv(stepVariable))
 	case "desk":
 		err = deskProcess(os.Getenv(dirVariable), os.Getenv(urlVariable))
 	default:
