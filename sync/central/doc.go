@@ -15,6 +15,7 @@
 //	ins-nonces          nonce id -> the nonce, for as long as a station may be offline
 //	ins-agents          agent -> facility
 //	ins-people          entitlements, by the hash of a number
+//	ins-bundles         lists that agents keep, see package contract
 //	ins-attempts        visits that may be taking processes down, see below
 //
 // # Once
@@ -54,10 +55,12 @@
 // (DiscardNew) and drops nothing: agents keep what was refused, say so at the
 // desk, and send it when there is room. So set MaxBytes below the room of the
 // disk: verdicts, records and nonces must be writable when visits are not.
-// Whoever wants to make room copies old messages elsewhere and deletes them with
-// the rights of the NATS operator; agents and this service cannot (DenyDelete,
-// DenyPurge). ins-visits grows by half a kilobyte for each visit, for ever: it is
-// what keeps one from being counted twice.
+// Room is made by raising the limit. Nobody can delete a message (DenyDelete and
+// DenyPurge, which NATS does not take back); an operator who has archived the
+// stream may remove it as a whole. The service makes a new one and knows every
+// visit still, from ins-visits, and agents send again what has no verdict yet.
+// ins-visits grows by half a kilobyte with each visit, for ever: it is what keeps
+// one from being counted twice.
 //
 // # What it does not do
 //

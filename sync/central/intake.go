@@ -22,7 +22,7 @@ const (
 	// waits that was on its way to a process that died. A verification takes
 	// milliseconds; a worker that is slower than this, because the store is, does
 	// no harm, since the first record wins.
-	ackWait = 15 * time.Second
+	ackWait = 10 * time.Second
 	// pullAhead is how many visits a worker holds: enough to hide a round trip,
 	// few enough that a visit does not wait behind a slow worker.
 	pullAhead   = 8

@@ -21,6 +21,10 @@
 // for 20 of these, and 1 node of 3 for 50. In the ordinary tests it is 50 times
 // for the agent.
 //
+// The central service is killed as well, 1 time for 10: two of them share one
+// server, now the one and now the other dies with visits in its hands, and
+// lookups are answered all the while.
+//
 // What SIGKILL cannot show is the loss of what the system had not written yet:
 // a page that was handed to the kernel survives the death of the process. Every
 // server here runs with sync_interval: always and every Put returns after fsync,

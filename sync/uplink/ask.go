@@ -19,8 +19,8 @@ import (
 // Ask asks the central service for an entitlement and waits at most
 // Config.AskTimeout, or as long as ctx lets it. Members of the request that
 // say who asks and when may be empty: they are filled in. The error is
-// [ErrOffline], [ErrNoAnswer], [ErrRefused], that of ctx, or one of package
-// contract.
+// [ErrOffline], [ErrNoAnswer], [ErrRefused], [ErrMalformed], that of ctx, or, for a
+// request that cannot be made, one of package contract.
 func (u *Uplink) Ask(ctx context.Context, r contract.LookupRequest) (contract.LookupResponse, error) {
 	if err := u.complete(&r); err != nil {
 		return contract.LookupResponse{}, err
@@ -39,10 +39,12 @@ func (u *Uplink) Ask(ctx context.Context, r contract.LookupRequest) (contract.Lo
 	}
 	resp, err := contract.DecodeLookupResponse(b)
 	if err != nil {
-		return contract.LookupResponse{}, err
+		u.board.dropped()
+		return contract.LookupResponse{}, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if resp.ID != r.ID {
-		return contract.LookupResponse{}, fmt.Errorf("%w: answer to another request", errMalformed)
+		u.board.dropped()
+		return contract.LookupResponse{}, fmt.Errorf("%w: answer to another request", ErrMalformed)
 	}
 	return resp, nil
 }
@@ -89,7 +91,7 @@ func (u *Uplink) request(ctx context.Context, nc *nats.Conn, m *nats.Msg) ([]byt
 func (u *Uplink) requestMessage(ctx context.Context, nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
 	limited, cancel := context.WithTimeout(ctx, u.cfg.AskTimeout)
 	defer cancel()
-	resp, err := nc.RequestMsgWithContext(limited, m)
+	resp, err := askAgain(limited, nc, m)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -102,6 +104,34 @@ func (u *Uplink) requestMessage(ctx context.Context, nc *nats.Conn, m *nats.Msg)
 		u.answered()
 	}
 	return resp, nil
+}
+
+// againAfter is how long a request may be under way before it is sent again: who
+// had it may have died, and another will have it then. Requests change nothing,
+// so one that is merely slow may be answered twice.
+const againAfter = time.Second
+
+// askAgain sends a request until it is answered or ctx ends. The answer to any of
+// them counts.
+func askAgain(ctx context.Context, nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
+	m.Reply = nc.NewInbox()
+	answers, err := nc.SubscribeSync(m.Reply)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answers.Unsubscribe() }() // it ends with the connection at the latest
+	for {
+		if err := nc.PublishMsg(m); err != nil {
+			return nil, err
+		}
+		turn, cancel := context.WithTimeout(ctx, againAfter)
+		resp, err := answers.NextMsgWithContext(turn)
+		again := err != nil && turn.Err() != nil && ctx.Err() == nil
+		cancel()
+		if !again {
+			return resp, err
+		}
+	}
 }
 
 // refresh keeps a fresh nonce for as long as the session lasts.
@@ -135,7 +165,8 @@ func (u *Uplink) fetchNonce(ctx context.Context, nc *nats.Conn) error {
 	}
 	n, err := contract.DecodeNonce(b)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errMalformed, err)
+		u.board.dropped()
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	u.mu.Lock()
 	u.nonce = &n

@@ -265,7 +265,7 @@ func (d *drain) collect(ctx context.Context) error {
 				return err
 			}
 		case err == nil:
-			return errMalformed // stored somewhere else: not stored for us
+			return ErrMalformed // stored somewhere else: not stored for us
 		case classify(err) == TooLarge:
 			d.leaveOut(first.id)
 		default:

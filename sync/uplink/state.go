@@ -38,6 +38,9 @@ type State struct {
 	Queued int       // visits that are not stored by the central service
 	Stored int       // visits stored there that wait for a verdict
 	Last   Trouble   // cleared by the success of what had failed
+	// Malformed counts what came from the central service since the start and was
+	// not the contract: verdicts, nonces, answers to lookups. It was dropped.
+	Malformed uint64
 }
 
 // board holds the state. Several loops report to it.
@@ -46,7 +49,15 @@ type board struct {
 	online   bool
 	since    time.Time
 	trouble  map[string]Trouble // by loop
+	garbage  uint64
 	onChange func()
+}
+
+// dropped counts a message that was not the contract.
+func (b *board) dropped() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.garbage++
 }
 
 // Names of the loops, the keys of board.trouble, most urgent first.
@@ -96,7 +107,7 @@ func (b *board) changed(yes bool) {
 func (b *board) snapshot() State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := State{Online: b.online, Since: b.since}
+	s := State{Online: b.online, Since: b.since, Malformed: b.garbage}
 	for _, l := range loops {
 		if t := b.trouble[l]; t != NoTrouble {
 			s.Last = t
@@ -121,7 +132,7 @@ func classify(err error) Trouble {
 		return NoTrouble
 	case errors.As(err, &store):
 		return StoreTrouble
-	case errors.Is(err, errMalformed):
+	case errors.Is(err, ErrMalformed):
 		return Malformed
 	case errors.As(err, &unknownCA), errors.As(err, &record), errors.As(err, &alert), errors.As(err, &host),
 		errors.Is(err, nats.ErrSecureConnWanted), errors.Is(err, nats.ErrSecureConnRequired):

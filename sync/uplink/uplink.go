@@ -33,9 +33,9 @@ var (
 	// ErrRefused reports that the central service refused a request: the agent
 	// is not enrolled, say.
 	ErrRefused = errors.New("uplink: refused")
-
-	// errMalformed marks messages that are not the contract.
-	errMalformed = errors.New("uplink: malformed message")
+	// ErrMalformed reports an answer that is not the contract, or not to what was
+	// asked.
+	ErrMalformed = errors.New("uplink: malformed message")
 )
 
 // Credentials prove to the NATS server who the agent is.

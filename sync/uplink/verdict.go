@@ -106,6 +106,7 @@ func (u *Uplink) settle(ctx context.Context, batch []jetstream.Msg) error {
 		if err != nil || v.Agent != u.agent {
 			// It will not get better by being delivered again. The visit keeps
 			// its place and is asked about later.
+			u.board.dropped()
 			u.log.Error("verdict is not readable", "error", err)
 			u.acknowledge(msg.Term())
 			continue
