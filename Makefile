@@ -45,6 +45,7 @@ pcsc: build ## read the software chip through a real smart card service
 soak: build ## lay 10,000 cards on a virtual reader and 200 on a real service, and measure idling
 	@.ci/setup pcsc
 	CHAMTHE_SOAK=10000 go test -count=1 -timeout 20m -v -run 'TestSoak|TestIdle' ./reader/readertest
+	CHAMTHE_SOAK=1 go test -count=1 -v -run 'TestIdle$$' ./reader/serial
 	CHAMTHE_SOAK=200 CHAMTHE_IDLE=60s .ci/pcsc-run
 
 outage: build ## lose the link and the power, and see every visit arrive

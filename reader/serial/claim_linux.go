@@ -2,6 +2,7 @@ package serial
 
 import (
 	"errors"
+	"os"
 	"syscall"
 	"time"
 
@@ -10,10 +11,13 @@ import (
 
 // A hold is a second handle of a port, for what tarm/serial cannot do. It
 // keeps other programs away: two readers on one line each get half of the
-// bytes. And it waits: a port that nobody uses costs no time.
+// bytes. And it waits: a port that nobody uses costs no time. It waits in the
+// runtime's own poller, because a goroutine that blocks in the system keeps the
+// runtime's watchdog awake, which costs more than what is waited for.
 type hold struct {
-	fd          int
-	wakeR, wake int // a pipe that ends every waiting
+	fd   int
+	file *os.File // owns fd
+	conn syscall.RawConn
 }
 
 // claim takes the port, or says by EAGAIN that somebody has it. Programs that
@@ -23,45 +27,59 @@ func claim(name string) (*hold, error) {
 	if err != nil {
 		return nil, err
 	}
-	var pipe [2]int
+	h := &hold{fd: fd, file: os.NewFile(uintptr(fd), name)}
 	err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {
-		err = unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK)
+		h.conn, err = h.file.SyscallConn()
 	}
 	if err != nil {
-		_ = unix.Close(fd)
+		_ = h.file.Close()
 		return nil, err
 	}
-	return &hold{fd: fd, wakeR: pipe[0], wake: pipe[1]}, nil
+	return h, nil
 }
 
 // shut keeps everybody out who has not opened the port yet.
 func (h *hold) shut() { _ = unix.IoctlSetInt(h.fd, unix.TIOCEXCL, 0) }
 
-// readable waits until there is something to read, or an error to be read.
-func (h *hold) readable() { h.await(unix.POLLIN, time.Minute) }
-
-// writable waits up to d until the port takes data. The system knows no time
-// limit for a write, and to discard what is on its way does not end one on
-// every kind of port.
-func (h *hold) writable(d time.Duration) bool { return h.await(unix.POLLOUT, d) }
-
-// interrupt ends all waiting, now and later.
-func (h *hold) interrupt() { _, _ = unix.Write(h.wake, []byte{0}) }
-
-// await reports false when time is over and nothing has happened.
-func (h *hold) await(event int16, d time.Duration) bool {
-	fds := []unix.PollFd{{Fd: int32(h.fd), Events: event}, {Fd: int32(h.wakeR), Events: unix.POLLIN}}
-	_, err := unix.Poll(fds, int(d.Milliseconds()))
+// readable waits until there is something to read, or an error to be read, or
+// the hold is interrupted.
+func (h *hold) readable() {
 	// What is wrong with the port, the call that follows will say.
-	return fds[0].Revents != 0 || err != nil && !errors.Is(err, unix.EINTR)
+	_ = h.conn.Read(func(fd uintptr) bool { return ready(fd, unix.POLLIN) })
 }
+
+// writable waits up to d until the port takes data, and reports false when time
+// is over. The system knows no time limit for a write, and to discard what is
+// on its way does not end one on every kind of port.
+func (h *hold) writable(d time.Duration) bool {
+	_ = h.file.SetWriteDeadline(time.Now().Add(d))
+	err := h.conn.Write(func(fd uintptr) bool { return ready(fd, unix.POLLOUT) })
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// free reports whether the port takes data at once.
+func (h *hold) free() (yes bool) {
+	_ = h.conn.Control(func(fd uintptr) { yes = ready(fd, unix.POLLOUT) })
+	return yes
+}
+
+// ready reports whether something has happened on the port, without waiting.
+func ready(fd uintptr, event int16) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: event}}
+	for {
+		if n, err := unix.Poll(fds, 0); !errors.Is(err, unix.EINTR) {
+			return n > 0 || err != nil
+		}
+	}
+}
+
+// interrupt ends all waiting to read, now and later. Waiting to write is short.
+func (h *hold) interrupt() { _ = h.file.SetReadDeadline(time.Unix(1, 0)) }
 
 func (h *hold) release() {
 	_ = unix.IoctlSetInt(h.fd, unix.TIOCNXCL, 0)
-	for _, fd := range []int{h.fd, h.wakeR, h.wake} {
-		_ = unix.Close(fd)
-	}
+	_ = h.file.Close()
 }
 
 func isBusy(err error) bool {

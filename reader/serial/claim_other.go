@@ -18,6 +18,7 @@ func (*hold) shut()                       {}
 func (*hold) interrupt()                  {}
 func (*hold) release()                    {}
 func (*hold) readable()                   {} // a read waits by itself
+func (*hold) free() bool                  { return false }
 func (*hold) writable(time.Duration) bool { return true }
 
 // isBusy knows how Windows says that a port is open elsewhere: ERROR_ACCESS_DENIED

@@ -38,8 +38,12 @@ type Config struct {
 	// (default). A card that is disturbed at a fast rate is read at 106 from
 	// its next reset on.
 	BitRate int
-	// Poll is how often Wait looks at a module. 250 milliseconds by default.
+	// Poll is how often Wait looks at the modules while cards come and go. 250
+	// milliseconds by default.
 	Poll time.Duration
+	// Idle is how often Wait looks at them when no card has come or gone for
+	// two minutes. 900 milliseconds by default, or Poll if that is longer.
+	Idle time.Duration
 	// Retry is how long a port is left alone after its module did not answer.
 	// It doubles each time, up to eight times this. 2 seconds by default.
 	Retry time.Duration
@@ -50,6 +54,10 @@ type Config struct {
 
 	open func(PortConfig) (line, error) // OpenPort, unless a test has another
 }
+
+// calm is how long nothing has to happen before a look every Config.Poll is
+// more than it takes: nobody is at the desk.
+const calm = 2 * time.Minute
 
 // defaultBaud is the speed of a PN532 after power-up (UM0701-02, 7.2.8).
 const defaultBaud = 115200
@@ -67,6 +75,8 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	def(&c.Poll, 250*time.Millisecond)
+	def(&c.Idle, 900*time.Millisecond)
+	c.Idle = max(c.Idle, c.Poll)
 	def(&c.Retry, 2*time.Second)
 	if c.Baud == 0 {
 		c.Baud = defaultBaud
@@ -91,6 +101,7 @@ type Driver struct {
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when a slot changes
+	stirred time.Time     // when a slot last changed
 }
 
 var _ reader.Driver = (*Driver)(nil)
@@ -146,13 +157,23 @@ func (d *Driver) Wait(ctx context.Context, known []reader.Info) ([]reader.Info, 
 		if err != nil || !reader.Same(infos, known) {
 			return infos, err
 		}
-		timer.Reset(d.cfg.Poll)
+		timer.Reset(d.interval(time.Now()))
 		select {
 		case <-timer.C:
 		case <-changed:
 		case <-ctx.Done():
 		}
 	}
+}
+
+// interval is how long after a look the next one is due.
+func (d *Driver) interval(now time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now.Sub(d.stirred) < calm {
+		return d.cfg.Poll
+	}
+	return d.cfg.Idle
 }
 
 // Problem tells why a reader is unavailable: [ErrNoModule], [ErrWrongDevice],

@@ -1,6 +1,7 @@
 package serial_test
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -11,7 +12,13 @@ import (
 	"github.com/chamthe/chamthe/reader/serial/serialtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asModule) != "" {
+		beModule()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // A bench is a driver and, over a pseudo-terminal, a module.
 type bench struct {

@@ -311,6 +311,23 @@ func (p *Port) Write(b []byte) (int, error) {
 		return 0, ErrPortClosed
 	case <-p.lost:
 		return 0, p.err
+	default:
+	}
+	if len(b) <= piece && p.hold.free() {
+		// As a rule: without the detour over a goroutine that can be waited for.
+		n, err := p.raw.Write(b)
+		if err == nil && n < len(b) {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			p.lose("write", ErrPortGone, err)
+			return n, p.err
+		}
+		return n, nil
+	}
+	select {
+	case <-p.quit:
+		return 0, ErrPortClosed
 	case p.out <- append([]byte{}, b...):
 	}
 	timer := time.NewTimer(p.wait)

@@ -339,5 +339,6 @@ func (s *slot) set(change func()) {
 	if !before.Equal(s.info) || (why == nil) != (s.why == nil) {
 		close(s.d.changed)
 		s.d.changed = make(chan struct{})
+		s.d.stirred = time.Now()
 	}
 }
