@@ -7,6 +7,7 @@ import (
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/enrol"
 	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/agent/truststore"
 	"github.com/chamthe/chamthe/icao/apdu"
@@ -16,6 +17,7 @@ import (
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/sync/contract"
 	"github.com/chamthe/chamthe/sync/outbox"
 	"github.com/chamthe/chamthe/sync/seal"
 	"github.com/chamthe/chamthe/sync/store"
@@ -30,6 +32,7 @@ var sentinels = []struct {
 }{
 	{reader.ErrCardRemoved, CardRemoved},
 	{context.Canceled, Cancelled}, // whatever else it broke off
+	{reader.ErrHubClosed, Cancelled},
 	{reader.ErrNoService, NoService},
 	{reader.ErrAccess, NoService},
 	{reader.ErrNoReader, NoReader},
@@ -40,6 +43,7 @@ var sentinels = []struct {
 	{reader.ErrCardMute, CardUnreadable},
 	{reader.ErrCardUnsupported, CardUnreadable},
 	{reader.ErrComm, CardUnreadable},
+	{reader.ErrLimitsFull, LimitsFull},
 
 	{audit.ErrBroken, AuditBroken},
 	{store.ErrNewerSchema, StoreNewer},
@@ -64,6 +68,9 @@ var sentinels = []struct {
 	{store.ErrFull, CannotRecord},
 	{checkin.ErrNotRecorded, NotRecorded},
 
+	{enrol.ErrFile, BadKeyFile},
+	{enrol.ErrFingerprint, Usage},
+	{uplink.ErrUntrusted, CentralUntrusted},
 	{uplink.ErrPlaintext, BadAddress},
 	{uplink.ErrAddress, BadAddress},
 	{uplink.ErrOffline, CentralUnreachable},
@@ -178,6 +185,12 @@ func Classify(err error) *Fault {
 			}
 			return f
 		}
+	}
+	if e, ok := errors.AsType[*uplink.EnrolError](err); ok {
+		if e.Reason == contract.EnrolBusy {
+			return New(EnrolLater, err)
+		}
+		return New(EnrolRefused, err)
 	}
 	if _, ok := errors.AsType[*mrz.Error](err); ok {
 		return New(BadMRZ, err)

@@ -59,6 +59,7 @@ const (
 	NoCard     Code = "no_card"
 	ReaderBusy Code = "reader_busy"
 	ReaderHung Code = "reader_hung"
+	LimitsFull Code = "limits_full"
 
 	// The store.
 	StoreNewer   Code = "store_newer"
@@ -84,6 +85,8 @@ const (
 	CentralMalformed   Code = "central_malformed"
 	VisitTooLarge      Code = "visit_too_large"
 	VisitForeign       Code = "visit_foreign"
+	EnrolRefused       Code = "enrolment_refused"
+	EnrolLater         Code = "enrolment_later"
 
 	// What was looked at again.
 	EvidenceInvalid Code = "evidence_invalid"
@@ -160,11 +163,12 @@ var infos = []Info{
 	{BadQR, 31, Input, "The QR code is not that of a citizen card, or a field is missing.", "Scan the QR code on the card again, or type the machine readable lines."},
 	{BadCAN, 32, Input, "The card access number must be six digits.", "Type the number as it is printed on the document."},
 
-	{NoService, 40, System, "The computer's smart card service (PC/SC) is not running.", "Start it: on Linux `systemctl start pcscd`, on Windows the service \"Smart Card\"."},
+	{NoService, 40, System, "The computer's smart card service (PC/SC) is not running.", "Plug a reader in: on Windows the service often runs only while there is one. If it stays so, start it: on Linux `systemctl start pcscd`, on Windows the service \"Smart Card\"."},
 	{NoReader, 41, System, "No card reader of that name was found.", "Check the reader's USB cable; `chamthe readers` lists what is there."},
 	{NoCard, 42, Retry, "There is no card on the reader.", "Put the card on the reader."},
 	{ReaderBusy, 43, Retry, "Another program is using the card.", "Close the other program, or take the card away and put it back."},
 	{ReaderHung, 44, System, "The reader stopped answering.", "Unplug the reader and plug it in again."},
+	{LimitsFull, 45, System, "There is no room to remember what more kinds of cards and readers bear.", "Forget what is no longer needed (`chamthe readers limits --forget NAME`, or `--all`); it is learned again."},
 
 	{StoreNewer, 50, System, "The data file was written by a newer version of this program.", "Install that version or a newer one; the file was not touched."},
 	{StoreLocked, 51, System, "The data file is in use by another process.", "End the other chamthe that uses this data directory."},
@@ -188,6 +192,9 @@ var infos = []Info{
 	{CentralMalformed, 68, System, "The central service sent something that is not the agreed format.", "Tell IT: the versions of the two programs may not fit; nothing is lost."},
 	{VisitTooLarge, 69, System, "A visit is larger than the central server takes.", "Tell those who run it: its limit for one message must be raised. The other visits go on, and this one stays in the queue."},
 	{VisitForeign, 71, System, "A visit was recorded by another desk or for another facility, and this one may not send it.", "Give the facility's code that it was recorded for, or restore the key file (agent.nk) of that time. The other visits go on, and this one stays in the queue."},
+
+	{EnrolRefused, 83, Input, "The central service did not accept the enrolment code: it is not known, has expired, was used by another computer, or is older than the taking back of this one's credentials.", "Ask for a new code (`chamthe-central enrol code`) and give the whole line that comes with it."},
+	{EnrolLater, 84, Wait, "The central service takes no enrolment codes for the moment: too many were tried.", "Wait some minutes, look at the code again, and try once more."},
 
 	{BadTrust, 70, Input, "A file of trusted certificates cannot be read.", "Give certificates of the issuing authority (CSCA), master lists or revocation lists, as DER, PEM, PKCS #7 or LDIF."},
 	{TrustRefused, 72, Input, "Nothing in a file of trust material was accepted: nobody who is trusted here vouches for it.", "Give the root that signed it as well (`chamthe trust import --root`), or accept its certificates on your own word (--accept); what was refused is not believed."},

@@ -37,13 +37,13 @@ var exits = map[fault.Code]int{
 	"data_mismatch": 20, "issuer_invalid": 21, "signer_revoked": 22, "not_verified": 23, "access_refused": 24,
 	"card_unreadable": 25, "no_security_object": 26, "key_blocked": 34, "weak_algorithm": 35, "other_document": 27, "photo_withheld": 28, "offer_altered": 29,
 	"bad_mrz": 30, "bad_qr": 31, "bad_can": 32, "card_security_invalid": 33,
-	"no_pcsc_service": 40, "no_reader": 41, "no_card": 42, "reader_busy": 43, "reader_hung": 44,
+	"no_pcsc_service": 40, "no_reader": 41, "no_card": 42, "reader_busy": 43, "reader_hung": 44, "limits_full": 45,
 	"store_newer": 50, "store_locked": 51, "store_damaged": 52, "cannot_record": 53, "bad_key_file": 54,
 	"data_exposed": 55, "visit_damaged": 56, "store_trouble": 57, "not_recorded": 58, "perhaps_recorded": 59,
 	"central_unreachable": 60, "visit_rejected": 61, "visit_waiting": 62, "bad_central_address": 63,
 	"central_refuses": 64, "central_untrusted": 65, "central_full": 66, "central_silent": 67, "central_malformed": 68, "visit_too_large": 69, "visit_foreign": 71,
 	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "trust_unusable": 76, "evidence_invalid": 77, "bad_export_file": 78, "audit_broken": 79,
-	"keyring_trouble": 80, "data_erased": 81, "visits_unsent": 82, "cancelled": 130,
+	"keyring_trouble": 80, "data_erased": 81, "visits_unsent": 82, "enrolment_refused": 83, "enrolment_later": 84, "cancelled": 130,
 }
 
 func TestAll(t *testing.T) {
@@ -110,6 +110,7 @@ func TestSentinels(t *testing.T) {
 		reader.ErrNoReader: fault.NoReader, reader.ErrNoCard: fault.NoCard, reader.ErrSharing: fault.ReaderBusy,
 		reader.ErrCardReset: fault.ReaderBusy, reader.ErrTimeout: fault.ReaderHung, reader.ErrCardMute: fault.CardUnreadable,
 		reader.ErrCardUnsupported: fault.CardUnreadable, reader.ErrComm: fault.CardUnreadable,
+		reader.ErrHubClosed: fault.Cancelled, reader.ErrLimitsFull: fault.LimitsFull,
 		store.ErrNewerSchema: fault.StoreNewer, store.ErrLocked: fault.StoreLocked, store.ErrCorrupt: fault.StoreDamaged,
 		store.ErrFull: fault.CannotRecord, store.ErrUncertain: fault.PerhapsSaved, checkin.ErrNotRecorded: fault.NotRecorded, outbox.ErrDamaged: fault.VisitDamaged,
 		store.ErrWrongKey: fault.BadKeyFile, seal.ErrKeyFileOpen: fault.BadKeyFile, seal.ErrKeyFileInvalid: fault.BadKeyFile, agent.ErrIdentity: fault.BadKeyFile,
