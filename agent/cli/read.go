@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,6 +51,7 @@ A flag's value may be "-": then it is read from standard input, and personal
 data does not stand in the list of processes.`,
 		Example: `  chamthe read --qr - < qr.txt --trust csca-vietnam.der
   chamthe read --reader "ACS ACR1252 00 00" --mrz "IDVNM..." --photo face.jpg
+  chamthe read --reader pn532:/dev/ttyUSB0 --qr - < qr.txt
   chamthe read --can 123456 --json`,
 		Args:        cobra.NoArgs,
 		Annotations: map[string]string{printsOutcome: ""},
@@ -65,8 +67,12 @@ data does not stand in the list of processes.`,
 			ctx, cancel := context.WithTimeout(c.Context(), limit)
 			defer cancel()
 			started := time.Now()
-			return e.withReaders(name, ports, func(hub *reader.Hub) error {
-				card, found, err := openCard(ctx, hub, name, wait)
+			return e.withReaders(name, ports, func(all *readers) error {
+				found, err := all.waitCard(ctx, wait)
+				if err != nil {
+					return err
+				}
+				card, err := all.Take(ctx, found)
 				if err != nil {
 					return err
 				}
@@ -107,7 +113,7 @@ data does not stand in the list of processes.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&name, "reader", "", "`NAME` of the reader (default: the first that has a card)")
+	c.Flags().StringVar(&name, "reader", "", "`NAME` of the reader, or pn532:PORT (default: the best that has a card)")
 	c.Flags().StringArrayVar(&ports, "serial", nil, "serial `PORT` with a PN532 module (repeatable)")
 	keys.add(c)
 	c.Flags().StringArrayVar(&trusts, "trust", nil, "directory of \"chamthe trust import\", or `FILE` or directory of files that are trusted because you name them: certificates, master lists, revocation lists (repeatable)")
@@ -144,42 +150,51 @@ func signed(r *inspect.Report) bool {
 	return r.Check(inspect.SODSignature).Value == result.Successful && r.Check(inspect.DG2Integrity).Value == result.Successful
 }
 
-// openCard waits for a card and opens it.
-func openCard(ctx context.Context, d reader.Driver, name string, wait time.Duration) (reader.Card, string, error) {
-	infos, err := d.Readers(ctx)
+// waitCard waits for a card on the reader that is wanted, or on the best that
+// has one, and returns the reader's name. What it says without one names the
+// cause: who has the card, or what is wrong with the reader.
+func (r *readers) waitCard(ctx context.Context, wait time.Duration) (string, error) {
+	infos, err := r.Readers(ctx)
 	if err != nil {
-		return nil, "", err
+		return "", err
 	}
-	if !hasReader(infos, name) {
-		return nil, "", fault.New(fault.NoReader, reader.ErrNoReader)
+	if !hasReader(infos, r.name) {
+		return "", fault.New(fault.NoReader, reader.ErrNoReader)
 	}
 	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	in, err := reader.WaitCard(waiting, d, name)
-	if err != nil {
-		if errors.Is(waiting.Err(), context.DeadlineExceeded) {
-			err = whyNoCard(context.WithoutCancel(ctx), d, name)
-		}
-		return nil, "", err
+	in, err := reader.WaitCard(waiting, r, r.name)
+	if err != nil && errors.Is(waiting.Err(), context.DeadlineExceeded) {
+		err = r.whyNoCard(context.WithoutCancel(ctx))
 	}
-	card, err := d.Open(ctx, in.Name)
-	return card, in.Name, err
+	return in.Name, err
 }
 
 // whyNoCard says why no card could be opened in time.
-func whyNoCard(ctx context.Context, d reader.Driver, name string) error {
-	infos, err := d.Readers(ctx)
+func (r *readers) whyNoCard(ctx context.Context) error {
+	if busy, ok := r.InUse(r.name); ok {
+		return busy
+	}
+	infos, err := r.Readers(ctx)
 	if err != nil {
 		return err
 	}
+	usable := false
 	for _, i := range infos {
 		switch {
-		case name != "" && i.Name != name:
-		case i.State == reader.Busy:
-			return reader.ErrSharing
+		case r.name != "" && i.Name != r.name:
 		case i.State == reader.Mute:
 			return reader.ErrCardMute
+		case i.State == reader.Unavailable:
+			if problem := r.problem(i.Name); problem != nil {
+				err = fmt.Errorf("%w: %w", reader.ErrNoReader, problem)
+			}
+		default:
+			usable = true
 		}
+	}
+	if err != nil && !usable {
+		return err
 	}
 	return reader.ErrNoCard
 }
@@ -188,12 +203,7 @@ func hasReader(infos []reader.Info, name string) bool {
 	if name == "" {
 		return len(infos) > 0
 	}
-	for _, i := range infos {
-		if i.Name == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(infos, func(i reader.Info) bool { return i.Name == name })
 }
 
 // readOutcome judges a report by the default policy. The error it returns is

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -28,12 +29,12 @@ SAM slot inside another reader) have no rank and are not used.
 
 With --watch it goes on until Ctrl-C and prints a line for everything that
 happens; with --json as well, one JSON document in each line.`,
-		Example: "  chamthe readers\n  chamthe readers --watch\n  chamthe readers test",
+		Example: "  chamthe readers\n  chamthe readers --watch\n  chamthe readers --serial /dev/ttyUSB0\n  chamthe readers test",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return e.withReaders("", ports, func(h *reader.Hub) error {
+			return e.withReaders("", ports, func(h *readers) error {
 				if watch {
-					return watchReaders(c.Context(), e, h, asJSON)
+					return watchReaders(c.Context(), e, h.Hub, asJSON)
 				}
 				if _, err := h.Readers(c.Context()); err != nil {
 					return err
@@ -47,6 +48,9 @@ happens; with --json as well, one JSON document in each line.`,
 					if busy, ok := h.InUse(r.Name); ok {
 						list.Readers[i].InUse = strings.TrimPrefix(busy.Error(), "reader: ")
 					}
+					if err := h.problem(r.Name); err != nil {
+						list.Readers[i].Problem = err.Error()
+					}
 				}
 				return printReaders(e, list, asJSON)
 			})
@@ -59,15 +63,32 @@ happens; with --json as well, one JSON document in each line.`,
 	return c
 }
 
+// serialPrefix, before the name of a port, names the module on that port.
+const serialPrefix = "pn532:"
+
+// readers are the readers of this computer and the modules on serial ports.
+type readers struct {
+	*reader.Hub
+	name   string         // of the reader that is wanted; empty: any
+	serial *serial.Driver // nil if no port was named
+}
+
 // withReaders runs fn with a hub over the readers of this computer and the
-// modules on serial ports. The reader that is preferred is used whatever it is
-// for.
-func (e *env) withReaders(prefer string, ports []string, fn func(*reader.Hub) error) error {
-	cfg := reader.HubConfig{Sources: []reader.Source{{Name: "pcsc", Driver: e.readers}}, Prefer: prefer}
+// modules on serial ports. The reader called wanted is used whatever it is for;
+// "pn532:" and a port is the module on that port.
+func (e *env) withReaders(wanted string, ports []string, fn func(*readers) error) error {
+	if port, ok := strings.CutPrefix(wanted, serialPrefix); ok {
+		if port == "" {
+			return usagef("--reader %sPORT: no port", serialPrefix)
+		}
+		ports, wanted = append(ports[:len(ports):len(ports)], port), serial.ReaderName(port)
+	}
+	cfg := reader.HubConfig{Sources: []reader.Source{{Name: "pcsc", Driver: e.readers}}, Prefer: wanted}
+	all := &readers{name: wanted}
 	if len(ports) > 0 {
-		d := serial.New(serial.Config{Ports: ports})
-		defer d.Close()
-		cfg.Sources = append(cfg.Sources, reader.Source{Name: "serial", Driver: d})
+		all.serial = serial.New(serial.Config{Ports: ports})
+		defer all.serial.Close()
+		cfg.Sources = append(cfg.Sources, reader.Source{Name: "serial", Driver: all.serial})
 	}
 	// Without a place to remember the hub remembers until it is closed.
 	if dir, err := limits.UserDir(); err == nil {
@@ -78,7 +99,20 @@ func (e *env) withReaders(prefer string, ports []string, fn func(*reader.Hub) er
 		return err
 	}
 	defer h.Close()
-	return fn(h)
+	all.Hub = h
+	return fn(all)
+}
+
+// problem says why a reader that is listed cannot be used, as far as that is
+// known: what is wrong with the module on a port.
+func (r *readers) problem(name string) error {
+	if r.serial == nil {
+		return nil
+	}
+	if err := r.serial.Problem(name); !errors.Is(err, reader.ErrNoReader) {
+		return err
+	}
+	return nil
 }
 
 // readerInfo is one reader in JSON.
@@ -92,10 +126,15 @@ type readerInfo struct {
 	Source string `json:"source"` // pcsc, serial
 	Page   string `json:"page,omitempty"`
 	InUse  string `json:"in_use,omitempty"` // by whom, as far as that shows
+	// Problem is why the reader is unavailable, as far as that is known.
+	Problem string `json:"problem,omitempty"`
 }
 
 // note is what a person should know of the reader.
 func (r readerInfo) note() string {
+	if r.Problem != "" {
+		return printable(r.Problem)
+	}
 	if r.InUse != "" {
 		return printable(r.InUse)
 	}

@@ -24,6 +24,7 @@ type (
 		Name, State, ATR, Kind, Model, Source, Page string
 		Rank                                        int
 		InUse                                       string `json:"in_use"`
+		Problem                                     string
 	}
 	sourceInfo struct {
 		Name    string

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/trust"
@@ -120,8 +119,8 @@ the answers were, and shows nothing of it.`,
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), limit)
 			defer cancel()
-			return e.withReaders(name, *ports, func(h *reader.Hub) error {
-				r, err := testReader(ctx, h, name, wait, access)
+			return e.withReaders(name, *ports, func(h *readers) error {
+				r, err := testReader(ctx, h, wait, access)
 				if err != nil {
 					return err
 				}
@@ -129,7 +128,7 @@ the answers were, and shows nothing of it.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&name, "reader", "", "`NAME` of the reader (default: the best that has a card)")
+	c.Flags().StringVar(&name, "reader", "", "`NAME` of the reader, or pn532:PORT (default: the best that has a card)")
 	keys.add(c)
 	c.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for a card")
 	c.Flags().DurationVar(&limit, "timeout", 2*time.Minute, "how long the whole command may take")
@@ -137,34 +136,19 @@ the answers were, and shows nothing of it.`,
 	return c
 }
 
-// testReader measures the reader called name, or the best with a card; with
+// testReader measures the reader that is wanted, or the best with a card; with
 // access it reads the document, too.
-func testReader(ctx context.Context, h *reader.Hub, name string, wait time.Duration, access *inspect.Access) (*readerTest, error) {
-	infos, err := h.Readers(ctx)
+func testReader(ctx context.Context, h *readers, wait time.Duration, access *inspect.Access) (*readerTest, error) {
+	name, err := h.waitCard(ctx, wait)
 	if err != nil {
-		return nil, err
-	}
-	if !hasReader(infos, name) {
-		return nil, fault.New(fault.NoReader, reader.ErrNoReader)
-	}
-	waiting, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	in, err := reader.WaitCard(waiting, h, name)
-	if err != nil {
-		if ctx.Err() == nil && errors.Is(waiting.Err(), context.DeadlineExceeded) {
-			if busy, ok := h.InUse(name); ok {
-				return nil, busy
-			}
-			err = whyNoCard(ctx, h, name)
-		}
 		return nil, err
 	}
 	began := time.Now()
-	l, err := h.Take(ctx, in.Name)
+	l, err := h.Take(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	p := &probe{h: h, l: l, out: &readerTest{OpenMS: millis(time.Since(began))}}
+	p := &probe{h: h.Hub, l: l, out: &readerTest{OpenMS: millis(time.Since(began))}}
 	defer func() { _ = p.l.Close() }()
 	if err := p.run(ctx, access); err != nil {
 		return nil, err
