@@ -64,6 +64,7 @@ type Config struct {
 type Central struct {
 	cfg    Config
 	log    *slog.Logger
+	now    func() time.Time
 	counts counts
 }
 
@@ -80,7 +81,7 @@ func New(cfg Config) (*Central, error) {
 			return nil, err
 		}
 	}
-	c := &Central{cfg: cfg, log: cfg.Logger}
+	c := &Central{cfg: cfg, log: cfg.Logger, now: time.Now}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -145,7 +146,7 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 		return err
 	}
 
-	svc := &service{store: st, counts: &c.counts, log: c.log}
+	svc := &service{store: st, counts: &c.counts, log: c.log, now: c.now}
 	stop, err := svc.serve(nc)
 	if err != nil {
 		return err
@@ -160,7 +161,7 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 		c.cfg.Ready()
 	}
 
-	in := &intake{store: st, verifier: &Verifier{Anchors: c.cfg.Anchors}, counts: &c.counts, log: c.log}
+	in := &intake{store: st, verifier: &Verifier{Anchors: c.cfg.Anchors}, counts: &c.counts, log: c.log, now: c.now}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return in.run(gctx, max(c.cfg.Workers, 1)) })
 	g.Go(func() error { return closed(gctx, nc) })

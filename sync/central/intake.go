@@ -36,6 +36,7 @@ type intake struct {
 	verifier *Verifier
 	counts   *counts
 	log      *slog.Logger
+	now      func() time.Time
 }
 
 // run works until ctx ends (nil) or the consumer is lost.
@@ -208,7 +209,7 @@ func (in *intake) judge(ctx context.Context, v *contract.Visit, sum string, meta
 	}
 	verdict := &contract.Verdict{
 		Version: contract.Version, Visit: v.ID, Agent: v.Agent, State: contract.VerdictRejected, Reason: f.Reason,
-		Assurance: f.Assurance, Presence: f.Presence, At: contract.Timestamp(time.Now()),
+		Assurance: f.Assurance, Presence: f.Presence, At: contract.Timestamp(in.now()),
 	}
 	if f.Reason == "" {
 		verdict.State = contract.VerdictAccepted
@@ -298,7 +299,7 @@ func (in *intake) refuse(ctx context.Context, msg jetstream.Msg, meta *jetstream
 	if id != "" {
 		verdict := contract.Verdict{
 			Version: contract.Version, Visit: id, Agent: agent, State: contract.VerdictRejected, Reason: why,
-			At: contract.Timestamp(time.Now()),
+			At: contract.Timestamp(in.now()),
 		}
 		b, err := contract.EncodeVerdict(&verdict)
 		if err == nil {

@@ -72,7 +72,7 @@ func (p *processes) another() *intake {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	return &intake{store: st, counts: &counts{}, log: log}
+	return &intake{store: st, counts: &counts{}, log: log, now: time.Now}
 }
 
 // dies has a process take a message and reports whether it died of it. The

@@ -192,6 +192,7 @@ type rig struct {
 	ns     *natsd.Server
 	agent  agent
 	config central.Config
+	clock  func() time.Time // of the services; nil: the real one
 	log    *syncBuffer
 	nc     *nats.Conn
 	js     jetstream.JetStream
@@ -243,6 +244,9 @@ func (r *rig) run() (c *central.Central, stop func()) {
 	c, err := central.New(cfg)
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	if r.clock != nil {
+		c.SetClock(r.clock)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -45,6 +45,7 @@ type service struct {
 	store  *store
 	counts *counts
 	log    *slog.Logger
+	now    func() time.Time
 
 	mu      sync.Mutex
 	current *contract.Nonce
@@ -134,7 +135,7 @@ func (s *service) lookup(ctx context.Context, req micro.Request) {
 		s.unavailable(req, err)
 		return
 	}
-	now := contract.Timestamp(time.Now())
+	now := contract.Timestamp(s.now())
 	var resp contract.LookupResponse
 	switch {
 	case p == nil:
@@ -236,7 +237,7 @@ func (s *service) nonce(ctx context.Context, req micro.Request) {
 func (s *service) fresh(ctx context.Context) (*contract.Nonce, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.now()
 	if n := s.current; n != nil {
 		// A clock that was set back ends a nonce too.
 		if age := now.Sub(n.IssuedAt); age >= 0 && age < nonceShared {
