@@ -38,7 +38,9 @@ const (
 	nonceFile    = "nonce.json"
 )
 
-// Config describes an agent. Dir, Facility and URLs are required.
+// Config describes an agent. Dir is required, and Facility and URLs are unless the
+// directory is enrolled: then the enrolment says what Facility is, and URLs, TLS and
+// BundleKey unless they are given. With Server, none of it counts.
 type Config struct {
 	Dir      string // data directory, made with mode 0700; one agent at a time uses it
 	Facility string
@@ -142,20 +144,12 @@ func (a *Agent) open() error {
 		return err
 	}
 	a.limits = limits.New(a.store, sealer)
-	urls := a.cfg.URLs
-	if a.cfg.Server != nil {
-		url, err := a.cfg.Server(a.signer.public)
-		if err != nil {
-			return err
-		}
-		urls = []string{url}
-	}
-	credentials, err := uplink.NKeyCredentials(a.signer)
+	credentials, err := a.link()
 	if err != nil {
 		return err
 	}
 	a.uplink, err = uplink.New(uplink.Config{
-		URLs: urls, TLS: a.cfg.TLS, Credentials: credentials,
+		URLs: a.cfg.URLs, TLS: a.cfg.TLS, Credentials: credentials,
 		Facility: a.cfg.Facility, Signer: a.signer, Queue: a.queue,
 		Nonces:    nonces{uplink.NonceFile(filepath.Join(a.cfg.Dir, nonceFile)), a.cfg.Logger},
 		OnState:   a.signal,

@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"slices"
 	"time"
+
+	"github.com/chamthe/chamthe/agent/enrol"
 )
 
 // Errors of a data directory.
@@ -82,7 +84,7 @@ func checkDir(dir string, keys ...string) error {
 
 // leftovers are what a process that was killed leaves of files that it was
 // making. One of a key is that key: it must not stay.
-var leftovers = []string{".key-*", ".identity-*", ".store-*", ".backup-*", "nonce-*.tmp"}
+var leftovers = []string{enrol.TempPattern, ".key-*", ".identity-*", ".store-*", ".backup-*", "nonce-*.tmp"}
 
 // sweepAfter spares what another process, which does not know yet that this
 // one has the directory, is making just now.

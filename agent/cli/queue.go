@@ -155,15 +155,27 @@ func newQueueSend(e *env) *cobra.Command {
 	var dir, url, facility string
 	var wait time.Duration
 	c := &cobra.Command{
-		Use:     "send",
-		Short:   "Send what waits, and stay until the central service has answered for every visit",
-		Example: `  chamthe queue send --data /tmp/desk --central nats://127.0.0.1:4222`,
-		Args:    cobra.NoArgs,
+		Use:   "send",
+		Short: "Send what waits, and stay until the central service has answered for every visit",
+		Example: `  chamthe queue send --data /tmp/desk
+  chamthe queue send --data /tmp/desk --central nats://127.0.0.1:4222`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if err := used(dir); err != nil {
 				return err
 			}
-			a, err := agent.Open(agent.Config{Dir: dir, Facility: facility, URLs: []string{url}})
+			urls := []string{url}
+			if url == "" {
+				enrolment, err := agent.Enrolled(dir)
+				if err != nil {
+					return err
+				}
+				if enrolment == nil {
+					return usagef("--central: give the server's URL, or enrol this directory (chamthe enrol)")
+				}
+				urls = enrolment.URLs()
+			}
+			a, err := agent.Open(agent.Config{Dir: dir, Facility: facility, URLs: urls})
 			if err != nil {
 				return err
 			}
@@ -179,11 +191,10 @@ func newQueueSend(e *env) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&dir, "data", "", "data `DIR`ectory")
-	c.Flags().StringVar(&url, "central", "", "`URL` of the NATS server")
-	c.Flags().StringVar(&facility, "facility", demoFacility, "facility `CODE`")
+	c.Flags().StringVar(&url, "central", "", "`URL` of the NATS server; default: as this directory was enrolled")
+	c.Flags().StringVar(&facility, "facility", demoFacility, "facility `CODE`, unless this directory is enrolled")
 	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for the verdicts")
 	required(c, "data")
-	required(c, "central")
 	return c
 }
 

@@ -79,6 +79,7 @@ var sentinels = []struct {
 
 	{context.DeadlineExceeded, ReaderHung}, // only reading a card has a time limit that ends it
 	{inspect.ErrWrongKey, WrongKey},
+	{inspect.ErrNoCAN, NoCAN}, // beside ErrAccess
 	{inspect.ErrAccess, AccessRefused},
 	{inspect.ErrCopy, ChipCopied},
 	{inspect.ErrNoSecurityObject, NoSecurityObject},

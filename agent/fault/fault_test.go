@@ -13,6 +13,7 @@ import (
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/enrol"
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/agent/truststore"
@@ -118,8 +119,9 @@ func TestSentinels(t *testing.T) {
 		agent.ErrErased: fault.DataErased, agent.ErrKeySource: fault.BadKeyFile, agent.ErrUnsent: fault.VisitsUnsent,
 		agent.ErrDamagedVisits: fault.VisitDamaged, agent.ErrUnknownData: fault.StoreNewer,
 		agent.ErrKeyMissing: fault.BadKeyFile, agent.ErrExposed: fault.DataExposed, uplink.ErrRefused: fault.CentralRefuses,
+		enrol.ErrFile: fault.BadKeyFile, enrol.ErrFingerprint: fault.Usage, uplink.ErrUntrusted: fault.CentralUntrusted,
 		uplink.ErrPlaintext: fault.BadAddress, uplink.ErrAddress: fault.BadAddress, uplink.ErrOffline: fault.CentralUnreachable, uplink.ErrNoAnswer: fault.CentralUnreachable,
-		inspect.ErrWrongKey: fault.WrongKey, inspect.ErrAccess: fault.AccessRefused, inspect.ErrCopy: fault.ChipCopied, inspect.ErrNoSecurityObject: fault.NoSecurityObject,
+		inspect.ErrWrongKey: fault.WrongKey, inspect.ErrAccess: fault.AccessRefused, inspect.ErrNoCAN: fault.NoCAN, inspect.ErrCopy: fault.ChipCopied, inspect.ErrNoSecurityObject: fault.NoSecurityObject,
 		inspect.ErrNoData: fault.CardUnreadable, inspect.ErrInterrupted: fault.CardUnreadable,
 		truststore.ErrNewer: fault.StoreNewer, truststore.ErrDamaged: fault.TrustDamaged, truststore.ErrExposed: fault.TrustExposed, truststore.ErrAccess: fault.TrustUnusable,
 		truststore.ErrRefused: fault.TrustRefused, truststore.ErrUnreadable: fault.BadTrust, truststore.ErrRoot: fault.BadTrust,
@@ -162,6 +164,8 @@ func TestMixed(t *testing.T) {
 	}{
 		{"nothing known", errors.New("flux capacitor"), fault.Internal},
 		{"an error of the system", os.ErrNotExist, fault.Internal},
+		{"a number for a chip that takes none", fmt.Errorf("%w: %w: %w", inspect.ErrAccess, inspect.ErrNoCAN, apdu.ReferencedDataNotFound), fault.NoCAN},
+		{"such a number, and then the card left", fmt.Errorf("%w: %w", inspect.ErrNoCAN, reader.ErrCardRemoved), fault.CardRemoved},
 		{"wrong key, and then the card left", fmt.Errorf("%w: %w", inspect.ErrWrongKey, reader.ErrCardRemoved), fault.CardRemoved},
 		{"card left", fmt.Errorf("%w: %w", inspect.ErrInterrupted, reader.ErrCardRemoved), fault.CardRemoved},
 		{"Ctrl-C while reading", fmt.Errorf("%w: %w", inspect.ErrInterrupted, context.Canceled), fault.Cancelled},

@@ -1,0 +1,4 @@
+package enrol
+
+// Decode is for tests.
+var Decode = decode
