@@ -49,7 +49,7 @@ func (in *inspection) open(ctx context.Context) error {
 	}
 	if !offered {
 		if len(in.access.Keys) == 0 {
-			return in.accessFailed(errors.New("the chip offers no usable PACE, and a card access number opens nothing else"))
+			return in.accessFailed(fmt.Errorf("%w: no usable PACE is offered", ErrNoCAN))
 		}
 		return in.openBAC(ctx, d)
 	}
@@ -165,7 +165,7 @@ func (in *inspection) openPACE(ctx context.Context, d apdu.Doer, info secinfo.PA
 		passwords = append(passwords, password{pace.FromMRZ(key), i})
 	}
 	var last error
-	for i, pw := range passwords {
+	for _, pw := range passwords {
 		ch, cam, err := pace.Establish(ctx, d, info, pw.Password, &pace.Config{Rand: in.cfg.Rand})
 		if err == nil {
 			if err := in.readCardSecurity(ctx, ch, cam); err != nil {
@@ -186,7 +186,8 @@ func (in *inspection) openPACE(ctx context.Context, d apdu.Doer, info secinfo.PA
 		}
 		// A chip need not accept its card access number as a password
 		// (Doc 9303-11, 4.4.4.1); the MRZ it must.
-		if pw.key < 0 && i+1 < len(passwords) && errors.Is(err, apdu.ReferencedDataNotFound) {
+		if pw.key < 0 && errors.Is(err, apdu.ReferencedDataNotFound) {
+			last = fmt.Errorf("%w: %w", ErrNoCAN, err)
 			continue
 		}
 		break

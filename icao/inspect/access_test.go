@@ -374,7 +374,20 @@ func TestUnusableCardAccess(t *testing.T) {
 			term.chip.Reset()
 			r, err = inspect.Run(t.Context(), term, inspect.Access{CAN: can}, &inspect.Config{At: at, Trust: p})
 			wantRefused(t, r, err, inspect.ErrAccess, inspect.ReasonRefused)
+			if !errors.Is(err, inspect.ErrNoCAN) {
+				t.Errorf("not said that the number opens nothing: %v", err)
+			}
 		})
+	}
+}
+
+// A card access number alone, for a chip whose PACE takes only the MRZ.
+func TestCANForPACEByMRZ(t *testing.T) {
+	term, _, can, p := paceDocument(t, func(pers *chip.Personalisation) { pers.CAN = "" })
+	r, err := inspect.Run(t.Context(), term, inspect.Access{CAN: can}, &inspect.Config{At: at, Trust: p})
+	wantRefused(t, r, err, inspect.ErrAccess, inspect.ReasonRefused)
+	if !errors.Is(err, inspect.ErrNoCAN) || !errors.Is(err, apdu.ReferencedDataNotFound) {
+		t.Errorf("got %v", err)
 	}
 }
 

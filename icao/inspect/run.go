@@ -31,6 +31,9 @@ var (
 	ErrWrongKey = errors.New("inspect: the chip refused the access key")
 	// ErrAccess means that the chip did not run the access protocol properly.
 	ErrAccess = errors.New("inspect: access protocol broken off")
+	// ErrNoCAN means that only a card access number was given, and that the chip
+	// takes none. [ErrAccess] is wrapped beside it.
+	ErrNoCAN = errors.New("inspect: the chip takes no card access number")
 	// ErrNoSecurityObject means that EF.SOD is absent, refused or malformed:
 	// nothing on this chip can be verified.
 	ErrNoSecurityObject = errors.New("inspect: no usable document security object")
