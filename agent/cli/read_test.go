@@ -243,7 +243,15 @@ func TestReadCannot(t *testing.T) {
 	t.Run("CAN for a chip without PACE", func(t *testing.T) {
 		t.Parallel()
 		got := on(t, lay(t, d), "", "read", "--json", "--can", "000001")
-		got.failed(t, fault.AccessRefused)
+		got.failed(t, fault.NoCAN)
+		if o := one[wire.Outcome](t, got.stdout); o.Verdict != wire.VerdictNotRead || o.Person != nil {
+			t.Errorf("outcome %+v", o)
+		}
+	})
+	t.Run("CAN for a chip that opens with the MRZ only", func(t *testing.T) {
+		t.Parallel()
+		zone := variant(t, chip.Variant{PACE: []chip.PACE{{Protocol: "0.4.0.127.0.7.2.2.4.2.2", Version: 2, ParameterID: 13}}, NoCAN: true})
+		on(t, lay(t, zone), "", "read", "--json", "--can", "000001").failed(t, fault.NoCAN)
 	})
 	t.Run("time is up while reading", func(t *testing.T) {
 		t.Parallel()

@@ -163,7 +163,7 @@ var infos = []Info{
 	{BadMRZ, 30, Input, "The machine readable lines are not complete or a check digit is wrong.", "Scan or type the lines on the card's back again."},
 	{BadQR, 31, Input, "The QR code is not that of a citizen card, or a field is missing.", "Scan the QR code on the card again, or type the machine readable lines."},
 	{BadCAN, 32, Input, "The card access number must be six digits.", "Type the number as it is printed on the document."},
-	{NoCAN, 36, Input, "This document has no access number for its chip.", "Scan its QR code, or scan or type its machine readable lines."},
+	{NoCAN, 36, Input, "This document has no access number for its chip.", "Scan or type its machine readable lines, or scan the QR code of a citizen card."},
 
 	{NoService, 40, System, "The computer's smart card service (PC/SC) is not running.", "Plug a reader in: on Windows the service often runs only while there is one. If it stays so, start it: on Linux `systemctl start pcscd`, on Windows the service \"Smart Card\"."},
 	{NoReader, 41, System, "No card reader of that name was found.", "Check the reader's USB cable; `chamthe readers` lists what is there."},

@@ -37,7 +37,7 @@ var exits = map[fault.Code]int{
 	"chip_copied": 15, "wrong_key": 16, "card_removed": 17, "photo_altered": 18, "document_expired": 19,
 	"data_mismatch": 20, "issuer_invalid": 21, "signer_revoked": 22, "not_verified": 23, "access_refused": 24,
 	"card_unreadable": 25, "no_security_object": 26, "key_blocked": 34, "weak_algorithm": 35, "other_document": 27, "photo_withheld": 28, "offer_altered": 29,
-	"bad_mrz": 30, "bad_qr": 31, "bad_can": 32, "card_security_invalid": 33,
+	"bad_mrz": 30, "bad_qr": 31, "bad_can": 32, "no_can": 36, "card_security_invalid": 33,
 	"no_pcsc_service": 40, "no_reader": 41, "no_card": 42, "reader_busy": 43, "reader_hung": 44, "limits_full": 45,
 	"store_newer": 50, "store_locked": 51, "store_damaged": 52, "cannot_record": 53, "bad_key_file": 54,
 	"data_exposed": 55, "visit_damaged": 56, "store_trouble": 57, "not_recorded": 58, "perhaps_recorded": 59,
