@@ -439,7 +439,7 @@ func change(t *testing.T, dir string, fn func(tx *bbolt.Tx) error) {
 	if err := errors.Join(db.Update(fn), db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(dir, "visits.db.closed")); err != nil {
+	if err := os.Remove(filepath.Join(dir, "visits.db.closed")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		t.Fatal(err)
 	}
 }

@@ -51,6 +51,8 @@ func TestMain(m *testing.M) {
 		err = identityProcess(os.Getenv(dirVariable))
 	case "rotate":
 		err = rotateProcess(os.Getenv(dirVariable), os.Getenv(stepVariable))
+	case "busy":
+		err = busyProcess(os.Getenv(dirVariable), os.Getenv(urlVariable), os.Getenv(insurerVariable), os.Getenv(crashVariable))
 	case "desk":
 		err = deskProcess(os.Getenv(dirVariable), os.Getenv(urlVariable))
 	default:

@@ -4,15 +4,37 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/chamthe/chamthe/agent/internal/privacytest"
 	"github.com/chamthe/chamthe/icao/chip"
 )
+
+func traced(b []byte) string {
+	var s []string
+	for _, c := range b {
+		s = append(s, fmt.Sprintf("0x%x", c))
+	}
+	return "main.f({" + strings.Join(s, ", ") + "})"
+}
+
+func wide(s string, big bool) string {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(s)) {
+		if big {
+			b = append(b, byte(u>>8), byte(u))
+		} else {
+			b = append(b, byte(u), byte(u>>8))
+		}
+	}
+	return string(b)
+}
 
 // TestFind: a search that finds nothing anywhere would pass every test.
 func TestFind(t *testing.T) {
@@ -41,6 +63,20 @@ func TestFind(t *testing.T) {
 		{"key in hexadecimal", "seed=" + strings.ToUpper(hex.EncodeToString(hash[:16])), "access key seed"},
 		{"key in base64", base64.StdEncoding.EncodeToString(hash[:]), "access key"},
 		{"key as numbers", fmt.Sprint(hash[:]), "access key"},
+		{"key of a stack trace", traced(hash[:]), "access key"},
+		{"name without marks", "NGUYEN VAN THU", "name without marks"},
+		{"name in UTF-16", wide(d.Person.Name, false), "name"},
+		{"name in UTF-16, the other way round", wide(strings.ToUpper(d.Person.Name), true), "name"},
+		{"name in base64", base64.StdEncoding.EncodeToString([]byte(d.Person.Name)), "name"},
+		{"name in the middle of base64", base64.StdEncoding.EncodeToString([]byte(`{"n":"` + d.Person.Name + `"}`)), "name"},
+		{"decomposed name in hexadecimal", hex.EncodeToString([]byte(norm.NFD.String(d.Person.Name))), "name"},
+		{"escaped name", fmt.Sprintf("%+q", d.Person.Name), "name"},
+		{"name in a URL", "/find?name=" + url.QueryEscape(d.Person.Name), "name"},
+		{"number in UTF-16", wide(d.Person.Number, false), "number"},
+		{"number in base64", "x" + base64.URLEncoding.EncodeToString([]byte("id="+d.Person.Number+";")), "number"},
+		{"residence without marks", "so 1, phuong x, quan y, ha noi", "residence without marks"},
+		{"birth date in UTF-16", wide("1999-01-31", false), "birth date as 2006-01-02"},
+		{"birth date in base64", base64.StdEncoding.EncodeToString([]byte("a31/01/1999b")), "birth date as 02/01/2006"},
 		{"DG13", string(d.Groups[13]), "DG13"},
 		{"DG1 in base64", base64.StdEncoding.EncodeToString(d.Groups[1]), "DG1"},
 	}
