@@ -242,16 +242,10 @@ func active(v *contract.Visit) (algorithm string, why contract.Reason) {
 		return "", contract.ReasonEvidenceMalformed
 	}
 	opt := &activeauth.Options{}
-	if len(e.DG14) > 0 { // as signed: it went through passive authentication
-		content, err := lds.ParseDG14(e.DG14)
-		if err != nil {
-			return "", contract.ReasonEvidenceMalformed
-		}
-		infos, err := secinfo.Parse(content)
-		if err != nil {
-			return "", contract.ReasonEvidenceMalformed
-		}
-		if len(infos.ActiveAuthentication) > 0 {
+	// DG14 is as signed: it went through passive authentication. One that cannot be
+	// understood announces nothing, here as at the desk: it is the issuer's fault.
+	if content, err := lds.ParseDG14(e.DG14); err == nil {
+		if infos, err := secinfo.Parse(content); err == nil && len(infos.ActiveAuthentication) > 0 {
 			opt.SignatureAlgorithm = infos.ActiveAuthentication[0].SignatureAlgorithm
 		}
 	}
