@@ -1,15 +1,19 @@
 package checkin_test
 
 import (
+	"crypto"
+	"encoding/asn1"
 	"testing"
 
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/icao/chip"
+	"github.com/chamthe/chamthe/icao/chip/issuer"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/inspect/inspecttest"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/sync/central"
+	"github.com/chamthe/chamthe/sync/contract"
 )
 
 // agree has a document verified at the desk, and wants the central service to find
@@ -51,5 +55,28 @@ func TestAgentAndCentreAgreeOnDG14(t *testing.T) {
 			}
 			agree(t, d)
 		})
+	}
+}
+
+// DG14 goes into the evidence however many keys it lists: it may announce how the
+// chip signs, and the centre does not guess.
+func TestAgentAndCentreAgreeOnLargeDG14(t *testing.T) {
+	pss, err := issuer.ActiveAuthenticationInfoPSS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{0, 5 << 10, contract.MaxDG14 - 100} {
+		d := inspecttest.New(t, chip.ProfileCCCD)
+		d.Personalisation.ActiveAuthenticationForm = chip.AAForm{Hash: crypto.SHA256, PSS: true}
+		other, err := asn1.Marshal(struct {
+			Protocol asn1.ObjectIdentifier
+			Required []byte
+		}{asn1.ObjectIdentifier{2, 999, 1}, make([]byte, size)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.DG14(t, pss, other)
+		d.Sign(t)
+		agree(t, d)
 	}
 }

@@ -64,10 +64,6 @@ const (
 	StepRecord      inspect.Step = "record"
 )
 
-// maxDG14 is what the contract takes; DG14 only helps to find the hash function of
-// an ECDSA signature, which can be found without it.
-const maxDG14 = 4 << 10
-
 // DefaultLimit is how long reading a card may take: the slowest good card and
 // reader need a fifth of it.
 const DefaultLimit = time.Minute
@@ -244,7 +240,10 @@ func (d *Desk) fill(v *contract.Visit, out *Outcome) {
 	v.Evidence.DG15, v.Evidence.Signature = r.Evidence.DG15, r.Evidence.Signature
 	if len(v.Evidence.Signature) == 0 {
 		v.Evidence.DG15 = nil
-	} else if len(r.Evidence.DG14) <= maxDG14 {
+	} else if len(r.Evidence.DG14) <= contract.MaxDG14 {
+		// It says how the chip signs: which hash function, which can be found without
+		// it, or RSASSA-PSS, which is not looked for unless it is announced. No
+		// document is known that has more of it; such a visit is still recorded.
 		v.Evidence.DG14 = r.Evidence.DG14
 	}
 	v.Entitlement = out.Answer.Entitlement.Clone()

@@ -184,7 +184,7 @@ func TestEncodeRefuses(t *testing.T) {
 func TestLargestVisitFits(t *testing.T) {
 	v := exampleVisit(t)
 	v.Evidence.SOD = make([]byte, 32<<10)
-	v.Evidence.DG1, v.Evidence.DG14, v.Evidence.DG15 = make([]byte, 1<<10), make([]byte, 4<<10), make([]byte, 4<<10)
+	v.Evidence.DG1, v.Evidence.DG14, v.Evidence.DG15 = make([]byte, 1<<10), make([]byte, contract.MaxDG14), make([]byte, 4<<10)
 	v.Evidence.Signature = make([]byte, 1<<10)
 	for len(v.Checks) < 64 {
 		v.Checks = append(v.Checks, contract.Check{

@@ -16,6 +16,9 @@ const (
 	// MaxVisit is the most bytes an encoded visit may have: a real one has
 	// about five thousand, and a NATS server takes a million.
 	MaxVisit = 96 << 10
+	// MaxDG14 is the most bytes that DG14 may have in a visit: real ones have a few
+	// hundred, or a few thousand where they list many keys.
+	MaxDG14 = 16 << 10
 	// MaxMessage is the most bytes that any other message may have.
 	MaxMessage = 8 << 10
 	// MaxPart is the most bytes a part of a bundle may have: it goes into one NATS
@@ -89,7 +92,7 @@ var formats = map[string]*format{
 
 	"sod":   {minBytes: 1, maxBytes: 32 << 10, about: "EF.SOD"},
 	"dg1":   {minBytes: 1, maxBytes: 1 << 10, about: "EF.DG1"},
-	"dg14":  {minBytes: 1, maxBytes: 4 << 10, about: "EF.DG14"},
+	"dg14":  {minBytes: 1, maxBytes: MaxDG14, about: "EF.DG14"},
 	"dg15":  {minBytes: 1, maxBytes: 4 << 10, about: "EF.DG15"},
 	"sig":   {minBytes: 1, maxBytes: 1 << 10, about: "signature of the chip"},
 	"nonce": {minBytes: 16, maxBytes: 64},

@@ -132,7 +132,7 @@ func (Result) values() []string {
 type Evidence struct {
 	SOD       []byte    `json:"sod" is:"sod"`                 // EF.SOD as read, tag 77
 	DG1       []byte    `json:"dg1" is:"dg1"`                 // as read, tag 61
-	DG14      []byte    `json:"dg14,omitempty" is:"dg14"`     // as read, tag 6E: names the hash of an ECDSA signature
+	DG14      []byte    `json:"dg14,omitempty" is:"dg14"`     // as read, tag 6E: may name the algorithm of the signature
 	DG15      []byte    `json:"dg15,omitempty" is:"dg15"`     // as read, tag 6F
 	Time      time.Time `json:"time"`                         // when the challenge was made
 	Nonce     *Nonce    `json:"nonce,omitempty"`              // the latest that the agent held; absent when it never had one
