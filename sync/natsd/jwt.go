@@ -32,31 +32,43 @@ var ErrOperator = errors.New("natsd: malformed operator")
 // syncAccounts is how often the servers of a cluster compare their accounts.
 const syncAccounts = time.Minute
 
-func (o *Operator) apply(so *server.Options) error {
+// apply sets what so says of accounts. Who does not start a server with it calls
+// done; a server does so when it ends.
+func (o *Operator) apply(so *server.Options) (done func(), err error) {
 	claims, err := jwt.DecodeOperatorClaims(o.JWT)
 	if err != nil {
-		return fmt.Errorf("%w: operator", ErrOperator)
+		return nil, fmt.Errorf("%w: operator", ErrOperator)
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
-		return fmt.Errorf("natsd: %w", err)
+		return nil, fmt.Errorf("natsd: %w", err)
 	}
 	// Accounts are never deleted: one that is revoked must stay so.
 	resolver, err := server.NewDirAccResolver(o.Dir, 0, syncAccounts, server.NoDelete)
 	if err != nil {
-		return fmt.Errorf("natsd: accounts: %w", err)
+		return nil, fmt.Errorf("natsd: accounts: %w", err)
 	}
+	defer func() {
+		if err != nil {
+			resolver.Close()
+		}
+	}()
+	system := false
 	for _, token := range o.Accounts {
 		account, err := jwt.DecodeAccountClaims(token)
-		if err != nil {
-			return fmt.Errorf("%w: account", ErrOperator)
+		if err != nil || !claims.DidSign(account) {
+			return nil, fmt.Errorf("%w: account", ErrOperator)
 		}
+		system = system || account.Subject == o.System
 		if err := resolver.Store(account.Subject, token); err != nil {
-			return fmt.Errorf("natsd: accounts: %w", err)
+			return nil, fmt.Errorf("natsd: accounts: %w", err)
 		}
+	}
+	if !system {
+		return nil, fmt.Errorf("%w: system account", ErrOperator) // the server would do without
 	}
 	so.TrustedOperators = []*jwt.OperatorClaims{claims}
 	so.SystemAccount = o.System
 	so.AccountResolver = resolver
 	so.DefaultSentinel = o.Sentinel
-	return nil
+	return resolver.Close, nil
 }

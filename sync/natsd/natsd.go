@@ -163,9 +163,15 @@ func Start(o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	if o.Operator != nil {
-		if err := o.Operator.apply(so); err != nil {
+		var done func()
+		if done, err = o.Operator.apply(so); err != nil {
 			return nil, err
 		}
+		defer func() {
+			if err != nil {
+				done()
+			}
+		}()
 	}
 	if c := o.Cluster; c != nil {
 		if err := c.apply(so); err != nil {
