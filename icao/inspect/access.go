@@ -7,6 +7,7 @@ import (
 
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/bac"
+	"github.com/chamthe/chamthe/icao/chipauth"
 	"github.com/chamthe/chamthe/icao/lds"
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/pace"
@@ -172,8 +173,11 @@ func (in *inspection) openPACE(ctx context.Context, d apdu.Doer, info secinfo.PA
 				return err
 			}
 			in.again = func(ctx context.Context) (*sm.Channel, error) {
-				ch, _, err := pace.Establish(ctx, in.plain, info, pw.Password, &pace.Config{Rand: in.cfg.Rand})
+				ch, cam, err := pace.Establish(ctx, in.plain, info, pw.Password, &pace.Config{Rand: in.cfg.Rand})
 				if err != nil {
+					return nil, err
+				}
+				if err := in.sameChip(cam); err != nil {
 					return nil, err
 				}
 				return ch, lds.Select(ctx, ch)
@@ -276,9 +280,20 @@ const (
 // reopen resets the chip and opens it with the key that is known to be right,
 // after the channel was lost: chips answer some errors without protection, after
 // which both sides must begin again (Doc 9303-11, 9.8.3), and readers lose an
-// exchange. It is no way back to a card that was taken away. What was proven
-// stays proven: whatever is read afterwards has to match the same security
-// object.
+// exchange. It is no way back to a card that was taken away, and none to another
+// card, which somebody in between may put in the place of the first. What was proven
+// stays proven as far as it speaks of the data and not of the channel:
+//
+//   - EF.SOD is read once, and whatever is read before or afterwards has to match it.
+//   - The keys of chip authentication and active authentication lie in DG14 and DG15,
+//     which EF.SOD covers. Their proofs are not repeated: another chip can only go on
+//     with a copy of the same document's data, and the chip of that document was
+//     there. Who can relay to it for one exchange can do so for all of them.
+//   - The key of chip authentication mapping lies in EF.CardSecurity, which nothing
+//     ties to EF.SOD but that both were read in a channel with the chip that proved the
+//     key. So it has to be proven for every channel, see sameChip.
+//
+// The error is [ErrCopy] if that proof does not hold any more.
 func (in *inspection) reopen(ctx context.Context) error {
 	most := maxReopened
 	if in.cfg.All {
@@ -302,4 +317,25 @@ func (in *inspection) reopen(ctx context.Context) error {
 		in.r.Deviations = append(in.r.Deviations, devReopened)
 	}
 	return nil
+}
+
+// sameChip judges the chip authentication mapping of a channel that was opened anew:
+// the chip has to prove the key that the first one proved. A first proof that did not
+// hold is left as it is; no later one makes up for it.
+func (in *inspection) sameChip(cam *pace.CAM) error {
+	if in.cam == nil || !provesKey(in.cam, in.cardSecurity) || provesKey(cam, in.cardSecurity) {
+		return nil
+	}
+	in.settle() // the first proof was good, and is not what counts now
+	in.r.set(PACECAM, result.Fail(chipauth.ReasonNotProved))
+	in.chipAuthenticity()
+	return fmt.Errorf("%w: another chip after the channel was lost", ErrCopy)
+}
+
+// unopened says what it means that the chip could not be opened anew after lost.
+func unopened(err, lost error) error {
+	if errors.Is(err, ErrCopy) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrInterrupted, lost)
 }

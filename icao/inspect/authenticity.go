@@ -67,6 +67,20 @@ type camVerdict struct {
 	weakKey    bool
 }
 
+// provesKey reports whether cam proves a key of EF.CardSecurity, whoever signed it.
+func provesKey(cam *pace.CAM, cardSecurity []byte) bool {
+	cs, err := passiveauth.ParseCardSecurity(cardSecurity)
+	if err != nil {
+		return false
+	}
+	infos, err := secinfo.Parse(cs.SecurityInfos)
+	if err != nil {
+		return false
+	}
+	_, err = chipauth.VerifyCAM(cam, infos)
+	return err == nil
+}
+
 func judgeCAM(cam *pace.CAM, cardSecurity []byte, sod *lds.SOD, pool *trust.Pool, at time.Time) (v camVerdict) {
 	if cardSecurity == nil {
 		v.check = result.Fail(ReasonWithheld) // the chip offers the mapping and keeps back its key
@@ -261,7 +275,10 @@ func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, erro
 		opt.SignatureAlgorithm = in.infos.ActiveAuthentication[0].SignatureAlgorithm
 	}
 	res, err := activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)
-	if err != nil && in.lost(err) && in.reopen(ctx) == nil {
+	if err != nil && in.lost(err) {
+		if again := in.reopen(ctx); again != nil {
+			return result.Check{}, unopened(again, err)
+		}
 		// Most likely the length was refused, without protection; a short one never is.
 		opt.MaxNe = shortNe
 		res, err = activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)

@@ -42,7 +42,9 @@ var (
 	ErrInterrupted = errors.New("inspect: reading was interrupted")
 	// ErrCopy means that the chip answered chip authentication without the private
 	// key: it is a copy, or damaged. The channel is gone with it, and nothing of
-	// its personal data was read.
+	// its personal data was read. It also means that a chip which was opened anew
+	// did not prove the key that the first one had proved in PACE: then it is another,
+	// and what was read before and after need not belong together.
 	ErrCopy = errors.New("inspect: the chip did not prove that it is no copy")
 	// ErrNoData means that DG1 could not be read or understood.
 	ErrNoData = errors.New("inspect: the chip did not hand out its data")
@@ -610,8 +612,8 @@ func (in *inspection) attempt(ctx context.Context, read func() ([]byte, error), 
 		}
 		absent, denied := errors.Is(err, lds.ErrNoFile), errors.Is(err, lds.ErrAccessDenied)
 		if in.lost(err) {
-			if in.reopen(ctx) != nil {
-				return nil, Unreadable, fmt.Errorf("%w: %w", ErrInterrupted, err)
+			if again := in.reopen(ctx); again != nil {
+				return nil, Unreadable, unopened(again, err)
 			}
 			if e, ok := errors.AsType[*lds.ReadError](err); ok && !absent && !denied {
 				if resume != nil {
