@@ -59,6 +59,8 @@ func (in *inspection) open(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
+	// Nothing of it is left: what the chip proved, it proved for that channel only.
+	in.ch, in.again, in.cam, in.cardSecurity = nil, nil, nil, nil
 	if errors.Is(err, pace.ErrWrongPassword) || errors.Is(err, pace.ErrCAN) {
 		// It is the key that is wrong: no failure of PACE, and none for BAC.
 		return in.wrongKey(err)

@@ -149,3 +149,27 @@ func TestSameChipAfterChipAuthenticationMapping(t *testing.T) {
 		t.Errorf("reopened %d times", reopened)
 	}
 }
+
+// A proof of PACE is none for a chip that BAC opens afterwards.
+func TestFallBackToBACForgetsChipAuthenticationMapping(t *testing.T) {
+	genuine, _, _ := camDocuments(t)
+	old := variant(t, chip.Variant{})
+	p := anchors(t, genuine, old)
+	a := inspect.Access{CAN: genuine.CAN, Keys: access(t, old).Keys}
+	fellBack := 0
+	for after := range 40 {
+		way := &exchangedChip{first: newChip(t, genuine), other: newChip(t, old), after: after, status: []byte{0x69, 0x82}}
+		r, _ := inspect.Run(t.Context(), way, a, &inspect.Config{At: at, Trust: p, Photo: true, FallBackToBAC: true})
+		if r.Access != "BAC 3DES" {
+			continue
+		}
+		fellBack++
+		wantCheck(t, r, inspect.PACECAM, nos, inspect.ReasonAbsent)
+		if r.Check(inspect.ChipAuthenticity).Value != nos || r.Err() == nil {
+			t.Errorf("after %d exchanges: chip authenticity %v", after, r.Check(inspect.ChipAuthenticity))
+		}
+	}
+	if fellBack < 3 {
+		t.Errorf("fell back %d times", fellBack)
+	}
+}
