@@ -319,11 +319,16 @@ func (p *Port) Write(b []byte) (int, error) {
 		if err == nil && n < len(b) {
 			err = io.ErrShortWrite
 		}
-		if err != nil {
+		if err == nil {
+			return n, nil
+		}
+		select {
+		case <-p.quit:
+			return n, ErrPortClosed
+		default:
 			p.lose("write", ErrPortGone, err)
 			return n, p.err
 		}
-		return n, nil
 	}
 	select {
 	case <-p.quit:
