@@ -5,6 +5,8 @@
 package cli
 
 import (
+	"cmp"
+
 	"context"
 	"errors"
 	"fmt"
@@ -52,9 +54,7 @@ func run(ctx context.Context, args []string, e *env) int {
 	if u, ok := errors.AsType[*usageError](err); ok {
 		f = fault.New(fault.Usage, u)
 	} else if !e.began {
-		// What a library says about the command line repeats it, and a number or
-		// a name may stand there by mistake.
-		f = fault.New(fault.Usage, errCommandLine)
+		f = fault.New(fault.Usage, commandLine(c))
 	}
 	if out.n == 0 && wantsJSON(c) {
 		// What reads the output of --json finds a document whatever happened. If
@@ -133,6 +133,13 @@ var (
 	errCommand     = &usageError{errors.New("no such command: see --help")}
 	errCommandLine = errors.New("the command line cannot be understood: see --help")
 )
+
+// commandLine says what is wrong with a command line that was not begun. What a
+// library says about it repeats it, and a number or a name may stand there by
+// mistake; but which flags exclude each other or are missing it tells by their names.
+func commandLine(c *cobra.Command) error {
+	return cmp.Or(c.ValidateRequiredFlags(), c.ValidateFlagGroups(), errCommandLine)
+}
 
 // flagError says what is wrong with a flag without its value, and without its
 // name if we have no such flag.

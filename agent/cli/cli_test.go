@@ -184,6 +184,31 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// TestUsageNamesFlags: flags that exclude each other or are missing are named, and
+// nothing of what was given is repeated.
+func TestUsageNamesFlags(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"read", "--quick", "--strict", "--can", "123456"}, []string{"quick", "strict"}},
+		{[]string{"chip", "serve", "--tamper", "clone", "--bsi", "123456"}, []string{"bsi", "tamper"}},
+		{[]string{"queue", "send", "--central", "123456"}, []string{"data"}},
+	} {
+		got := command(t, tt.args...)
+		got.failed(t, fault.Usage)
+		for _, name := range tt.want {
+			if !strings.Contains(got.stderr, name) {
+				t.Errorf("%v: no %q in\n%s", tt.args, name, got.stderr)
+			}
+		}
+		if strings.Contains(got.stderr, "123456") {
+			t.Errorf("%v: a value is repeated:\n%s", tt.args, got.stderr)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	got := command(t, "version")
