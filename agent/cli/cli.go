@@ -6,7 +6,6 @@ package cli
 
 import (
 	"cmp"
-
 	"context"
 	"errors"
 	"fmt"
