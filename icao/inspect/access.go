@@ -74,7 +74,13 @@ func (in *inspection) open(ctx context.Context) error {
 		in.meter.err = err
 		return in.accessFailed(fmt.Errorf("reset: %w", err))
 	}
-	return in.openBAC(ctx, in.plain)
+	if err := in.openBAC(ctx, in.plain); err != nil {
+		return err
+	}
+	opened := result.Pass(in.r.Access)
+	opened.Reason = ReasonPACEFailed
+	in.r.set(AccessControl, opened)
+	return nil
 }
 
 // offer reads EF.CardAccess and says which PACE the chip offers. A chip

@@ -85,6 +85,7 @@ const (
 	ReasonDenied         result.Reason = "file_denied"         // the chip refuses to hand out the file
 	ReasonUnreadable     result.Reason = "file_unreadable"     // the chip answered, but not with the file
 	ReasonMalformed      result.Reason = "file_malformed"      // the file is there and cannot be understood
+	ReasonPACEFailed     result.Reason = "pace_failed"         // opened by BAC after PACE, which it offers, had failed
 	ReasonWithheld       result.Reason = "withheld"            // the chip keeps back what its issuer signed
 	ReasonFormat         result.Reason = "picture_format"      // the photo is in a record format that is not read
 	ReasonNotCovered     result.Reason = "not_covered"         // the security object has no hash of this file

@@ -63,6 +63,9 @@ func TestR1PACEFailureIsNoPermissionForBAC(t *testing.T) {
 			if err != nil || r.Access != "BAC 3DES" || term.resets != 1 || !slices.Equal(r.Deviations, []string{"PACE failed, BAC used"}) {
 				t.Errorf("opened by %q after %d resets, deviations %q: %v", r.Access, term.resets, r.Deviations, err)
 			}
+			if c := r.Check(inspect.AccessControl); c.Value != result.Successful || c.Reason != inspect.ReasonPACEFailed {
+				t.Errorf("access control: %v", c)
+			}
 		})
 	}
 }

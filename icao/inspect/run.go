@@ -130,7 +130,8 @@ type Config struct {
 	// document. It can never make a check successful.
 	ProbeUncovered bool
 	// FallBackToBAC permits BAC after PACE was offered and failed; the chip is
-	// reset first and the report says so. Without it a failed PACE is final.
+	// reset first and the report says so, see [ReasonPACEFailed]. Without it a failed
+	// PACE is final.
 	FallBackToBAC bool
 
 	Now      func() time.Time // a monotonic clock for timings; nil: no timings
