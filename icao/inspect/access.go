@@ -177,20 +177,26 @@ func (in *inspection) openPACE(ctx context.Context, d apdu.Doer, info secinfo.PA
 	for _, pw := range passwords {
 		ch, cam, err := pace.Establish(ctx, d, info, pw.Password, &pace.Config{Rand: in.cfg.Rand})
 		if err == nil {
-			if err := in.readCardSecurity(ctx, ch, cam); err != nil {
-				return err
-			}
+			in.ch, in.cam = ch, cam
 			in.again = func(ctx context.Context) (*sm.Channel, error) {
 				ch, cam, err := pace.Establish(ctx, in.plain, info, pw.Password, &pace.Config{Rand: in.cfg.Rand})
 				if err != nil {
 					return nil, err
+				}
+				if !in.selected {
+					// EF.CardSecurity, in the master file, comes through this channel.
+					in.cam = cam
+					return ch, nil
 				}
 				if err := in.sameChip(cam); err != nil {
 					return nil, err
 				}
 				return ch, lds.Select(ctx, ch)
 			}
-			return in.opened(ctx, ch, pw.key, pace.Name(info))
+			if err := in.readCardSecurity(ctx); err != nil {
+				return err
+			}
+			return in.opened(ctx, pw.key, pace.Name(info))
 		}
 		last = err
 		if errors.Is(err, pace.ErrWrongPassword) && !countsTries(err) {
@@ -208,11 +214,11 @@ func (in *inspection) openPACE(ctx context.Context, d apdu.Doer, info secinfo.PA
 }
 
 // opened selects the application inside the channel that PACE gave.
-func (in *inspection) opened(ctx context.Context, ch *sm.Channel, key int, protocol string) error {
-	if err := lds.Select(ctx, ch); err != nil {
+func (in *inspection) opened(ctx context.Context, key int, protocol string) error {
+	if err := lds.Select(ctx, in.ch); err != nil {
 		return err
 	}
-	in.ch, in.r.Key, in.r.Access = ch, key, protocol
+	in.selected, in.r.Key, in.r.Access = true, key, protocol
 	in.r.set(AccessControl, result.Pass(protocol))
 	return nil
 }
@@ -271,6 +277,9 @@ func (in *inspection) wrongKey(err error) error {
 func (in *inspection) accessFailed(err error) error {
 	if in.lost(err) {
 		in.r.set(AccessControl, result.Check{Value: result.Aborted, Reason: ReasonInterrupted})
+		if errors.Is(err, ErrInterrupted) {
+			return err
+		}
 		return fmt.Errorf("%w: %w", ErrInterrupted, err)
 	}
 	in.r.set(AccessControl, result.Fail(ReasonRefused))

@@ -13,27 +13,19 @@ import (
 	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/secinfo"
-	"github.com/chamthe/chamthe/icao/sm"
 	"github.com/chamthe/chamthe/icao/trust"
 )
 
 // readCardSecurity reads the signed copy of the chip's keys, which lies in the
 // master file and opens with PACE (Doc 9303-10, 3.11.4). Only chip authentication
 // mapping needs it.
-func (in *inspection) readCardSecurity(ctx context.Context, ch *sm.Channel, cam *pace.CAM) error {
-	if cam == nil {
+func (in *inspection) readCardSecurity(ctx context.Context) error {
+	if in.cam == nil {
 		return nil
 	}
-	in.cam = cam
-	b, err := lds.ReadFile(ctx, ch, lds.EFCardSecurity, &in.read)
-	if err != nil && in.lost(err) {
-		return err
-	}
-	if err == nil {
-		in.saw(lds.EFCardSecurity, b)
-	}
+	b, _, err := in.file(ctx, lds.EFCardSecurity)
 	in.cardSecurity = b // nil: withheld, which verifyCAM judges
-	return nil
+	return err
 }
 
 // verifyCAM judges the proof of chip authentication mapping (Doc 9303-11,

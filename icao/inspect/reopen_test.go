@@ -6,11 +6,13 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/chip"
 	"github.com/chamthe/chamthe/icao/chip/issuer"
 	"github.com/chamthe/chamthe/icao/chipauth"
 	"github.com/chamthe/chamthe/icao/cms"
 	"github.com/chamthe/chamthe/icao/inspect"
+	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/trust"
 )
 
@@ -107,13 +109,13 @@ func TestAnotherChipAfterChipAuthenticationMapping(t *testing.T) {
 				r, err := inspect.Run(t.Context(), way, inspect.Access{CAN: genuine.CAN}, &inspect.Config{At: at, Trust: p, Photo: true})
 				if !way.exchanged {
 					if after < 20 {
-						continue // before the chip was open there is no second try
+						continue // within PACE there is no second try
 					}
 					if way.after > 0 {
 						break // it was read before anything was lost
 					}
 				}
-				if err == nil && way.exchanged {
+				if err == nil && way.exchanged && r.Check(inspect.ChipAuthenticity).Value != bad {
 					t.Errorf("after %d exchanges: no error, chip authenticity %v", after, r.Check(inspect.ChipAuthenticity))
 				}
 				if errors.Is(err, inspect.ErrCopy) {
@@ -171,5 +173,31 @@ func TestFallBackToBACForgetsChipAuthenticationMapping(t *testing.T) {
 	}
 	if fellBack < 3 {
 		t.Errorf("fell back %d times", fellBack)
+	}
+}
+
+// A chip with chip authentication mapping that carries little in one response, and
+// refuses without protection to send more, is read at the first tap.
+func TestCardSecurityThroughNakedRefusals(t *testing.T) {
+	v, ok := chip.ProfileVariant(chip.ProfilePassportPACECAM)
+	if !ok {
+		t.Fatal("no such profile")
+	}
+	v.ATRInfo = false
+	v.Limits = chip.Limits{Plain: 192, Protected: 192, GetResponse: true, OverLimit: apdu.WrongLength}
+	v.Quirks.Naked = chip.NakedEnds
+	for _, all := range []bool{false, true} {
+		d, err := chip.BuildVariant(v, chip.Options{At: at, Keys: matrixKeys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		term := &terminal{chip: newChip(t, d)}
+		r, err := inspect.Run(t.Context(), resettable{term}, access(t, d), &inspect.Config{At: at, Trust: pool(t, d.CSCA), Photo: true, All: all})
+		if err != nil || r.Err() != nil {
+			t.Errorf("all files %v: %v, %v", all, err, r.Err())
+		}
+		if term.resets == 0 || r.Check(inspect.PACECAM).Value != result.Successful {
+			t.Errorf("all files %v: %d resets, mapping %v", all, term.resets, r.Check(inspect.PACECAM))
+		}
 	}
 }

@@ -225,6 +225,7 @@ type inspection struct {
 	plain    *apdu.Session // the session below ch
 	ch       *sm.Channel
 	again    func(context.Context) (*sm.Channel, error) // opens the chip as it was opened
+	selected bool                                       // PACE only: the application was selected
 	reopened int
 	read     lds.ReadOptions
 	learned  lds.Learned
