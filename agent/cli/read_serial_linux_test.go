@@ -133,6 +133,11 @@ func TestSerialProblem(t *testing.T) {
 	}
 	got = on(t, virtual.New(slot), "", "read", "--reader", "pn532:"+port+"x", "--mrz", strings.Join(d.MRZ, ""), "--wait", "1ms")
 	got.failed(t, fault.NoReader)
+	next, end := watching(t, virtual.New(), "--serial", port)
+	if line := next(); !strings.Contains(line, "unavailable: "+want) {
+		t.Errorf("got %q", line)
+	}
+	end().succeeded(t)
 	got = on(t, virtual.New(slot), "", "read", "--reader", "pn532:", "--mrz", strings.Join(d.MRZ, ""))
 	got.failed(t, fault.Usage)
 }

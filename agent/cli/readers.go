@@ -34,7 +34,7 @@ happens; with --json as well, one JSON document in each line.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return e.withReaders("", ports, func(h *readers) error {
 				if watch {
-					return watchReaders(c.Context(), e, h.Hub, asJSON)
+					return watchReaders(c.Context(), e, h, asJSON)
 				}
 				if _, err := h.Readers(c.Context()); err != nil {
 					return err
@@ -43,13 +43,10 @@ happens; with --json as well, one JSON document in each line.`,
 				if err != nil {
 					return err
 				}
-				list := encodeReaders(devices, h.Sources())
+				list := h.encode(devices, h.Sources())
 				for i, r := range list.Readers {
 					if busy, ok := h.InUse(r.Name); ok {
 						list.Readers[i].InUse = strings.TrimPrefix(busy.Error(), "reader: ")
-					}
-					if err := h.problem(r.Name); err != nil {
-						list.Readers[i].Problem = err.Error()
 					}
 				}
 				return printReaders(e, list, asJSON)
@@ -173,10 +170,15 @@ type readerList struct {
 	Sources []sourceInfo `json:"sources"`
 }
 
-func encodeReaders(devices []reader.Device, sources []reader.SourceState) readerList {
+// encode lists devices and sources with what is known to be wrong with them.
+func (r *readers) encode(devices []reader.Device, sources []reader.SourceState) readerList {
 	list := readerList{Readers: []readerInfo{}, Sources: []sourceInfo{}}
 	for _, d := range devices {
-		list.Readers = append(list.Readers, encodeReader(d))
+		info := encodeReader(d)
+		if err := r.problem(d.Name); err != nil {
+			info.Problem = err.Error()
+		}
+		list.Readers = append(list.Readers, info)
 	}
 	for _, s := range sources {
 		list.Sources = append(list.Sources, encodeReaderSource(s))
@@ -216,7 +218,7 @@ func printReaders(e *env, list readerList, asJSON bool) error {
 
 // watchReaders prints what happens until ctx ends, which is how a person ends
 // it, and no failure.
-func watchReaders(ctx context.Context, e *env, h *reader.Hub, asJSON bool) error {
+func watchReaders(ctx context.Context, e *env, h *readers, asJSON bool) error {
 	s := h.Subscribe(0)
 	defer s.Close()
 	for {
@@ -227,7 +229,7 @@ func watchReaders(ctx context.Context, e *env, h *reader.Hub, asJSON bool) error
 		if err != nil {
 			return err
 		}
-		if err := printChange(e, c, asJSON); err != nil {
+		if err := printChange(e, h, c, asJSON); err != nil {
 			return err
 		}
 	}

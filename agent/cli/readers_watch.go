@@ -22,20 +22,19 @@ type readerChange struct {
 }
 
 // printChange prints one line, or for a snapshot one for each reader.
-func printChange(e *env, c reader.Change, asJSON bool) error {
+func printChange(e *env, h *readers, c reader.Change, asJSON bool) error {
 	now := time.Now()
 	if asJSON {
 		line := readerChange{Time: now.UTC(), Event: strings.ReplaceAll(c.Kind.String(), " ", "_"), Lost: c.Lost}
 		switch c.Kind {
 		case reader.Snapshot:
-			list := encodeReaders(c.Devices, c.Sources)
+			list := h.encode(c.Devices, c.Sources)
 			line.Readers, line.Sources = &list.Readers, &list.Sources
 		case reader.SourceChanged:
 			s := encodeReaderSource(c.Source)
 			line.Source = &s
 		default:
-			r := encodeReader(c.Device)
-			line.Reader = &r
+			line.Reader = &h.encode([]reader.Device{c.Device}, nil).Readers[0]
 		}
 		enc := json.NewEncoder(e.stdout)
 		enc.SetEscapeHTML(false)
@@ -49,6 +48,12 @@ func printChange(e *env, c reader.Change, asJSON bool) error {
 		}
 		fmt.Fprintln(&b)
 	}
+	state := func(d reader.Device) string {
+		if err := h.problem(d.Name); err != nil && d.State == reader.Unavailable {
+			return d.State.String() + ": " + printable(err.Error())
+		}
+		return d.State.String()
+	}
 	source := func(s reader.SourceState) {
 		if s.Err != nil {
 			say("out of reach", "the readers of "+s.Name, s.Err.Error())
@@ -59,7 +64,7 @@ func printChange(e *env, c reader.Change, asJSON bool) error {
 	switch c.Kind {
 	case reader.Snapshot:
 		for _, d := range c.Devices {
-			use := d.Kind.String() + ", " + d.State.String()
+			use := d.Kind.String() + ", " + state(d)
 			if d.Rank == 0 {
 				use += ", not used"
 			}
@@ -78,7 +83,7 @@ func printChange(e *env, c reader.Change, asJSON bool) error {
 	case reader.ReaderAdded:
 		say(c.Kind.String(), c.Device.Name, c.Device.Kind.String())
 	case reader.StateChanged:
-		say(c.Kind.String(), c.Device.Name, c.Device.State.String())
+		say(c.Kind.String(), c.Device.Name, state(c.Device))
 	case reader.CardInserted:
 		state := ""
 		if c.Device.State == reader.Mute {
