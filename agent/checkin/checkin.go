@@ -149,6 +149,7 @@ func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspec
 			}
 		},
 	}
+	d.Policy.Prepare(cfg)
 	limit := opt.Limit
 	if limit <= 0 {
 		limit = DefaultLimit

@@ -435,6 +435,45 @@ func TestPolicyOfTheSite(t *testing.T) {
 	}
 }
 
+// blockedPACE refuses MSE:Set AT of PACE, as somebody in between can.
+type blockedPACE struct{ *chip.Chip }
+
+func (c blockedPACE) Transmit(ctx context.Context, cmd []byte) ([]byte, error) {
+	if len(cmd) > 3 && cmd[1] == 0x22 && cmd[2] == 0xC1 {
+		return []byte{0x6A, 0x80}, nil
+	}
+	return c.Chip.Transmit(ctx, cmd)
+}
+
+func (c blockedPACE) Reset(context.Context) error {
+	c.Chip.Reset()
+	return nil
+}
+
+// Basic access control after PACE failed is a decision of the site, and told.
+func TestBACAfterFailedPACE(t *testing.T) {
+	p := document(t, chip.ProfileCCCDPACE, chip.TamperNone)
+	d, disk := desk(t, p)
+	out, err := d.CheckIn(t.Context(), blockedPACE{p.card(t)}, p.access, checkin.Options{})
+	if !errors.Is(err, inspect.ErrAccess) || out.Decision.Outcome != policy.Refuse || len(disk.entries) != 0 {
+		t.Errorf("not allowed: %v, %v", out.Decision, err)
+	}
+	d.Policy.AllowBAC = true
+	out, err = d.CheckIn(t.Context(), blockedPACE{p.card(t)}, p.access, checkin.Options{})
+	if err != nil || out.Decision.Outcome != policy.Warn || len(disk.entries) != 1 {
+		t.Fatalf("allowed: %v, %v", out.Decision, err)
+	}
+	r := checkin.EncodeReport(out.Report, out.Decision)
+	if !slices.Contains(r.Reasons, "warn: access_control successful (pace_failed)") || !slices.Contains(r.Deviations, "PACE failed, BAC used") || r.Access != "BAC 3DES" {
+		t.Errorf("reasons %q, deviations %q, access %q", r.Reasons, r.Deviations, r.Access)
+	}
+	if !slices.ContainsFunc(out.Visit.Checks, func(c contract.Check) bool {
+		return c.ID == string(inspect.AccessControl) && c.Reason == string(inspect.ReasonPACEFailed)
+	}) {
+		t.Error("the visit does not tell how the chip was opened")
+	}
+}
+
 // TestCancelled ends the context at every exchange, and at every step after
 // the card: nothing is recorded, the cause is visible, no goroutine stays.
 func TestCancelled(t *testing.T) {

@@ -220,6 +220,34 @@ func TestJSONBeforeTheCard(t *testing.T) {
 	}
 }
 
+// TestReadAllowBAC: PACE that fails is no permission for BAC; --allow-bac is one,
+// and the report tells.
+func TestReadAllowBAC(t *testing.T) {
+	t.Parallel()
+	d := variant(t, chip.Variant{PACE: []chip.PACE{{Protocol: "0.4.0.127.0.7.2.2.4.2.2", Version: 2, ParameterID: 13}}})
+	d.Personalisation.Fault = func(_ int, cmd []byte, next func() []byte) ([]byte, error) {
+		if len(cmd) > 3 && cmd[1] == 0x22 && cmd[2] == 0xC1 { // MSE:Set AT of PACE
+			return []byte{0x6A, 0x80}, nil
+		}
+		return next(), nil
+	}
+	args := []string{"read", "--mrz", strings.Join(d.MRZ, "\n"), "--trust", anchor(t, d)}
+	on(t, lay(t, d), "", args...).failed(t, fault.AccessRefused)
+	args = append(args, "--allow-bac")
+	got := on(t, lay(t, d), "", args...)
+	got.succeeded(t)
+	for _, want := range []string{"BAC 3DES (pace_failed)", "deviation: PACE failed, BAC used", "policy: warn", "warn: access_control successful (pace_failed)"} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("no %q in:\n%s", want, got.stdout)
+		}
+	}
+	got = on(t, lay(t, d), "", append(args, "--json")...)
+	got.succeeded(t)
+	if o := one[wire.Outcome](t, got.stdout); o.Report.Access != "BAC 3DES" || o.Report.Decision != "warn" {
+		t.Errorf("access %q, decision %q", o.Report.Access, o.Report.Decision)
+	}
+}
+
 // TestWrongKeyTold: a wrong number is a clear sentence, with the tries that the
 // chip leaves, for people and for programs, in read and in the demonstration.
 func TestWrongKeyTold(t *testing.T) {

@@ -31,6 +31,7 @@ func newRead(e *env) *cobra.Command {
 		asJSON bool
 		quick  bool
 		strict bool
+		rules  policy.Policy
 		wait   time.Duration
 		limit  time.Duration
 	)
@@ -83,7 +84,7 @@ data does not stand in the list of processes.`,
 				}
 				timings := make(map[string]float64)
 				tapped := time.Now()
-				r, err := inspectCard(ctx, card, access, &inspect.Config{
+				cfg := &inspect.Config{
 					At: started, Trust: pool, Photo: true, ProbeUncovered: !quick, All: !quick, Strict: strict, Now: time.Now,
 					Progress: func(ev inspect.Event) {
 						if ev.Done {
@@ -93,13 +94,15 @@ data does not stand in the list of processes.`,
 							timings["verified_text"] = millis(time.Since(tapped))
 						}
 					},
-				}, func(err error) {
+				}
+				rules.Prepare(cfg)
+				r, err := inspectCard(ctx, card, access, cfg, func(err error) {
 					if !asJSON {
 						fmt.Fprintf(e.stdout, "note     what this reader bears is not remembered: %v\n", err)
 					}
 				})
 				timings["total"] = millis(time.Since(tapped))
-				out, err := readOutcome(r, err, timings)
+				out, err := readOutcome(r, rules, err, timings)
 				out.Trust = known
 				if photo != "" && r.Photo != nil && signed(r) {
 					if werr := os.WriteFile(photo, r.Photo.Data, 0o600); werr != nil && err == nil {
@@ -121,6 +124,7 @@ data does not stand in the list of processes.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	c.Flags().BoolVar(&quick, "quick", false, "read only what a check-in reads")
 	c.Flags().BoolVar(&strict, "strict", false, "list everything that deviates from the standard; any deviation is a warning")
+	c.Flags().BoolVar(&rules.AllowBAC, "allow-bac", false, "open the chip by basic access control (BAC) if the PACE that it offers fails; a warning")
 	c.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for a card")
 	c.Flags().DurationVar(&limit, "timeout", time.Minute, "how long the whole command may take")
 	c.MarkFlagsMutuallyExclusive("quick", "strict")
@@ -206,10 +210,10 @@ func hasReader(infos []reader.Info, name string) bool {
 	return slices.ContainsFunc(infos, func(i reader.Info) bool { return i.Name == name })
 }
 
-// readOutcome judges a report by the default policy. The error it returns is
+// readOutcome judges a report by a policy. The error it returns is
 // what the command ends with.
-func readOutcome(r *inspect.Report, err error, timings map[string]float64) (*wire.Outcome, error) {
-	d := policy.Policy{}.Decide(r)
+func readOutcome(r *inspect.Report, rules policy.Policy, err error, timings map[string]float64) (*wire.Outcome, error) {
+	d := rules.Decide(r)
 	out := checkin.EncodeOutcome(r, d, timings)
 	switch {
 	case err != nil:

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -183,4 +184,46 @@ func TestWhatAForgerTries(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Basic access control after a failed PACE is a matter of the policy: who did not
+// allow it refuses, whoever performed it.
+func TestBACAfterFailedPACE(t *testing.T) {
+	for _, allowed := range []bool{false, true} {
+		p := policy.Policy{AllowBAC: allowed}
+		cfg := inspect.Config{At: inspecttest.At, Photo: true}
+		p.Prepare(&cfg)
+		if cfg.FallBackToBAC != allowed || !cfg.Photo {
+			t.Errorf("allowed %t: prepared %t", allowed, cfg.FallBackToBAC)
+		}
+		want := policy.Refuse
+		if allowed {
+			want = policy.Warn
+		}
+		d := inspecttest.New(t, chip.ProfileCCCDPACE)
+		cfg.Trust, cfg.FallBackToBAC = d.Pool(t), true
+		r, err := inspect.Run(t.Context(), withoutPACE{d.Card(t)}, d.Access(t), &cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := p.Decide(r)
+		if got.Outcome != want || len(got.Reasons) == 0 || got.Reasons[0].ID != inspect.AccessControl || got.Reasons[0].Check.Reason != inspect.ReasonPACEFailed {
+			t.Errorf("allowed %t: %v, want %v because of %s", allowed, got, want, inspect.AccessControl)
+		}
+	}
+}
+
+// withoutPACE refuses MSE:Set AT of PACE, as somebody in between can.
+type withoutPACE struct{ *chip.Chip }
+
+func (c withoutPACE) Transmit(ctx context.Context, cmd []byte) ([]byte, error) {
+	if len(cmd) > 3 && cmd[1] == 0x22 && cmd[2] == 0xC1 {
+		return []byte{0x6A, 0x80}, nil
+	}
+	return c.Chip.Transmit(ctx, cmd)
+}
+
+func (c withoutPACE) Reset(context.Context) error {
+	c.Chip.Reset()
+	return nil
 }

@@ -112,7 +112,16 @@ type Policy struct {
 	Weak Weak
 	// AllowExpired accepts an expired document with a warning.
 	AllowExpired bool
+	// AllowBAC opens a chip by basic access control after the PACE that it offers
+	// was begun and failed, and accepts that with a warning. Whoever overhears it can
+	// guess the key of basic access control afterwards, and whoever sits between can
+	// make PACE fail.
+	AllowBAC bool
 }
+
+// Prepare has an inspection do what the policy needs and allows. It changes nothing
+// else in c.
+func (p Policy) Prepare(c *inspect.Config) { c.FallBackToBAC = p.AllowBAC }
 
 // Revocation is what a site does when it cannot be told whether a signer is
 // revoked. A revoked signer is refused whatever it says.
@@ -179,6 +188,12 @@ func (p Policy) Decide(r *inspect.Report) Decision {
 
 // outcome says what one check's value means. Whatever is not named refuses.
 func (p Policy) outcome(id inspect.ID, v result.Value, r *inspect.Report) Outcome {
+	if id == inspect.AccessControl && r.Check(id).Reason == inspect.ReasonPACEFailed && v == result.Successful {
+		if p.AllowBAC {
+			return Warn
+		}
+		return Refuse
+	}
 	if v == result.Successful {
 		return Accept
 	}
