@@ -7,6 +7,7 @@ import (
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/icao/chip"
+	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/reader/readertest"
 	"github.com/chamthe/chamthe/reader/serial"
 	"github.com/chamthe/chamthe/reader/serial/serialtest"
@@ -47,11 +48,14 @@ func TestReadSerial(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, profile string
+		others        reader.Driver
 		args          func(port string) []string
 	}{
-		{"as a reader", chip.ProfileCCCD, func(port string) []string { return []string{"--reader", "pn532:" + port} }},
-		{"as a port", chip.ProfileCCCDPACE, func(port string) []string { return []string{"--serial", port} }},
-		{"as a port, and the reader by its name", chip.ProfileCCCD, func(port string) []string {
+		{"as a reader", chip.ProfileCCCD, virtual.New("Empty Reader"), func(port string) []string { return []string{"--reader", "pn532:" + port} }},
+		{"as a reader, without the service", chip.ProfileCCCD, noService{}, func(port string) []string { return []string{"--reader", "pn532:" + port} }},
+		{"as a port, without the service", chip.ProfileCCCD, noService{}, func(port string) []string { return []string{"--serial", port} }},
+		{"as a port", chip.ProfileCCCDPACE, virtual.New("Empty Reader"), func(port string) []string { return []string{"--serial", port} }},
+		{"as a port, and the reader by its name", chip.ProfileCCCD, virtual.New("Empty Reader"), func(port string) []string {
 			return []string{"--serial", port, "--reader", serial.ReaderName(port)}
 		}},
 	} {
@@ -64,7 +68,7 @@ func TestReadSerial(t *testing.T) {
 			}
 			m, port := module(t)
 			m.Insert(card)
-			got := on(t, virtual.New("Empty Reader"), "", append([]string{
+			got := on(t, tt.others, "", append([]string{
 				"read", "--json", "--trust", anchor(t, d), "--mrz", strings.Join(d.MRZ, ""),
 			}, tt.args(port)...)...)
 			got.succeeded(t)
@@ -131,7 +135,7 @@ func TestSerialProblem(t *testing.T) {
 	if !strings.Contains(got.stderr, want) {
 		t.Errorf("no %q in:\n%s", want, got.stderr)
 	}
-	got = on(t, virtual.New(slot), "", "read", "--reader", "pn532:"+port+"x", "--mrz", strings.Join(d.MRZ, ""), "--wait", "1ms")
+	got = on(t, noService{}, "", "read", "--reader", "pn532:"+port+"x", "--mrz", strings.Join(d.MRZ, ""), "--wait", "1ms")
 	got.failed(t, fault.NoReader)
 	next, end := watching(t, virtual.New(), "--serial", port)
 	if line := next(); !strings.Contains(line, "unavailable: "+want) {

@@ -72,15 +72,17 @@ type readers struct {
 
 // withReaders runs fn with a hub over the readers of this computer and the
 // modules on serial ports. The reader called wanted is used whatever it is for;
-// "pn532:" and a port is the module on that port.
+// "pn532:" and a port is the module on that port, and no smart card service is
+// asked for it.
 func (e *env) withReaders(wanted string, ports []string, fn func(*readers) error) error {
+	cfg := reader.HubConfig{Sources: []reader.Source{{Name: "pcsc", Driver: e.readers}}}
 	if port, ok := strings.CutPrefix(wanted, serialPrefix); ok {
 		if port == "" {
 			return usagef("--reader %sPORT: no port", serialPrefix)
 		}
-		ports, wanted = append(ports[:len(ports):len(ports)], port), serial.ReaderName(port)
+		ports, wanted, cfg.Sources = []string{port}, serial.ReaderName(port), nil
 	}
-	cfg := reader.HubConfig{Sources: []reader.Source{{Name: "pcsc", Driver: e.readers}}, Prefer: wanted}
+	cfg.Prefer = wanted
 	all := &readers{name: wanted}
 	if len(ports) > 0 {
 		all.serial = serial.New(serial.Config{Ports: ports})
