@@ -220,6 +220,10 @@ func keySlot(dir string, keys seal.KeySource) (seal.Slot, error) {
 			}
 			return have.slot(dir), nil
 		}
+		if known {
+			return nil, ErrKeySource
+		}
+		return k, nil // somewhere else, which only the configuration knows
 	case seal.Keyring:
 		if known && have.Source == InKeyring && (k.Service == "" || k.Service == have.Service) && (k.Account == "" || k.Account == have.Account) {
 			return have.slot(dir), nil

@@ -594,6 +594,61 @@ func TestKeyringOfDirectory(t *testing.T) {
 	})
 }
 
+// TestKeyFileElsewhere: a key file that only the configuration knows of is not made
+// beside data either.
+func TestKeyFileElsewhere(t *testing.T) {
+	dir, file := t.TempDir(), seal.KeyFile(filepath.Join(t.TempDir(), "other.key"))
+	cfg := config(dir)
+	cfg.Keys = file
+	openWith(t, cfg).Close()
+	openWith(t, cfg).Close()
+	if got := files(t, dir); slices.Contains(got, "seal.key") {
+		t.Errorf("files %q", got)
+	}
+	if _, err := agent.RotateKey(t.Context(), dir, agent.Rotate{Actor: "it"}); !errors.Is(err, agent.ErrKeyMissing) {
+		t.Errorf("RotateKey: %v", err)
+	}
+	if err := os.Remove(string(file)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := agent.Open(cfg); !errors.Is(err, agent.ErrKeyMissing) {
+		t.Errorf("Open: %v", err)
+	}
+	if _, err := os.Stat(string(file)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("another key was made: %v", err)
+	}
+}
+
+// FuzzKeyOf: what stands in key.json is a place, or an error, and never a place in
+// the key file by mistake.
+func FuzzKeyOf(f *testing.F) {
+	for _, s := range []string{
+		`{"source":"keyring","service":"chamthe","account":"0123456789abcdef"}`, `{"source":"file"}`, `{"source":"keyring"}`, `{}`, ``, `null`,
+		`{"source":"cloud"}`, `{"source":"file","more":1}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "key.json"), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		k, err := agent.KeyOf(dir)
+		switch {
+		case err != nil:
+			if !errors.Is(err, agent.ErrKeySource) || k != (agent.KeySource{}) {
+				t.Errorf("%+v, %v", k, err)
+			}
+		case k.Source == agent.InFile:
+			if !bytes.Contains(content, []byte("file")) && !bytes.Contains(content, []byte(`\u`)) {
+				t.Errorf("%q is a key file", content)
+			}
+		case k.Source != agent.InKeyring || k.Service == "" || k.Account == "":
+			t.Errorf("%+v", k)
+		}
+	})
+}
+
 // inKeyring works with a directory whose key is in the keyring that there is.
 func inKeyring(t *testing.T) {
 	t.Helper()
