@@ -86,6 +86,7 @@ type Hub struct {
 	devices []Device
 	leases  map[place]*Lease // who has the reader; nil while it is being opened
 	open    map[*Lease]struct{}
+	stuck   map[place]struct{} // whose driver has not returned from a call
 	subs    map[*Subscription]struct{}
 	changed chan struct{} // closed and replaced on every change
 	closed  bool
@@ -180,6 +181,7 @@ func OpenHub(cfg HubConfig) (*Hub, error) {
 		unseen:  len(cfg.Sources),
 		leases:  make(map[place]*Lease),
 		open:    make(map[*Lease]struct{}),
+		stuck:   make(map[place]struct{}),
 		subs:    make(map[*Subscription]struct{}),
 		changed: make(chan struct{}),
 	}
@@ -214,9 +216,10 @@ func OpenHub(cfg HubConfig) (*Hub, error) {
 	return h, nil
 }
 
-// Close ends the watching and closes every card that is open through the hub.
-// A driver that does not return in time is left behind; everything else has
-// ended when Close returns. Closing twice is harmless.
+// Close ends the watching and closes every card that is open through the hub,
+// after an exchange that has begun. It waits up to Grace for that, and returns
+// [ErrTimeout] if a driver takes longer: its card is closed when it returns. All
+// else has ended when Close returns. Closing twice is harmless.
 func (h *Hub) Close() error {
 	h.mu.Lock()
 	if h.closed {
@@ -534,6 +537,9 @@ func (h *Hub) arrange() []Device {
 				if d.State.HasCard() {
 					d.State = Busy
 				}
+			}
+			if _, stuck := h.stuck[at]; stuck {
+				d.State, d.ATR = Unavailable, nil
 			}
 			all = append(all, d)
 		}

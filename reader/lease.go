@@ -106,7 +106,7 @@ func (h *Hub) Take(ctx context.Context, name string) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	card, err := d.place.source.Driver.Open(ctx, d.place.name)
+	card, err := h.openCard(ctx, d.place)
 	if err != nil {
 		ours := h.free(d.place)
 		if errors.Is(err, ErrSharing) {
@@ -183,6 +183,9 @@ func (h *Hub) reserve(name string) (Device, error) {
 		return Device{}, ErrNoReader
 	}
 	d := cloned(h.devices[i : i+1])[0]
+	if _, stuck := h.stuck[d.place]; stuck {
+		return Device{}, errStuck
+	}
 	if _, taken := h.leases[d.place]; taken {
 		return Device{}, &BusyError{Reader: name, Ours: true}
 	}
