@@ -1,6 +1,7 @@
 package central
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/chamthe/chamthe/sync/contract"
 )
@@ -47,6 +49,9 @@ const (
 	// verdictAck is short because a connection that was just lost may have taken
 	// a verdict with it; a second delivery costs nothing.
 	verdictAck = 10 * time.Second
+	// maxAgents is how many agents may have verdicts waiting: more than there are
+	// facilities in any country, and no limit that anybody should meet.
+	maxAgents = 1 << 20
 	// verdictsAtOnce is how many verdicts an agent may hold unacknowledged.
 	verdictsAtOnce = 512
 )
@@ -99,6 +104,8 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 		Duplicates:  duplicateWindow,
 		DenyDelete:  true,
 		DenyPurge:   true,
+		// One for each agent; a server's own limit is a thousand.
+		MaxConsumers: maxAgents,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("stream of verdicts: %w", err)
@@ -302,37 +309,47 @@ func (s *store) person(ctx context.Context, key string) (*Person, error) {
 	return &p, nil
 }
 
-// seed writes the entries that are new or differ.
+// writesAtOnce is how many entries are written side by side at the start: each
+// waits for the disk, and there may be a hundred thousand.
+const writesAtOnce = 32
+
+// seed writes the entries that are new or differ. Where two entries have the same
+// key, the last one counts.
 func (s *store) seed(ctx context.Context, seed *Seed) error {
+	agents, people := make(map[string][]byte), make(map[string][]byte)
 	for _, a := range seed.Agents {
-		var old Agent
-		if _, err := get(ctx, s.agents, a.Key, &old); err != nil {
+		b, err := json.Marshal(a)
+		if err != nil {
 			return err
 		}
-		if old != a {
-			if err := set(ctx, s.agents, a.Key, a); err != nil {
-				return err
-			}
-		}
+		agents[a.Key] = b
 	}
 	for _, p := range seed.People {
-		want, err := json.Marshal(p)
+		b, err := json.Marshal(p)
 		if err != nil {
 			return err
 		}
 		for _, key := range p.keys() {
-			var old json.RawMessage
-			if _, err := get(ctx, s.people, key, &old); err != nil {
-				return err
-			}
-			if string(old) != string(want) {
-				if err := set(ctx, s.people, key, p); err != nil {
-					return err
-				}
-			}
+			people[key] = b
 		}
 	}
-	return nil
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(writesAtOnce)
+	for _, to := range []struct {
+		kv      jetstream.KeyValue
+		entries map[string][]byte
+	}{{s.agents, agents}, {s.people, people}} {
+		for key, want := range to.entries {
+			g.Go(func() error {
+				var old json.RawMessage
+				if _, err := get(ctx, to.kv, key, &old); err != nil || bytes.Equal(old, want) {
+					return err
+				}
+				return set(ctx, to.kv, key, json.RawMessage(want))
+			})
+		}
+	}
+	return g.Wait()
 }
 
 // enrol makes, for every agent, the consumer that its verdicts wait in. An
@@ -354,22 +371,26 @@ func (s *store) enrol(ctx context.Context) error {
 	if err := names.Err(); err != nil {
 		return err
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(writesAtOnce)
 	for _, agent := range keys {
 		subject, err := contract.VerdictSubject(agent)
 		if err != nil || have[agent] {
 			continue // nobody but this package writes here
 		}
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
-		_, err = s.verdicts.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
-			Durable: agent, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy,
-			AckWait: verdictAck, MaxAckPending: verdictsAtOnce,
+		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, callTimeout)
+			defer cancel()
+			if _, err := s.verdicts.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+				Durable: agent, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy,
+				AckWait: verdictAck, MaxAckPending: verdictsAtOnce,
+			}); err != nil {
+				return fmt.Errorf("consumer of an agent: %w", err)
+			}
+			return nil
 		})
-		cancel()
-		if err != nil {
-			return fmt.Errorf("consumer of an agent: %w", err)
-		}
 	}
-	return nil
+	return g.Wait()
 }
 
 // verdict publishes a verdict. Publishing the same one again is harmless.

@@ -44,7 +44,7 @@ func beCentral(c config) error {
 	}
 	ready := make(chan struct{}, 1)
 	s, err := central.New(central.Config{
-		URLs: c.URLs, Anchors: anchors, Seed: seed, Workers: 2,
+		URLs: c.URLs, Anchors: anchors, Seed: seed, Workers: c.Workers,
 		Ready: func() {
 			select {
 			case ready <- struct{}{}:
@@ -155,7 +155,7 @@ func TestCentralKilled(t *testing.T) {
 	seed := *r.config.Seed
 	seed.People = []central.Person{{Number: p.Number, Name: p.Name, BirthDate: p.BirthDate, BenefitLevel: "4"}}
 	r.agent.URLs = []string{ns.ClientURL()}
-	c := config{Dir: writeCentral(t, &seed), URLs: r.agent.URLs}
+	c := config{Dir: writeCentral(t, &seed), URLs: r.agent.URLs, Workers: 2}
 	services := []*service{{t: t, config: c}, {t: t, config: c}}
 	services[0].start() // makes the streams
 	services[0].kill()

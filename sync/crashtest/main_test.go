@@ -43,6 +43,7 @@ type config struct {
 	Port    int      // of a server, for clients
 	Cluster int      // for the other servers; 0: there are none
 	Routes  []string
+	Workers int // of a central service
 }
 
 // total is what the last line says.
