@@ -13,11 +13,12 @@ BUILDFLAGS := $(shell git status --porcelain >/dev/null 2>&1 || echo -buildvcs=f
 
 FUZZTIME ?= 30s
 KILLS ?= 1000
+AGENTS ?= 13000
 BENCH ?= .
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 
-.PHONY: help demo build test lint pcsc soak outage keyring fuzz bench crash bench-sync clean
+.PHONY: help demo build test lint pcsc soak outage keyring fuzz bench crash bench-sync bench-load clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -71,6 +72,10 @@ crash: ## kill agent, servers and nodes KILLS (1000) times, and count what arriv
 bench-sync: ## measure recording, a backlog and the start against their aims
 	@.ci/setup test
 	@.ci/bench-sync
+
+bench-load: ## have AGENTS (13000) look up and record against one central service
+	@.ci/setup test
+	@CHAMTHE_AGENTS=$(AGENTS) .ci/bench-sync load
 
 clean: ## remove what was built
 	rm -rf bin .run
