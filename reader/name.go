@@ -78,7 +78,7 @@ var kindOf = []struct {
 	pattern *regexp.Regexp
 	kind    Kind
 }{
-	{regexp.MustCompile(`(?i)^windows hello|microsoft virtual smart card|^microsoft ifd\b|^microsoft uicc|virtual ?reader`), Virtual},
+	{regexp.MustCompile(`(?i)^windows hello|microsoft virtual smart card|^microsoft uicc|virtual ?reader`), Virtual},
 	{regexp.MustCompile(`(?i)\byubikey\b|\bnitrokey\b|\bcanokeys?\b|\be-?pass2003|\be-?token\b|\busb token\b`), Token},
 	// A driver without words for the slots. The third is that of the SAM. Which
 	// of the others has the antenna differs: the ACR1581U counts it first, the

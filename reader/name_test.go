@@ -81,7 +81,7 @@ var names = []struct {
 	{"Windows Hello for Business 1", reader.Virtual, "Windows Hello for Business", printed},
 	{"Microsoft Virtual Smart Card 0", reader.Virtual, "Microsoft Virtual Smart Card", printed},
 	{"Microsoft UICC ISO Reader 3f873476 0", reader.Virtual, "Microsoft UICC ISO Reader 3f873476", printed},
-	{"Microsoft IFD 0", reader.Virtual, "Microsoft IFD", printed},
+	{"Microsoft IFD 0", reader.KindUnknown, "Microsoft IFD", printed},
 	{"canokeys.org OpenPGP PIV OATH 0", reader.Token, "canokeys.org OpenPGP PIV OATH", printed},
 	{"Yubico YubiKey OTP+FIDO+CCID 0", reader.Token, "Yubico YubiKey OTP+FIDO+CCID", printed},
 	{"Nitrokey Nitrokey 3 [CCID/ICCD Interface] 00 00", reader.Token, "Nitrokey Nitrokey 3 [CCID/ICCD Interface]", printed},
@@ -124,6 +124,9 @@ func TestKindByAnswerToReset(t *testing.T) {
 		{"ACS ACR1281 1S Dual Reader 00 01", contactless, reader.Contactless},
 		{"ACS ACR1281 1S Dual Reader SAM 0", contactless, reader.SAM},
 		{"Windows Hello for Business 1", contactless, reader.Virtual},
+		// firmware-notes/os/windows-hello.md
+		{"Microsoft IFD 0", contactless, reader.Contactless},
+		{"Microsoft IFD 0", contact, reader.KindUnknown},
 	} {
 		if got := reader.KindOf(tt.name, tt.atr); got != tt.want {
 			t.Errorf("KindOf(%q, % X) = %v, want %v", tt.name, tt.atr, got, tt.want)
