@@ -321,6 +321,7 @@ func quirksOf(p *chip.Personalisation, v chip.Variant) []string {
 	}
 	add(p.SelectMF != 0 && p.SelectMF != 0x9000, "SELECT of the master file answers %04X", uint16(p.SelectMF))
 	add(!p.Limits.Extended, "short APDUs only")
+	add(p.Limits.NoChaining, "no command chaining but that of PACE")
 	add(p.Limits.OverLimit != 0, "READ BINARY of more than %d bytes answers %04X", p.Limits.Protected, uint16(p.Limits.OverLimit))
 	add(p.Limits.ShortEnd != 0, "READ BINARY past the end of a file answers %04X", uint16(p.Limits.ShortEnd))
 	add(p.TearAfter > 0, "leaves the field after %d exchanges, once", p.TearAfter)

@@ -338,7 +338,7 @@ func (m *terminal) chipAuthentication(ca ChipAuthentication, kat, reference bool
 		ref = object(0x84, []byte{byte(ca.KeyID)})
 	}
 	if kat {
-		if _, sw := m.send("002241a6", join(object(0x91, public), ref), 0, len(public) > 200); sw != apdu.OK {
+		if _, sw := m.long("002241a6", join(object(0x91, public), ref), 0); sw != apdu.OK {
 			return sw
 		}
 	} else {
@@ -346,7 +346,7 @@ func (m *terminal) chipAuthentication(ca ChipAuthentication, kat, reference bool
 		if _, sw := m.do("002241a4", join(object(0x80, oid), ref), 0); sw != apdu.OK {
 			return sw
 		}
-		data, sw := m.send("00860000", object(0x7C, object(0x80, public)), 256, len(public) > 200)
+		data, sw := m.long("00860000", object(0x7C, object(0x80, public)), 256)
 		if sw != apdu.OK {
 			return sw
 		}

@@ -49,6 +49,7 @@ type state struct {
 	pace        *paceRun   // PACE begun
 	ca          *caVariant // chip authentication key selected by MSE:Set AT
 	rest        []byte     // what GET RESPONSE will deliver
+	chain       *chain     // command chaining begun
 	locked      bool       // Quirks.FailedPACELocks has happened
 }
 
@@ -165,11 +166,14 @@ func (c *Chip) Exchanges() int {
 // ATR is the answer to reset that a PC/SC reader builds for a contactless card
 // with our historical bytes (PC/SC part 3, 3.1.3.2.3.1). They hold the card
 // capabilities of ISO/IEC 7816-4:2020, 12.1.1.9: selection by DF name and by
-// file identifier, short identifiers, and whether the chip has extended length
-// and says in EF.ATR/INFO how long.
+// file identifier, short identifiers, whether the chip takes chained commands, and
+// whether it has extended length and says in EF.ATR/INFO how long.
 func (c *Chip) ATR() []byte {
-	const byNameIDAndSFI, oneByteUnits, extended, atrInfo = 0x94, 0x21, 0x40, 0x20
+	const byNameIDAndSFI, oneByteUnits, chaining, extended, atrInfo = 0x94, 0x21, 0x80, 0x40, 0x20
 	third := byte(0)
+	if !c.p.Limits.NoChaining {
+		third |= chaining
+	}
 	if c.p.Limits.Extended {
 		third |= extended
 	}
@@ -302,8 +306,9 @@ func (c *Chip) naked(s *session, before []byte, r response) []byte {
 // execute dispatches a command whose transport has been dealt with. room bounds
 // the data of READ BINARY.
 func (c *Chip) execute(in command, room room) response {
-	if in.cla&claChaining != 0 && in.ins != insGeneralAuthenticate {
-		return status(apdu.CommandChainingNotSupported)
+	in, sw, whole := c.collect(in)
+	if !whole {
+		return status(sw)
 	}
 	if in.ins != insGeneralAuthenticate {
 		c.state.pace = nil // the steps of PACE follow each other

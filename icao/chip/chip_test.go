@@ -534,15 +534,19 @@ func TestSelectMF(t *testing.T) {
 }
 
 func TestATR(t *testing.T) {
-	m := newTestChip(t, nil)
-	want := "3b8580018073942160" // and the check byte
-	atr := m.chip.ATR()
-	var x byte
-	for _, b := range atr[1:] {
-		x ^= b
-	}
-	if got := hex.EncodeToString(atr); got[:len(got)-2] != want || x != 0 {
-		t.Errorf("ATR %s, check %02X, want %s and its check byte", got, x, want)
+	for want, limits := range map[string]Limits{ // and the check byte
+		"3b85800180739421e0": {Extended: true},
+		"3b8580018073942160": {Extended: true, NoChaining: true},
+		"3b85800180739421a0": {},
+	} {
+		atr := newTestChip(t, func(p *Personalisation) { p.Limits = limits }).chip.ATR()
+		var x byte
+		for _, b := range atr[1:] {
+			x ^= b
+		}
+		if got := hex.EncodeToString(atr); got[:len(got)-2] != want || x != 0 {
+			t.Errorf("ATR %s, check %02X, want %s and its check byte", got, x, want)
+		}
 	}
 }
 

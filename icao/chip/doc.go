@@ -52,6 +52,7 @@
 //	does not announce chip authentication, or another one   CAKey.NoInfo, Version
 //	encodes DH keys with a fixed length                     Quirks.FixedLengthDH
 //	cuts its signature, or gives none to extended length    Quirks.AATruncate, AAEmptyExtended
+//	refuses chained commands                                Limits.NoChaining
 //	answers 61xx                                            Limits.GetResponse
 //	signs in another form                                   AAForm
 //	lists files that it does not have, or refuses           Variant.Listed, Hidden, Refused

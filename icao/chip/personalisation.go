@@ -103,6 +103,11 @@ type Limits struct {
 	// the expected length, and deliver the rest by GET RESPONSE; without it
 	// such a command answers 6700.
 	GetResponse bool
+	// NoChaining answers 6884 to chained commands (Doc 9303-11, 9.3.2); those of PACE
+	// remain. Without it MANAGE SECURITY ENVIRONMENT and the GENERAL AUTHENTICATE of
+	// chip authentication may come in pieces, in clear or each piece protected, which
+	// is how long keys reach a chip without extended length.
+	NoChaining bool
 	// ShortEnd is the status when fewer bytes are left in the file than a
 	// length that was asked for explicitly. 0: 6282. A warning (62xx) and 9000
 	// come with the bytes, an error such as 6B00 or 6700 without, and 6C00 stands

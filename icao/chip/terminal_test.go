@@ -28,6 +28,7 @@ type terminal struct {
 	mac   func(padded []byte) []byte
 	ssc   []byte
 	ne    int // most to read at a time; 0: 256
+	link  int // most data of a command, longer ones are chained; 0: extended length
 }
 
 // deriveFor is the key derivation for the cipher that the last arc of a
@@ -298,6 +299,21 @@ func (m *terminal) send(header string, data []byte, ne int, extended bool) ([]by
 		resp = join(resp[:len(resp)-2], more)
 	}
 	return m.unprotect(h[1], resp)
+}
+
+// long sends a command whose data may be too long for a short one, in extended
+// length or chained, each piece protected on its own.
+func (m *terminal) long(header string, data []byte, ne int) ([]byte, apdu.Status) {
+	m.t.Helper()
+	if m.link == 0 {
+		return m.send(header, data, ne, len(data) > 200)
+	}
+	for ; len(data) > m.link; data = data[m.link:] {
+		if body, sw := m.do("1"+header[1:], data[:m.link], 0); sw != apdu.OK || len(body) > 0 {
+			return body, sw
+		}
+	}
+	return m.do(header, data, ne)
 }
 
 // read reads a whole file by its short identifier under secure messaging.
