@@ -36,6 +36,9 @@
 // large cache (CHAMTHE_CACHE answers). make bench-sync runs them with 100,000 and
 // 1,000,000.
 //
+// TestLoad and TestIntake measure the central service: make bench-load, and
+// README.md.
+//
 // A process in another role ends when its standard input does, and so with the
 // test, however that ended.
 package crashtest
