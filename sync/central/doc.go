@@ -17,6 +17,8 @@
 //	ins-people          entitlements, by the hash of a number
 //	ins-bundles         lists that agents keep, see package contract
 //	ins-attempts        visits that may be taking processes down, see below
+//	ins-codes           hash of a one-time code -> who may be, or was, enrolled with it
+//	ins-enrolments      agent -> its account, and when it was enrolled and revoked
 //
 // # Once
 //
@@ -62,7 +64,14 @@
 // ins-visits grows by half a kilobyte with each visit, for ever: it is what keeps
 // one from being counted twice.
 //
+// # Who may be an agent
+//
+// [Enroller] enrols agents with the one-time codes that a [Registry] makes, and a
+// Registry takes their credentials back. It holds a signing key of the NATS
+// operator, and so is apart from [Central]; both may run in one process. Agents of
+// the seed file are known without it.
+//
 // # What it does not do
 //
-// It enrols nobody (agents come from the seed file), and archives nothing.
+// It archives nothing.
 package central

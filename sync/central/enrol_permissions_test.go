@@ -55,7 +55,7 @@ func (c *client) refusedReply(subject string) bool {
 func (c *client) complaint(text string) bool {
 	c.t.Helper()
 	c.settle()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience / 6); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if c.bad.take1(text) {
 			return true
 		}
@@ -446,5 +446,28 @@ func TestStrangersMayOnlyAsk(t *testing.T) {
 		if strings.Contains(string(m.Data), part) {
 			t.Error("the answer can be read by others")
 		}
+	}
+}
+
+// TestEnrolmentAnswersInboxesOnly: who is in the service's own account may be a
+// mistake of its operator's; no answer goes where it would be taken for a message.
+func TestEnrolmentAnswersInboxesOnly(t *testing.T) {
+	d := deploy(t)
+	nc, js := d.service()
+	reply := "ins.v1.verdict." + newAgent(t).name
+	must(t, nc.PublishRequest(contract.EnrolSubject, reply, []byte("{}")))
+	// Asked later on the same connection, and answered.
+	unknown, err := contract.NewEnrolCode(strings.NewReader("nobody has made this"))
+	must(t, err)
+	if _, err := newRequest(t, newAgent(t), unknown).ask(t.Context(), nc); refusedWith(err) != contract.EnrolCodeUnknown {
+		t.Errorf("enrolment: %v", err)
+	}
+	st, err := js.Stream(t.Context(), contract.VerdictStream)
+	must(t, err)
+	if n := st.CachedInfo().State.Msgs; n != 0 {
+		t.Errorf("%d answers were taken for verdicts", n)
+	}
+	if !strings.Contains(d.log.String(), "its reply subject is no inbox") {
+		t.Error("nothing of it in the log")
 	}
 }
