@@ -16,12 +16,13 @@ type Capable interface {
 // Capabilities are what a reader says of itself. Zero values mean that it does
 // not say.
 type Capabilities struct {
-	// MaxAPDU is the most response data in bytes that the reader carries in
-	// one APDU. A value of 1 to 256 says that it takes short commands only
-	// (PC/SC part 10, dwMaxAPDUDataSize).
+	// MaxAPDU is the most response data in bytes that the reader says it
+	// carries in one APDU. A value of 1 to 256 says that it takes short commands
+	// only (PC/SC part 10, dwMaxAPDUDataSize). More is a claim.
 	MaxAPDU int
 	// Extended means that the reader is known to carry commands of extended
-	// length.
+	// length: its driver is of this program and does it, so nobody's word is
+	// taken for it.
 	Extended bool
 
 	// Name and Firmware are what the maker calls the device and its software.

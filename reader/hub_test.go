@@ -785,11 +785,14 @@ func TestLimitsOfReader(t *testing.T) {
 	}{
 		{"nothing is known", "Reader 0", reader.Capabilities{}, reader.Limits{}},
 		{"says short only", "Reader 0", reader.Capabilities{MaxAPDU: 256}, reader.Limits{MaxNe: 256, NoExtended: true}},
-		{"says a number", "Reader 0", reader.Capabilities{MaxAPDU: 65536, Extended: true}, reader.Limits{MaxNe: 65536}},
-		{"says extended only", "Reader 0", reader.Capabilities{Extended: true}, reader.Limits{MaxNe: 65536}},
-		{"claims what is unsafe", "ACS ACR122U PICC Interface 0", reader.Capabilities{MaxAPDU: 65536, Extended: true}, reader.Limits{MaxNe: 256, NoExtended: true}},
+		{"claims extended length", "Reader 0", reader.Capabilities{MaxAPDU: 65536}, reader.Limits{}},
+		{"claims it, with a quirk that says nothing of it", "ACS ACR1281 PICC Reader 00 00", reader.Capabilities{MaxAPDU: 65536}, reader.Limits{}},
+		{"carries extended length", "Reader 0", reader.Capabilities{MaxAPDU: 65536, Extended: true}, reader.Limits{MaxNe: 65536}},
+		{"carries it, and gives no number", "Reader 0", reader.Capabilities{Extended: true}, reader.Limits{MaxNe: 65536}},
+		{"claims what is unsafe", "ACS ACR122U PICC Interface 0", reader.Capabilities{MaxAPDU: 65536}, reader.Limits{MaxNe: 256, NoExtended: true}},
+		{"carries what is unsafe", "ACS ACR122U PICC Interface 0", reader.Capabilities{MaxAPDU: 65536, Extended: true}, reader.Limits{MaxNe: 256, NoExtended: true}},
 		{"unsafe, by USB id", "Reader 0", reader.Capabilities{VendorID: 0x072F, ProductID: 0x2200}, reader.Limits{MaxNe: 256, NoExtended: true}},
-		{"claims what nobody has shown", "ACS ACR1252 Dual Reader PICC 0", reader.Capabilities{MaxAPDU: 65536, Extended: true}, reader.Limits{MaxNe: 510}},
+		{"claims what nobody has shown", "ACS ACR1252 Dual Reader PICC 0", reader.Capabilities{MaxAPDU: 65536}, reader.Limits{}},
 		{"claims nothing, and nobody has shown it", "ACS ACR1252 Dual Reader PICC 0", reader.Capabilities{}, reader.Limits{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -798,6 +801,32 @@ func TestLimitsOfReader(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a reader merely claims is used once it was learned to work.
+func TestExtendedLengthIsLearned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const name = "Reader of a clinic 00 00"
+		d := virtual.New(name)
+		must(t, d.Insert(name, readertest.NewChip()))
+		var asked atomic.Int32
+		h := openHub(t, reader.HubConfig{Sources: sources(&driver{
+			readers: d.Readers, wait: d.Wait,
+			open: func(ctx context.Context, name string) (reader.Card, error) {
+				c, err := d.Open(ctx, name)
+				return able{c, reader.Capabilities{MaxAPDU: 65536}, &asked}, err
+			},
+		})})
+		for _, want := range []int{0, 4096} {
+			l, err := h.Take(t.Context(), name)
+			must(t, err)
+			if got := l.Limits(); got.MaxNe != want || got.NoExtended {
+				t.Errorf("limits %+v, want MaxNe %d", got, want)
+			}
+			must(t, l.Learn(t.Context(), reader.Limits{MaxNe: 4096}))
+			must(t, l.Close())
+		}
+	})
 }
 
 func TestTighter(t *testing.T) {

@@ -225,26 +225,30 @@ func (h *Hub) capabilities(ctx context.Context, at place, card Card) Capabilitie
 }
 
 // limitsOf returns what a reader bears by what it says of itself and what is
-// known of its model, and the pause that a card in it needs after a reset. What
-// is known tightens what the reader says; only a measurement stands in its
-// place where the reader says nothing.
+// known of its model, and the pause that a card in it needs after a reset.
+//
+// What is known tightens what the reader says. Extended length is used only
+// where it is known to work: the driver of ours carries it itself, the quirk of
+// the model says that it was measured, or it was learned. A claim is not enough,
+// for the common driver makes it for every reader of some classes, and a reader
+// that does not keep it hangs or breaks off. So a claim of more than a short
+// response counts as unknown: that costs a few more exchanges for each document,
+// and never fails.
 func limitsOf(name string, caps Capabilities) (l Limits, afterReset time.Duration) {
 	l.MaxNe = caps.MaxAPDU
 	if l.MaxNe == 0 && caps.Extended {
 		l.MaxNe = maxExtendedNe
 	}
 	l.NoExtended = l.MaxNe > 0 && l.MaxNe <= maxShortNe
-	q, known := QuirkOf(name, caps.VendorID, caps.ProductID)
-	if !known {
-		return l, 0
-	}
-	says := l.MaxNe > 0
+	q, _ := QuirkOf(name, caps.VendorID, caps.ProductID)
+	claims := l.MaxNe > 0
 	l = l.Tighter(q.Limits())
-	if !says && !l.NoExtended {
+	switch safe := q.Extended == ExtendedSafe; {
+	case l.NoExtended:
+	case safe && !claims:
+		l.MaxNe = q.MaxExtended
+	case !safe && !caps.Extended:
 		l.MaxNe = 0
-		if q.Extended == ExtendedSafe {
-			l.MaxNe = q.MaxExtended
-		}
 	}
 	return l, q.DelayAfterReset
 }

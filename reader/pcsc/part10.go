@@ -70,7 +70,7 @@ func parseProperties(answer []byte, c *reader.Capabilities) {
 		case tag == propertyFirmware:
 			c.Firmware = text(value)
 		case tag == propertyMaxAPDU && len(value) == 4:
-			c.MaxAPDU, c.Extended = maxAPDU(binary.LittleEndian.Uint32(value))
+			c.MaxAPDU = maxAPDU(binary.LittleEndian.Uint32(value))
 		case tag == propertyVendorID && len(value) == 2:
 			c.VendorID = binary.LittleEndian.Uint16(value)
 		case tag == propertyProductID && len(value) == 2:
@@ -80,17 +80,18 @@ func parseProperties(answer []byte, c *reader.Capabilities) {
 }
 
 // maxAPDU says what dwMaxAPDUDataSize means: 0 is short commands only, and
-// 0x10000 is the most that extended ones carry. Values that fit a short
-// command are not defined; a driver that says one is not believed, for it
+// 0x10000 is the most that extended ones carry, which libccid says of every
+// reader that exchanges TPDUs or extended APDUs: a claim. Values that fit a
+// short command are not defined; a driver that says one is not believed, for it
 // could make every card unreadable.
-func maxAPDU(n uint32) (most int, extended bool) {
+func maxAPDU(n uint32) int {
 	switch {
 	case n == 0 || n == shortAPDU:
-		return shortAPDU, false
+		return shortAPDU
 	case n < shortAPDU:
-		return 0, false
+		return 0
 	default:
-		return int(min(n, longestAPDU)), true
+		return int(min(n, longestAPDU))
 	}
 }
 
