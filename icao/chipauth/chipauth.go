@@ -50,7 +50,19 @@ var (
 	// ErrCardAuthentication reports that the chip answered, but not as one that
 	// holds the private key: it is damaged, or a copy.
 	ErrCardAuthentication = errors.New("chipauth: card does not authenticate itself")
+	// ErrLong comes beside any of the last two, or beside neither: a command failed
+	// that does not fit into a short one, as only DH keys make them. Extended
+	// length and chaining are each beyond some chips and readers, so it may have
+	// been nothing but its length. Before that is held against the chip, try the
+	// other way by means of [Config.MaxData].
+	ErrLong = errors.New("chipauth: long command failed")
 )
+
+// A longError is an error of a run in which a long command failed.
+type longError struct{ err error }
+
+func (e *longError) Error() string   { return e.err.Error() }
+func (e *longError) Unwrap() []error { return []error{ErrLong, e.err} }
 
 // The deviations of a [Result]: a closed set of names, never data from the
 // document. Whether one is acceptable is policy.
@@ -72,8 +84,8 @@ const (
 	DevVariantRefused = "chip_authentication_variant_refused"
 	// The chip refused MSE:Set KAT and performed 3DES by MSE:Set AT (8.5, note 1).
 	DevNoKAT = "chip_authentication_kat_refused"
-	// A long command was chained, because the chip refused it or the caller
-	// said that it cannot be carried whole (9.3.2).
+	// A long command was chained, because the chip refused it in extended length
+	// (9.3.2).
 	DevChained = "chip_authentication_command_chained"
 	// The answer to GENERAL AUTHENTICATE was not an empty template.
 	DevResponse = "chip_authentication_response_unexpected"
@@ -182,7 +194,11 @@ func Authenticate(ctx context.Context, d apdu.Doer, ch *sm.Channel, infos secinf
 	if err != nil {
 		return nil, Result{}, err
 	}
-	return r.do(ctx, variants)
+	next, result, err := r.do(ctx, variants)
+	if err != nil && r.long {
+		err = &longError{err}
+	}
+	return next, result, err
 }
 
 const minMaxData = 64
@@ -200,6 +216,7 @@ type run struct {
 	confirm    apdu.Command
 	maxData    int  // 0: as long as needed
 	extended   bool // a command in extended length was sent
+	long       bool // a command failed that is too long for a short one
 	deviations []string
 }
 
@@ -218,6 +235,7 @@ func (r *run) do(ctx context.Context, variants []variant) (*sm.Channel, Result, 
 		if r.extended && r.maxData == 0 && refused(err) && errors.Is(err, apdu.WrongLength) {
 			// A chip that has no extended length can still chain.
 			r.maxData = maxShortData
+			r.deviates(DevChained)
 			next, resp, err = r.attempt(ctx, v)
 		}
 		if err == nil {
@@ -311,11 +329,18 @@ func (r *run) generalAuthenticate(ctx context.Context, v variant, public []byte)
 // send sends a command under the old keys, chained if it is too long, and
 // takes every status but 9000 for a refusal.
 func (r *run) send(ctx context.Context, step string, c apdu.Command) (apdu.Response, error) {
-	bs := r.ch.Cipher().BlockSize()
+	length := protectedLen(r.ch.Cipher().BlockSize(), len(c.Data))
+	resp, err := r.sendWhole(ctx, step, c, r.maxData > 0 && length > r.maxData)
+	if err != nil && length > maxShortData {
+		r.long = true
+	}
+	return resp, err
+}
+
+func (r *run) sendWhole(ctx context.Context, step string, c apdu.Command, chained bool) (apdu.Response, error) {
 	rest := tlv.String(c.Data)
-	if r.maxData > 0 && protectedLen(bs, len(rest)) > r.maxData {
-		r.deviates(DevChained)
-		for link := linkLen(bs, r.maxData); len(rest) > link; {
+	if chained {
+		for link := linkLen(r.ch.Cipher().BlockSize(), r.maxData); len(rest) > link; {
 			chained := apdu.Command{CLA: claChaining, INS: c.INS, P1: c.P1, P2: c.P2}
 			rest.ReadBytes(&chained.Data, link)
 			if _, err := r.sendOne(ctx, step, chained); err != nil {

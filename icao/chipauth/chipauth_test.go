@@ -87,9 +87,9 @@ func TestAuthenticateDH(t *testing.T) {
 		},
 		{"chip without extended length, 3DES", dhStatic(t, g, pkcs3), sm.TripleDES, 0, true, []string{chipauth.DevChained}, 1},
 		{"chip without extended length, AES", dhStatic(t, g, pkcs3), sm.AES128, 0, true, []string{chipauth.DevChained}, 1},
-		{"reader without extended length", dhStatic(t, g, pkcs3), sm.AES128, 255, true, []string{chipauth.DevChained}, 1},
-		{"reader with short frames", dhStatic(t, g, pkcs3), sm.AES128, 100, true, []string{chipauth.DevChained}, 3},
-		{"reader with the shortest frames", dhStatic(t, g, pkcs3), sm.AES128, 1, true, []string{chipauth.DevChained}, 8},
+		{"reader without extended length", dhStatic(t, g, pkcs3), sm.AES128, 255, true, nil, 1},
+		{"reader with short frames", dhStatic(t, g, pkcs3), sm.AES128, 100, true, nil, 3},
+		{"reader with the shortest frames", dhStatic(t, g, pkcs3), sm.AES128, 1, true, nil, 8},
 		{"reader with long frames", dhStatic(t, g, pkcs3), sm.AES128, 300, false, nil, 0},
 	}
 	for _, tt := range tests {
@@ -830,5 +830,47 @@ func TestCheck(t *testing.T) {
 		if got := chipauth.Check("CA", tt.err); got != tt.want {
 			t.Errorf("%v: %+v, want %+v", tt.err, got, tt.want)
 		}
+	}
+}
+
+// What fails with a command that is too long for a short one may have been its
+// length, and the error says so; nothing else may.
+func TestErrLong(t *testing.T) {
+	dh, curve := dhStatic(t, modp2048(t), pkcs3), curveStatic(t, "P-256")
+	tests := []struct {
+		name   string
+		key    static
+		cipher sm.Cipher
+		ins    byte
+		want   bool
+	}{
+		{"MSE:Set KAT with DH", dh, sm.TripleDES, 0x22, true},
+		{"GENERAL AUTHENTICATE with DH", dh, sm.AES128, 0x86, true},
+		{"MSE:Set AT with DH", dh, sm.AES128, 0x22, false},
+		{"MSE:Set KAT with ECDH", curve, sm.TripleDES, 0x22, false},
+		{"GENERAL AUTHENTICATE with ECDH", curve, sm.AES128, 0x86, false},
+		{"the proof with DH", dh, sm.AES128, 0xA4, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for name, answer := range map[string][]byte{"refused in clear": {0x67, 0x00}, "no answer": {0}} {
+				for _, maxData := range []int{0, 255} {
+					card, d, ch := newCard(t, one(tt.key))
+					card.answer = func(c apdu.Command) []byte {
+						if c.INS == tt.ins {
+							return answer
+						}
+						return nil
+					}
+					_, r, err := chipauth.Authenticate(t.Context(), d, ch, tt.key.offers(tt.cipher), &chipauth.Config{MaxData: maxData})
+					if err == nil || errors.Is(err, chipauth.ErrLong) != tt.want {
+						t.Errorf("%s, at most %d bytes: error %v", name, maxData, err)
+					}
+					if r.Algorithm != "" || !errors.Is(err, sm.ErrBroken) {
+						t.Errorf("%s, at most %d bytes: %+v, %v", name, maxData, r, err)
+					}
+				}
+			}
+		})
 	}
 }

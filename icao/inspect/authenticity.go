@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/secinfo"
+	"github.com/chamthe/chamthe/icao/sm"
 	"github.com/chamthe/chamthe/icao/trust"
 )
 
@@ -128,10 +130,13 @@ func (in *inspection) chipAuthentication(ctx context.Context) error {
 		in.r.set(ChipAuthentication, result.Check{Value: result.NotSupported, Reason: why})
 		return nil
 	}
-	ch, res, err := chipauth.Authenticate(ctx, in.plain, in.ch, in.infos, &chipauth.Config{Rand: in.cfg.Rand})
+	ch, res, err := in.proveKey(ctx)
+	if errors.Is(err, ErrCopy) {
+		return err
+	}
 	in.r.Deviations = append(in.r.Deviations, res.Deviations...)
 	check := chipauth.Check(res.Algorithm, err)
-	if in.meter.err != nil || ctx.Err() != nil {
+	if in.meter.err != nil || ctx.Err() != nil || errors.Is(err, ErrInterrupted) {
 		check = result.Check{Value: result.Aborted, Reason: ReasonInterrupted}
 	}
 	in.r.set(ChipAuthentication, check)
@@ -139,6 +144,8 @@ func (in *inspection) chipAuthentication(ctx context.Context) error {
 		in.weak("chip authentication key, " + res.Algorithm)
 	}
 	switch {
+	case errors.Is(err, ErrInterrupted):
+		return err
 	case check.Value == result.Aborted:
 		return fmt.Errorf("%w: %w", ErrInterrupted, err)
 	case err == nil:
@@ -153,6 +160,33 @@ func (in *inspection) chipAuthentication(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrCopy, err)
 	}
 	return nil
+}
+
+// proveKey performs chip authentication. The public keys of DH do not fit into a
+// short command: they are chained where extended length is not known to pass, and
+// sent in extended length otherwise. Chips lack either, and so do readers, and what
+// they say to it is anything from 6700 in clear to nothing at all. So if such a command
+// failed, the other way is tried once, if need be in a channel opened anew, before the
+// answer counts against the chip. The error is [ErrInterrupted] if there is no way to do
+// so.
+func (in *inspection) proveKey(ctx context.Context) (*sm.Channel, chipauth.Result, error) {
+	cfg := &chipauth.Config{Rand: in.cfg.Rand}
+	if in.read.MaxNe <= shortNe {
+		cfg.MaxData = shortNc
+	}
+	ch, res, err := chipauth.Authenticate(ctx, in.plain, in.ch, in.infos, cfg)
+	if !errors.Is(err, chipauth.ErrLong) {
+		return ch, res, err
+	}
+	if in.lost(err) {
+		if again := in.reopen(ctx); again != nil {
+			return nil, chipauth.Result{}, unopened(again, err)
+		}
+	}
+	if cfg.MaxData = shortNc - cfg.MaxData; cfg.MaxData > 0 {
+		in.deviates(chipauth.DevChained)
+	}
+	return chipauth.Authenticate(ctx, in.plain, in.ch, in.infos, cfg)
 }
 
 // dg14 reads the security infos: which keys the chip has, and how they are to
@@ -245,6 +279,9 @@ func (in *inspection) activeAuthentication(ctx context.Context) error {
 
 // shortNe is the longest response that a short command can ask for.
 const shortNe = 256
+
+// shortNc is the longest data field of a short command.
+const shortNc = 255
 
 // sign returns what the chip's answer to the challenge is worth for the key in
 // dg15, whoever signed that key. The error is set only if the chip was lost.
