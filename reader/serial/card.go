@@ -154,10 +154,11 @@ func (c *card) ATR() []byte {
 	return slices.Clone(c.atr)
 }
 
-// Close implements [reader.Card].
+// Close implements [reader.Card]. An exchange that does not end within seconds is
+// ended, and the module set up anew.
 func (c *card) Close() error {
 	s := c.s
-	s.turn <- struct{}{}
+	s.take(closePatience)
 	defer s.end()
 	alive := c.dead == nil
 	c.dead = reader.ErrClosed

@@ -214,7 +214,7 @@ func (d *Driver) Open(ctx context.Context, name string) (reader.Card, error) {
 func (d *Driver) Close() error {
 	var err error
 	for _, s := range d.slots {
-		s.turn <- struct{}{}
+		s.take(closePatience)
 		if s.mod != nil && s.baud != defaultBaud {
 			// A module that stays at this speed is not found at the other
 			// after a change of the settings.

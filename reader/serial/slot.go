@@ -28,6 +28,7 @@ type slot struct {
 	pause   time.Duration
 
 	// Guarded by Driver.mu.
+	cut    line // line, for who cannot wait for the turn; nil: not connected
 	info   reader.Info
 	why    error // why the module cannot be used; nil if it can
 	looked bool
@@ -49,6 +50,27 @@ func (s *slot) begin(ctx context.Context) error {
 }
 
 func (s *slot) end() { <-s.turn }
+
+// closePatience is how long an exchange in flight may go on when its card is being
+// closed: the slowest chips sign within it.
+const closePatience = 3 * time.Second
+
+// take waits for the module like begin, but not for ever: a card that keeps it busy
+// has the line cut, which ends every call on it.
+func (s *slot) take(patience time.Duration) {
+	select {
+	case s.turn <- struct{}{}:
+		return
+	case <-time.After(patience):
+	}
+	s.d.mu.Lock()
+	l := s.cut
+	s.d.mu.Unlock()
+	if l != nil {
+		_ = l.Close() // whoever uses it is told, and lets go
+	}
+	s.turn <- struct{}{}
+}
 
 func (s *slot) inUse() bool {
 	s.d.mu.Lock()
@@ -147,6 +169,7 @@ func (s *slot) dial(ctx context.Context, baud int) error {
 		}
 		if err == nil {
 			s.line, s.baud, s.mod = l, baud, mod
+			s.set(func() { s.cut = l })
 			return nil
 		}
 		if l != nil {
@@ -318,6 +341,7 @@ func (s *slot) disconnect(told, why error) error {
 	s.line, s.mod, s.target, s.slow = nil, nil, nil, false
 	s.drop(told)
 	s.set(func() {
+		s.cut = nil
 		if had {
 			s.info.Changes++
 		}

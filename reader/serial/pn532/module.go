@@ -53,9 +53,9 @@ type Timing struct {
 	// Reply is how long a command may take that concerns no exchange. 2 s by
 	// default.
 	Reply time.Duration
-	// Exchange is how long the card may take over one block of an APDU. 20 s
-	// by default: a chip may ask for more time again and again while it
-	// computes.
+	// Exchange is how long the card may take over one APDU, besides the time that
+	// its bytes need on the line. 20 s by default: a chip may ask for more time
+	// again and again while it computes.
 	Exchange time.Duration
 	// Gap is how long the line may be silent within a frame. 150 ms by
 	// default.
@@ -500,10 +500,12 @@ func (m *Module) PowerCycle() error {
 // command.
 func (m *Module) Exchange(t *Target, cmd []byte) ([]byte, error) {
 	const more = 0x40
+	end := time.Now().Add(m.t.Exchange)
 	for len(cmd) > maxBlock {
 		block := cmd[:maxBlock]
 		cmd = cmd[maxBlock:]
-		resp, err := m.block(t.number|more, block)
+		end = end.Add(lineTime(len(block)))
+		resp, err := m.block(t.number|more, block, end)
 		if err := status(resp, err); err != nil {
 			return nil, err
 		}
@@ -512,7 +514,7 @@ func (m *Module) Exchange(t *Target, cmd []byte) ([]byte, error) {
 		}
 	}
 	var out []byte
-	resp, err := m.block(t.number, cmd)
+	resp, err := m.block(t.number, cmd, end)
 	for {
 		if err := status(resp, err); err != nil {
 			return nil, err
@@ -524,12 +526,23 @@ func (m *Module) Exchange(t *Target, cmd []byte) ([]byte, error) {
 		if len(out) > maxResponse || len(resp) == 1 {
 			return nil, ErrTooLong
 		}
-		resp, err = m.block(t.number, nil)
+		// A card that sends a byte at a time does not earn time by it.
+		end = end.Add(lineTime(len(resp) - 1))
+		resp, err = m.block(t.number, nil, end)
 	}
 }
 
-func (m *Module) block(tg byte, data []byte) ([]byte, error) {
-	return m.command(cmdInDataExchange, append([]byte{tg}, data...), m.t.Exchange, false)
+// lineTime is how long n bytes take on the slowest line that is in use.
+func lineTime(n int) time.Duration { return time.Duration(n) * 1100 * time.Microsecond }
+
+// block exchanges one block, until a time. A card that has used up its time is as
+// good as one that does not answer.
+func (m *Module) block(tg byte, data []byte, end time.Time) ([]byte, error) {
+	wait := time.Until(end)
+	if wait <= 0 {
+		return nil, ErrTooLong
+	}
+	return m.command(cmdInDataExchange, append([]byte{tg}, data...), wait, false)
 }
 
 // status returns the error that a response begins with.
