@@ -336,7 +336,18 @@ func TestSignedPhotoCannotBeWithheld(t *testing.T) {
 		{"absent", func(_ *testing.T, d *inspecttest.Draft) { d.Withhold(2) }, bad, inspect.ReasonWithheld},
 		{"refused", func(_ *testing.T, d *inspecttest.Draft) { deny(d, 2) }, bad, inspect.ReasonWithheld},
 		{"exchanged", func(_ *testing.T, d *inspecttest.Draft) { d.Put(2, flipLast(d.Groups[2])) }, bad, "hash_mismatch"},
-		{"unreadable", func(_ *testing.T, d *inspecttest.Draft) { d.Put(2, []byte{0x30, 0x03, 1, 2, 3}) }, nos, inspect.ReasonUnreadable},
+		{"other tag", func(_ *testing.T, d *inspecttest.Draft) { d.Put(2, flipFirst(d.Groups[2])) }, bad, inspect.ReasonWithheld},
+		{"other object", func(_ *testing.T, d *inspecttest.Draft) { d.Put(2, []byte{0x30, 0x03, 1, 2, 3}) }, bad, inspect.ReasonWithheld},
+		{"no object", func(_ *testing.T, d *inspecttest.Draft) { d.Put(2, []byte{0x75, 0x85, 1, 2, 3, 4, 5, 6}) }, bad, inspect.ReasonWithheld},
+		{"too large", func(_ *testing.T, d *inspecttest.Draft) { d.Put(2, []byte{0x75, 0x83, 0xFF, 0xFF, 0xFF, 1, 2, 3}) }, bad, inspect.ReasonWithheld},
+		{"cut off", func(_ *testing.T, d *inspecttest.Draft) { d.Put(2, d.Groups[2][:len(d.Groups[2])/2]) }, bad, inspect.ReasonWithheld},
+		{"empty", func(_ *testing.T, d *inspecttest.Draft) { d.Put(2, nil) }, bad, inspect.ReasonWithheld},
+		{"not covered and not understood", func(t *testing.T, d *inspecttest.Draft) {
+			b := flipFirst(d.Groups[2])
+			d.Omit(2)
+			d.Sign(t)
+			d.Put(2, b)
+		}, nos, inspect.ReasonUnreadable},
 		{"never there", func(t *testing.T, d *inspecttest.Draft) {
 			d.Omit(2)
 			d.Sign(t)
@@ -370,10 +381,44 @@ func deny(d *inspecttest.Draft, dg int) {
 	}
 }
 
+func flipFirst(b []byte) []byte {
+	c := slices.Clone(b)
+	c[0] ^= 1
+	return c
+}
+
 func flipLast(b []byte) []byte {
 	c := slices.Clone(b)
 	c[len(c)-1] ^= 1
 	return c
+}
+
+// Something else in the place of a signed DG13 is no DG13 that is kept back.
+func TestSignedDG13CannotBeReplaced(t *testing.T) {
+	for name, content := range map[string]func([]byte) []byte{
+		"other tag": flipFirst,
+		"exchanged": flipLast,
+		"too large": func([]byte) []byte { return []byte{0x6D, 0x83, 0xFF, 0xFF, 0xFF, 1, 2} },
+		"cut off":   func(b []byte) []byte { return b[:len(b)/2] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := inspecttest.New(t, chip.ProfileCCCD)
+			d.Put(13, content(d.Groups[13]))
+			r, err := d.Inspect(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := r.Check(inspect.DG13Integrity); c.Value != bad {
+				t.Errorf("DG13 %v", c)
+			}
+			if c := r.Check(inspect.PassiveAuthentication); c.Value != bad {
+				t.Errorf("passive authentication %v", c)
+			}
+			if r.DG13 != nil && r.TextVerified() {
+				t.Error("DG13 counts as verified")
+			}
+		})
+	}
 }
 
 // A signed DG13 that the chip keeps back is seen, and is no failure.

@@ -453,7 +453,11 @@ func (in *inspection) dg13(ctx context.Context) error {
 		return err
 	}
 	if state != Read {
-		in.r.set(DG13Integrity, result.Check{Value: result.NotSupported, Reason: stateReason(state)})
+		c := result.Check{Value: result.NotSupported, Reason: stateReason(state)}
+		if state == Unreadable {
+			c = result.Fail(ReasonWithheld) // something is handed out in its place
+		}
+		in.r.set(DG13Integrity, c)
 		return nil
 	}
 	in.r.set(DG13Integrity, passiveauth.CheckGroup(in.sod, 13, b))
@@ -532,9 +536,10 @@ func (in *inspection) photo(ctx context.Context) error {
 	if state != Read {
 		in.r.PhotoNote = stateReason(state)
 		c := result.Check{Value: result.NotSupported, Reason: stateReason(state)}
-		if in.covers(2) && state != Unreadable {
-			// The issuer signed a photo and this chip says that there is none: a
-			// copy in the hands of somebody with another face would do that.
+		if in.covers(2) {
+			// The issuer signed a photo and this chip says that there is none, or that it
+			// is something else: a copy in the hands of somebody with another face would
+			// do that. It is the chip that says so; an exchange that was lost is an error.
 			c = result.Fail(ReasonWithheld)
 		}
 		in.r.set(DG2Integrity, c)
