@@ -52,12 +52,28 @@ type answer struct {
 // for up to Options.Busy. A context that ends while Open waits makes it
 // return; what it has begun is undone as soon as the service lets it. While a
 // call on this reader is left behind, Open returns what that call was left
-// with; other readers are not concerned.
+// with; other readers are not concerned. A question to the reader that does not
+// come back is the exception: see [Driver.Stuck].
 func (d *Driver) Open(ctx context.Context, name string) (reader.Card, error) {
+	c, err := d.open(ctx, name)
+	if errors.Is(err, errNoAnswer) {
+		c, err = d.open(ctx, name) // and asks nothing this time
+	}
+	if err != nil {
+		return nil, err // not an interface that holds a nil
+	}
+	return c, nil
+}
+
+// errNoAnswer means that a question to the reader was left behind.
+var errNoAnswer = errors.New("pcsc: reader does not answer questions")
+
+func (d *Driver) open(ctx context.Context, name string) (*card, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	o := &owner{d: d, name: name, quit: make(chan struct{})}
+	o.limit.begun = make(chan struct{}, 1)
 	if other := d.own(o); other != nil {
 		if err := d.leftWith(other); err != nil {
 			return nil, err
@@ -75,6 +91,14 @@ func (d *Driver) Open(ctx context.Context, name string) (reader.Card, error) {
 	go o.run(c.asks, opened, c.gone)
 
 	a, err := await(ctx.Done(), opened, &o.limit)
+	if err != nil && o.stage.CompareAndSwap(int32(asking), int32(unwanted)) {
+		d.leaveAsking(o)
+		close(c.asks)
+		if errors.Is(err, errEnded) {
+			return nil, ctx.Err()
+		}
+		return nil, errNoAnswer
+	}
 	switch {
 	case errors.Is(err, errEnded):
 		err = ctx.Err()
@@ -114,12 +138,17 @@ type limit struct {
 	mu    sync.Mutex
 	op    string
 	until time.Time
+	begun chan struct{} // with room for one: a step has begun
 }
 
 func (l *limit) begin(op string, max time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.op, l.until = op, time.Now().Add(max)
+	select {
+	case l.begun <- struct{}{}:
+	default:
+	}
 }
 
 func (l *limit) left() (op string, left time.Duration) {
@@ -144,6 +173,9 @@ func await(ended <-chan struct{}, answers <-chan answer, l *limit) (answer, erro
 		case <-ended:
 			timer.Stop()
 			return answer{}, errEnded
+		case <-l.begun: // perhaps with a shorter limit
+			timer.Stop()
+			continue
 		case <-timer.C:
 		}
 		if op, left := l.left(); left <= 0 {
@@ -202,13 +234,14 @@ func (c *card) Reset(ctx context.Context) error {
 }
 
 // Capabilities implements [reader.Capable] with what PC/SC part 10 and the
-// attributes of the reader's driver offer. Nothing is sent to the chip; UID
-// and ATS stay empty, see Identify.
+// attributes of the reader's driver offer; a reader that has left a question
+// unanswered says nothing. Nothing is sent to the chip; UID and ATS stay empty,
+// see Identify.
 func (c *card) Capabilities(ctx context.Context) (reader.Capabilities, error) {
-	a, err := c.call(ctx, "ask the reader", func(o *owner) (a answer) {
-		a.caps, a.err = o.capabilities()
-		return a
-	})
+	a, err := c.call(ctx, "ask the reader", (*owner).describe)
+	if errors.Is(err, reader.ErrTimeout) {
+		c.o.d.beSilent(c.o.name)
+	}
 	return a.caps, err
 }
 
@@ -219,7 +252,7 @@ func (c *card) Capabilities(ctx context.Context) (reader.Capabilities, error) {
 // a session of secure messaging, so it has its place before one.
 func (c *card) Identify(ctx context.Context) (reader.Capabilities, error) {
 	a, err := c.call(ctx, "identify", func(o *owner) (a answer) {
-		if a.caps, a.err = o.capabilities(); a.err != nil {
+		if a = o.describe(); a.err != nil {
 			return a
 		}
 		for _, q := range []struct {
@@ -320,6 +353,8 @@ type stage int32
 
 const (
 	connecting stage = iota
+	asking           // the reader what it bears
+	unwanted         // because the reader did not answer
 	blocked          // by another program, for certain
 	ours
 )
@@ -336,6 +371,7 @@ type owner struct {
 	ctx    scardContext
 	card   scardCard
 	absent bool // the card is known to have gone
+	passed bool // nothing was done to the card, and another owner may have it
 	ended  bool // the transaction is known to be over
 }
 
@@ -392,7 +428,7 @@ func (o *owner) close() {
 	if o.card != nil {
 		// No reset of what is not there: after one that failed, pcscd can miss
 		// the next card. See firmware-notes/os/pcscd.md.
-		_ = o.card.disconnect(!o.absent)
+		_ = o.card.disconnect(!o.absent && !o.passed)
 	}
 	if o.ctx != nil {
 		_ = o.ctx.release()
@@ -426,12 +462,31 @@ func (o *owner) open() (atr []byte, err error) {
 			return nil, &SharingError{ExclusiveConnection}
 		}
 	}
+	if !o.ask() {
+		o.passed = true
+		return nil, errNoAnswer
+	}
 	atr, err = o.seize()
 	if e, ok := errors.AsType[*Error](err); ok && errors.Is(err, reader.ErrCardRemoved) {
 		// Nothing was open yet: for the caller there just is no card.
 		return nil, &Error{Op: "open", Code: e.Code, kind: reader.ErrNoCard}
 	}
 	return atr, err
+}
+
+// ask asks the reader what it bears, before the card is ours alone: a question
+// that never comes back then holds nothing but a shared connection, which keeps
+// nobody from the card. It returns false if nobody waits any more.
+func (o *owner) ask() bool {
+	if !o.d.mayAsk(o.name) {
+		return true
+	}
+	o.stage.Store(int32(asking))
+	// What is wrong with the card, the next call tells.
+	if caps, err := o.capabilities(); err == nil {
+		o.d.answered(o.name, caps)
+	}
+	return o.stage.CompareAndSwap(int32(asking), int32(connecting))
 }
 
 // seizeTries is how often another program may come in between.
@@ -534,6 +589,16 @@ func (o *owner) explain(op string, err error) error {
 		return &Error{Op: op, Code: uint32(c), kind: reader.ErrComm}
 	}
 	return toOpenError(op, c)
+}
+
+// describe returns what the reader has said, or asks it: it has shown that it
+// answers, or Open would have left the question behind.
+func (o *owner) describe() (a answer) {
+	var known bool
+	if a.caps, known = o.d.said(o.name); !known && o.d.mayAsk(o.name) {
+		a.caps, a.err = o.capabilities()
+	}
+	return a
 }
 
 // capabilities asks the reader's driver. Drivers refuse what they do not know

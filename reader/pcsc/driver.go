@@ -24,7 +24,8 @@ type Options struct {
 	// Exchange bounds one APDU. 20 seconds by default: a chip may ask for
 	// more time again and again while it computes.
 	Exchange time.Duration
-	// Control bounds one question to the reader's driver. Step by default.
+	// Control bounds one question to the reader's driver. 1 second by default:
+	// drivers answer these without the card.
 	Control time.Duration
 	// Disconnect bounds the end of a connection, with its reset. Step by
 	// default.
@@ -53,7 +54,7 @@ func (o Options) withDefaults() Options {
 	def(&o.Connect, o.Step)
 	def(&o.Reset, o.Step)
 	def(&o.Exchange, 20*time.Second)
-	def(&o.Control, o.Step)
+	def(&o.Control, min(time.Second, o.Step))
 	def(&o.Disconnect, o.Step)
 	def(&o.Busy, 2*time.Second)
 	def(&o.Settle, 900*time.Millisecond)
@@ -85,10 +86,13 @@ type Driver struct {
 	opt  Options
 	keep time.Duration // how often an idle card is looked at; 0: never
 
-	mu    sync.Mutex
-	owned map[string]*owner // readers with a card open, or being opened
-	lost  int               // status calls left behind
-	back  chan struct{}     // closed when lost becomes 0
+	mu     sync.Mutex
+	owned  map[string]*owner              // readers with a card open, or being opened
+	askers map[*owner]struct{}            // who were left behind with a question to the reader
+	dumb   map[string]bool                // models that left a question unanswered, by reader.Model
+	says   map[string]reader.Capabilities // what readers have answered, until they leave
+	lost   int                            // status calls left behind
+	back   chan struct{}                  // closed when lost becomes 0
 }
 
 var _ reader.Driver = (*Driver)(nil)
@@ -106,17 +110,20 @@ func newDriver(lib winscard, opt *Options) *Driver {
 	if opt != nil {
 		o = *opt
 	}
-	return &Driver{lib: lib, opt: o.withDefaults(), owned: make(map[string]*owner)}
+	return &Driver{lib: lib, opt: o.withDefaults(), owned: make(map[string]*owner), askers: make(map[*owner]struct{}),
+		dumb: make(map[string]bool), says: make(map[string]reader.Capabilities)}
 }
 
 // Stuck returns how many calls the service has not returned from within their
 // time limits. Each costs a thread until it does. There is at most one for
 // each reader with a card, and one for each caller that was in Readers or Wait
-// when the service got stuck.
+// when the service got stuck. One more for each reader is a question that the
+// reader has not answered: it keeps nobody from the card, and readers of that
+// model are asked nothing any more.
 func (d *Driver) Stuck() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	n := d.lost
+	n := d.lost + len(d.askers)
 	for _, o := range d.owned {
 		if o.left != nil {
 			n++
@@ -128,6 +135,9 @@ func (d *Driver) Stuck() int {
 // Readers implements [reader.Driver]. The order is that of the service.
 func (d *Driver) Readers(ctx context.Context) ([]reader.Info, error) {
 	l, err := d.look(ctx)
+	if err == nil {
+		d.keepAnswers(l.infos)
+	}
 	return l.infos, err
 }
 
@@ -158,6 +168,9 @@ func (d *Driver) Wait(ctx context.Context, known []reader.Info) ([]reader.Info, 
 		return nil, err
 	}
 	infos, err := d.wait(ctx, w, known)
+	if err == nil {
+		d.keepAnswers(infos)
+	}
 	if !isLost(err) { // who is left behind closes it
 		_ = d.run(context.WithoutCancel(ctx), "release context", d.opt.Step, func() error { w.close(); return nil }, nothing)
 	}
@@ -525,5 +538,64 @@ func (d *Driver) own(o *owner) (other *owner) {
 func (d *Driver) disown(o *owner) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	delete(d.askers, o)
+	if d.owned[o.name] == o {
+		delete(d.owned, o.name)
+	}
+}
+
+// leaveAsking frees the reader of an owner that has asked it and waits, and
+// remembers that readers of this model are not to be asked.
+func (d *Driver) leaveAsking(o *owner) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	delete(d.owned, o.name)
+	d.askers[o] = struct{}{}
+	d.dumb[reader.Model(o.name)] = true
+}
+
+// beSilent remembers that readers of this model are not to be asked.
+func (d *Driver) beSilent(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dumb[reader.Model(name)] = true
+}
+
+// mayAsk reports whether the reader can be asked and has not answered yet.
+func (d *Driver) mayAsk(name string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, known := d.says[name]
+	return !known && !d.dumb[reader.Model(name)]
+}
+
+// answered notes what a reader has answered, however late. Nothing at all is no
+// answer: another program may have kept the reader from it.
+func (d *Driver) answered(name string, caps reader.Capabilities) {
+	if caps.Name == "" && caps.Firmware == "" && caps.MaxAPDU == 0 && caps.VendorID == 0 && caps.ProductID == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.says[name] = caps
+}
+
+// said returns what a reader has answered.
+func (d *Driver) said(name string) (caps reader.Capabilities, known bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	caps, known = d.says[name]
+	return caps, known
+}
+
+// keepAnswers forgets the answers of readers that are not in the list: another
+// device may come under that name.
+func (d *Driver) keepAnswers(infos []reader.Info) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name := range d.says {
+		if !slices.ContainsFunc(infos, func(in reader.Info) bool { return in.Name == name }) {
+			delete(d.says, name)
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -206,6 +207,96 @@ func TestCapabilities(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A driver that never returns from a question and exchanges well costs the time
+// of one question, once; it keeps nobody from the card.
+func TestQuestionWithoutAnswer(t *testing.T) {
+	for _, op := range []string{"attribute", "control"} {
+		t.Run(op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, f := setUp(t, quick())
+				chip := readertest.NewChip()
+				f.insert(name, chip)
+				let := make(chan struct{})
+				f.do(func() {
+					f.hang[op] = let
+					f.reader(name).attributes = map[uint32][]byte{attrVendorName: []byte("ACME")}
+				})
+				h, err := reader.OpenHub(reader.HubConfig{Sources: []reader.Source{{Name: "pcsc", Driver: d}}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer h.Close()
+				read := func(most time.Duration) {
+					t.Helper()
+					began := time.Now()
+					l, err := h.Take(t.Context(), name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer l.Close()
+					if d := time.Since(began); d > most {
+						t.Errorf("Take took %v, want at most %v", d, most)
+					}
+					if _, err := l.Transmit(t.Context(), recall); err != nil {
+						t.Error(err)
+					}
+				}
+				read(time.Second)
+				read(0)
+				// Plugged in anew it is still that model.
+				f.unplug(name)
+				time.Sleep(time.Minute)
+				f.plug(name)
+				f.insert(name, chip)
+				time.Sleep(time.Minute)
+				read(0)
+				if n := d.Stuck(); n != 1 {
+					t.Errorf("%d calls left behind, want the question alone", n)
+				}
+
+				// The question comes back while somebody has the card.
+				l, err := h.Take(t.Context(), name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resets := chip.Resets()
+				f.do(func() { delete(f.hang, op) })
+				close(let)
+				synctest.Wait()
+				if n := d.Stuck(); n != 0 || chip.Resets() != resets {
+					t.Errorf("after the question came back: %d left behind, %d resets of a card that somebody has", n, chip.Resets()-resets)
+				}
+				if err := l.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// An answer that comes late is one all the same.
+func TestLateAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, f := setUp(t, quick())
+		f.insert(name, readertest.NewChip())
+		let := make(chan struct{})
+		f.do(func() {
+			f.hang["attribute"] = let
+			f.reader(name).attributes = map[uint32][]byte{attrVendorName: []byte("ACME")}
+		})
+		card := open(t, d)
+		if caps, err := reader.CapabilitiesOf(t.Context(), card); err != nil || caps.Name != "" {
+			t.Errorf("before it: %q, %v", caps.Name, err)
+		}
+		f.do(func() { delete(f.hang, "attribute") })
+		close(let)
+		synctest.Wait()
+		if caps, err := reader.CapabilitiesOf(t.Context(), card); err != nil || caps.Name != "ACME" {
+			t.Errorf("after it: %q, %v", caps.Name, err)
+		}
+	})
 }
 
 type identifier interface {
