@@ -20,7 +20,8 @@ import (
 func garbage() [][]byte {
 	return [][]byte{
 		nil, []byte("{"), []byte("null"), []byte(`{"version":1}`), []byte(`{"version":2,"visit":"x"}`), []byte(`"verdict"`),
-		{0xff, 0xfe, 0x00}, []byte(`{"version":1,"agent":"` + "\xc3\x28" + `"}`),
+		{0xff, 0xfe, 0x00},
+		[]byte(`{"version":1,"agent":"` + "\xc3\x28" + `"}`),
 		[]byte(strings.Repeat("[", 50_000)), []byte(`{"later":` + strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_001)),
 		[]byte(`{"version":1,"version":1}`), make([]byte, 900_000),
 	}
