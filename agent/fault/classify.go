@@ -40,6 +40,7 @@ var sentinels = []struct {
 	{reader.ErrSharing, ReaderBusy},
 	{reader.ErrTimeout, ReaderHung},
 	{reader.ErrCardReset, ReaderBusy},
+	{inspect.ErrTooLong, ReaderShort}, // whatever the reader said about it
 	{reader.ErrCardMute, CardUnreadable},
 	{reader.ErrCardUnsupported, CardUnreadable},
 	{reader.ErrComm, CardUnreadable},

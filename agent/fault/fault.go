@@ -55,12 +55,13 @@ const (
 	NoCAN  Code = "no_can"
 
 	// The reader.
-	NoService  Code = "no_pcsc_service"
-	NoReader   Code = "no_reader"
-	NoCard     Code = "no_card"
-	ReaderBusy Code = "reader_busy"
-	ReaderHung Code = "reader_hung"
-	LimitsFull Code = "limits_full"
+	NoService   Code = "no_pcsc_service"
+	NoReader    Code = "no_reader"
+	NoCard      Code = "no_card"
+	ReaderBusy  Code = "reader_busy"
+	ReaderHung  Code = "reader_hung"
+	LimitsFull  Code = "limits_full"
+	ReaderShort Code = "reader_too_short"
 
 	// The store.
 	StoreNewer   Code = "store_newer"
@@ -171,6 +172,7 @@ var infos = []Info{
 	{ReaderBusy, 43, Retry, "Another program is using the card.", "Close the other program, or take the card away and put it back."},
 	{ReaderHung, 44, System, "The reader stopped answering.", "Unplug the reader and plug it in again."},
 	{LimitsFull, 45, System, "There is no room to remember what more kinds of cards and readers bear.", "Forget what is no longer needed (`chamthe readers limits --forget NAME`, or `--all`); it is learned again."},
+	{ReaderShort, 46, System, "This reader cannot carry the long commands that opening this document's chip takes.", "Use a reader with extended length for such documents, or check in without a chip."},
 
 	{StoreNewer, 50, System, "The data file was written by a newer version of this program.", "Install that version or a newer one; the file was not touched."},
 	{StoreLocked, 51, System, "The data file is in use by another process.", "End the other chamthe that uses this data directory."},

@@ -65,6 +65,9 @@ func (in *inspection) open(ctx context.Context) error {
 		// It is the key that is wrong: no failure of PACE, and none for BAC.
 		return in.wrongKey(err)
 	}
+	if in.meter.extended && (in.meter.err != nil || errors.Is(err, apdu.WrongLength)) {
+		err = fmt.Errorf("%w: %w", ErrTooLong, err)
+	}
 	if in.meter.err != nil || ctx.Err() != nil ||
 		!in.cfg.FallBackToBAC || in.resetter == nil || len(in.access.Keys) == 0 {
 		return in.accessFailed(err)

@@ -424,3 +424,38 @@ func (g *goneResettable) Reset(context.Context) error {
 	g.resets++
 	return nil
 }
+
+// The keys of PACE modulo a prime need extended length: its chaining bit links the
+// steps (Doc 9303-11, 4.4.4.3), so that a step cannot come in pieces.
+func TestPACETooLong(t *testing.T) {
+	d, err := chip.Build(chip.ProfilePassportPACEDH, chip.Options{At: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := func(cmd []byte) bool { return cmd[1] == insMSE }
+	for _, tt := range []struct {
+		name    string
+		refuses func([]byte) bool
+		status  []byte
+		too     bool
+		want    error
+	}{
+		{"not carried", isExtended, nil, true, inspect.ErrInterrupted},
+		{"refused", isExtended, []byte{0x67, 0x00}, true, inspect.ErrAccess},
+		{"refused for another reason", isExtended, []byte{0x6A, 0x80}, false, inspect.ErrAccess},
+		{"short command not carried", other, nil, false, inspect.ErrInterrupted},
+		{"short command refused", other, []byte{0x67, 0x00}, false, inspect.ErrAccess},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := d.Chip()
+			if err != nil {
+				t.Fatal(err)
+			}
+			card := &picky{resettable: resettable{&terminal{chip: c}}, refuses: tt.refuses, status: tt.status}
+			_, err = inspect.Run(t.Context(), card, access(t, d), &inspect.Config{At: at, Trust: pool(t, d.CSCA)})
+			if !errors.Is(err, tt.want) || errors.Is(err, inspect.ErrTooLong) != tt.too {
+				t.Errorf("got %v, want %v, too long %t", err, tt.want, tt.too)
+			}
+		})
+	}
+}

@@ -34,6 +34,10 @@ var (
 	// ErrNoCAN means that only a card access number was given, and that the chip
 	// takes none. [ErrAccess] is wrapped beside it.
 	ErrNoCAN = errors.New("inspect: the chip takes no card access number")
+	// ErrTooLong comes beside [ErrAccess] or [ErrInterrupted] when a command of PACE
+	// failed that does not fit into a short one, as those with keys modulo a prime:
+	// the reader, or the chip, does not carry it. PACE has no other way to send it.
+	ErrTooLong = errors.New("inspect: a long command failed")
 	// ErrNoSecurityObject means that EF.SOD is absent, refused or malformed:
 	// nothing on this chip can be verified.
 	ErrNoSecurityObject = errors.New("inspect: no usable document security object")
@@ -678,6 +682,7 @@ type meter struct {
 	exchanges      int
 	sent, received int
 	err            error
+	extended       bool // the last command had extended length fields
 }
 
 // Transmit implements [apdu.Transceiver].
@@ -688,6 +693,7 @@ func (m *meter) Transmit(ctx context.Context, cmd []byte) ([]byte, error) {
 	}
 	m.exchanges++
 	m.sent += len(cmd)
+	m.extended = len(cmd) > 5 && cmd[4] == 0
 	resp, err := m.t.Transmit(ctx, cmd)
 	m.received += len(resp)
 	if err != nil {
