@@ -741,6 +741,12 @@ func TestOffers(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
+	// The number of so many bits that has one of them in its first byte, and no more
+	// until its last.
+	barely := func(bits uint) *big.Int {
+		p := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		return p.Add(p, big.NewInt(1))
+	}
 	g := modp2048(t)
 	y := new(big.Int).Exp(g.g, big.NewInt(77), g.p)
 	add := func(a *big.Int, b int64) *big.Int { return new(big.Int).Add(a, big.NewInt(b)) }
@@ -777,6 +783,8 @@ func TestKeys(t *testing.T) {
 		{"p too short", false, dhKeyInfo(t, pkcs3, short, g.g, n(77)), chipauth.ErrUnsupported},
 		{"p too long", false, dhKeyInfo(t, pkcs3, long, g.g, y), chipauth.ErrUnsupported},
 		{"p endless", false, dhKeyInfo(t, pkcs3, large, g.g, y), chipauth.ErrKey},
+		{"nearly every public value shorter than p", false, dhKeyInfo(t, pkcs3, barely(4089), g.g, y), chipauth.ErrUnsupported},
+		{"nearly every public value shorter than p of 1025 bits", false, dhKeyInfo(t, pkcs3, barely(1025), g.g, n(77)), chipauth.ErrUnsupported},
 		{"p zero", false, dhKeyInfo(t, pkcs3, n(0), g.g, y), chipauth.ErrUnsupported},
 		{"g 0", false, dhKeyInfo(t, pkcs3, g.p, n(0), y), chipauth.ErrKey},
 		{"g 1", false, dhKeyInfo(t, pkcs3, g.p, n(1), y), chipauth.ErrKey},

@@ -157,8 +157,8 @@ func parseDHKey(spki []byte) (chipKey, error) {
 	if !algorithm.Empty() || !readNumber(&bits, &k.y) || !bits.Empty() {
 		return nil, ErrKey
 	}
-	if k.p.BitLen() < minDHBits || k.p.BitLen() > maxDHBits {
-		return nil, ErrUnsupported
+	if k.p.BitLen() < minDHBits || k.p.BitLen() > maxDHBits || k.p.BitLen()%8 == 1 {
+		return nil, ErrUnsupported // for the last of these, see draw
 	}
 	if !k.recognize() || !k.valid() {
 		return nil, ErrKey
@@ -291,7 +291,11 @@ func (k *dhKey) agree(random io.Reader) (public, secret []byte, err error) {
 // whole bytes without the bits above them, until they fit.
 //
 // Public values that begin with a zero byte are left out. Doc 9303-11, 9.4.1,
-// wants them without it, and not every chip agrees; so none is asked.
+// wants them without it, and not every chip agrees; so none is asked. That takes a
+// second exponentiation now and then. Below a prime with a single bit in its first
+// byte, as somebody might choose it, nearly all values can begin so: such primes,
+// which no document has, are not supported. Where the values are few, and all of
+// them short, it ends after maxPowers: nobody can stop an exponentiation.
 func (k *dhKey) draw(random io.Reader, size int) (x, y *big.Int, err error) {
 	if random == nil {
 		random = rand.Reader
@@ -302,6 +306,7 @@ func (k *dhKey) draw(random io.Reader, size int) (x, y *big.Int, err error) {
 	}
 	b := make([]byte, (bits+7)/8)
 	defer clear(b)
+	powers := 0
 	for range maxDraws {
 		if _, err := io.ReadFull(random, b); err != nil {
 			return nil, nil, fmt.Errorf("chipauth: random numbers: %w", err)
@@ -314,9 +319,17 @@ func (k *dhKey) draw(random io.Reader, size int) (x, y *big.Int, err error) {
 		if y := new(big.Int).Exp(k.g, x, k.p); y.BitLen() > 8*(size-1) {
 			return x, y, nil
 		}
+		if powers++; powers == maxPowers {
+			break
+		}
 	}
 	return nil, nil, errors.New("chipauth: no private key in the random numbers")
 }
 
-// maxDraws is far more than a good source ever needs: half of the draws fit.
-const maxDraws = 256
+const (
+	// maxDraws is far more than a good source ever needs: half of the draws fit.
+	maxDraws = 256
+	// maxPowers is how many of those are tried as a private key. At least every other
+	// one is good, and nearly all are for the primes that documents have.
+	maxPowers = 16
+)
