@@ -113,10 +113,10 @@ func (h *Hub) leave(at place, behind bool) {
 	defer h.mu.Unlock()
 	if behind {
 		h.stuck[at] = struct{}{}
-		h.log.Warn("driver does not return", "source", at.source.Name, "model", Model(at.name))
+		h.say(at.source, "driver does not return", "model", Model(at.name))
 	} else {
 		delete(h.stuck, at)
-		h.log.Info("driver has returned", "source", at.source.Name, "model", Model(at.name))
+		h.say(at.source, "driver has returned", "model", Model(at.name))
 	}
 	h.publish(nil)
 }

@@ -51,6 +51,10 @@ type HubConfig struct {
 	// Grace is how long a driver may outlive the end of its context before the
 	// hub goes on without it. 3 seconds by default.
 	Grace time.Duration
+	// Settle is the longest pause after a change of a source that changes for
+	// ever: a reader with a loose plug, for example. A source that changes now
+	// and then is not slowed down. 1 second by default.
+	Settle time.Duration
 
 	proc string           // where processes are listed; /proc by default
 	now  func() time.Time // time.Now by default
@@ -59,9 +63,12 @@ type HubConfig struct {
 const (
 	// listLimit bounds one look at the list of a source.
 	listLimit = 10 * time.Second
-	// pace is the least pause after a change of one source, so that a driver
-	// that changes its mind for ever costs little.
+	// pace is the least pause after a change of one source. After more than
+	// busy changes at once, and busy/4 a second from then on, it grows.
 	pace = 2 * time.Millisecond
+	busy = 40
+	// maxReaders is how many readers of one source are looked at.
+	maxReaders = 64
 	// tick is how often the hub looks whether the computer was asleep, and
 	// leap is the difference between the clocks that says so.
 	tick = 2 * time.Second
@@ -112,6 +119,8 @@ type source struct {
 
 	waiting, listing *call // that did not come back in time
 	poke             chan struct{}
+
+	lines lines // what is logged of it; guarded by Hub.mu
 }
 
 // SourceState is how a driver is doing.
@@ -169,6 +178,7 @@ func OpenHub(cfg HubConfig) (*Hub, error) {
 	def(&cfg.MaxRetry, 10*time.Second)
 	def(&cfg.Audit, 30*time.Second)
 	def(&cfg.Grace, 3*time.Second)
+	def(&cfg.Settle, time.Second)
 	cfg.proc = cmp.Or(cfg.proc, "/proc")
 	if cfg.now == nil {
 		cfg.now = time.Now
@@ -258,6 +268,7 @@ func (h *Hub) Close() error {
 // watch follows one source until ctx ends.
 func (h *Hub) watch(ctx context.Context, s *source) {
 	b := backoff{first: h.cfg.Retry, longest: h.cfg.MaxRetry}
+	c := calm{longest: h.cfg.Settle}
 	var last []Info
 	for {
 		infos, err := h.call(ctx, &s.listing, listLimit, nil, s.Driver.Readers)
@@ -267,7 +278,7 @@ func (h *Hub) watch(ctx context.Context, s *source) {
 			}
 			last = infos
 			h.found(s, infos)
-			sleep(ctx, pace)
+			sleep(ctx, c.pause(time.Now()))
 			infos, err = h.next(ctx, s, infos, &b)
 		}
 		switch {
@@ -278,6 +289,7 @@ func (h *Hub) watch(ctx context.Context, s *source) {
 		}
 		last = nil
 		h.failed(s, err)
+		sleep(ctx, c.pause(time.Now()))
 		b.pause(ctx)
 	}
 }
@@ -373,6 +385,11 @@ func (h *Hub) call(ctx context.Context, left **call, limit time.Duration, cut <-
 func (h *Hub) minder(ctx context.Context) {
 	last := h.cfg.now()
 	for sleep(ctx, tick) {
+		h.mu.Lock()
+		for _, s := range h.sources {
+			h.say(s, "")
+		}
+		h.mu.Unlock()
 		now := h.cfg.now()
 		// The time of the day goes on in sleep; the clock that timers use does
 		// not on every system.
@@ -411,6 +428,64 @@ func (b *backoff) pause(ctx context.Context) bool {
 	return sleep(ctx, b.next/2+rand.N(b.next/2+1))
 }
 
+// calm says how long to rest after each change of a source.
+type calm struct {
+	longest time.Duration
+	last    time.Time
+	changes float64 // lately; busy/4 of them are forgotten each second
+	next    time.Duration
+}
+
+// pause returns the pause after a change that happens now. For a source that
+// changes too often it is twice as long each time, until the source has been
+// quiet for a while.
+func (c *calm) pause(now time.Time) time.Duration {
+	since := now.Sub(c.last)
+	c.last = now
+	c.changes = max(0, c.changes-since.Seconds()*busy/4) + 1
+	switch {
+	case since > 3*c.next && c.changes <= busy:
+		c.next = 0
+	case c.next > 0 || c.changes > busy:
+		c.next = min(max(2*c.next, pace), c.longest)
+	}
+	return max(c.next, pace)
+}
+
+// lines thins out what is logged of a source.
+type lines struct {
+	since        time.Time
+	left, unsaid int
+}
+
+// Of one source so many lines are logged in a minute, and while there are more,
+// two: one of them and how many the others were.
+const (
+	maxLines   = 20
+	linesEvery = time.Minute
+)
+
+// say logs a change of a source, with mu held. An empty text only says what
+// became of earlier ones, if it is time.
+func (h *Hub) say(s *source, text string, args ...any) {
+	l := &s.lines
+	if now := h.cfg.now(); now.Sub(l.since) >= linesEvery || now.Before(l.since) {
+		l.since, l.left = now, maxLines
+		if l.unsaid > 0 {
+			h.log.Warn("readers change all the time", "source", s.Name, "unlogged", l.unsaid)
+			l.left, l.unsaid = 1, 0
+		}
+	}
+	switch {
+	case text == "":
+	case l.left == 0:
+		l.unsaid++
+	default:
+		l.left--
+		h.log.Info(text, append([]any{"source", s.Name}, args...)...)
+	}
+}
+
 // sleep returns false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
@@ -435,8 +510,21 @@ func (h *Hub) found(s *source, infos []Info) {
 			delete(s.caps, name) // another device may come under this name
 		}
 	}
-	s.infos, s.looks = infos, s.looks+1
-	h.publish(h.told(s, nil, len(infos)))
+	s.infos, s.looks = fewer(infos), s.looks+1
+	h.publish(h.told(s, nil, len(s.infos)))
+}
+
+// fewer returns the first readers of a list: a driver may say anything.
+func fewer(infos []Info) []Info {
+	seen := make(map[string]bool)
+	var list []Info
+	for _, in := range infos {
+		if len(list) < maxReaders && !seen[in.Name] {
+			seen[in.Name] = true
+			list = append(list, in)
+		}
+	}
+	return list
 }
 
 // failed takes why a source has no list.
@@ -462,9 +550,9 @@ func (h *Hub) told(s *source, err error, n int) []Change {
 	}
 	s.state.Since = h.cfg.now()
 	if err != nil {
-		h.log.Info("readers cannot be reached", "source", s.Name, "error", err)
+		h.say(s, "readers cannot be reached", "error", err)
 	} else {
-		h.log.Info("readers can be reached", "source", s.Name)
+		h.say(s, "readers can be reached")
 	}
 	return []Change{{Kind: SourceChanged, Source: s.state}}
 }
@@ -492,7 +580,7 @@ func (h *Hub) publish(changes []Change) {
 		d := byName(list, e.Info.Name)
 		changes = append(changes, Change{Kind: e.Kind, Device: d})
 		if e.Kind == ReaderAdded || e.Kind == ReaderRemoved {
-			h.log.Info(e.Kind.String(), "source", d.Source, "model", d.Model, "kind", d.Kind.String())
+			h.say(d.place.source, e.Kind.String(), "model", d.Model, "kind", d.Kind.String())
 		}
 	}
 	for s := range h.subs {

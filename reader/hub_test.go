@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -481,7 +482,7 @@ func TestHubBearsDriversThatMisbehave(t *testing.T) {
 		{"fails at once", 80, func(context.Context, int32, <-chan struct{}) ([]reader.Info, error) {
 			return nil, reader.ErrComm
 		}},
-		{"changes its mind for ever", int32(span/reader.Pace) + 1, func(_ context.Context, n int32, _ <-chan struct{}) ([]reader.Info, error) {
+		{"changes its mind for ever", 60 + int32(span/time.Second), func(_ context.Context, n int32, _ <-chan struct{}) ([]reader.Info, error) {
 			return []reader.Info{{Name: "a", State: reader.Empty, Changes: uint32(n)}}, nil
 		}},
 		{"blocks for ever", 2, func(_ context.Context, _ int32, release <-chan struct{}) ([]reader.Info, error) {
@@ -514,6 +515,112 @@ func TestHubBearsDriversThatMisbehave(t *testing.T) {
 					t.Errorf("Close took %v", d)
 				}
 				close(release)
+			})
+		})
+	}
+}
+
+// A reader that comes and goes all the time costs little, writes little, and is
+// followed as before once it stays.
+func TestHubBearsAReaderThatFlaps(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		each time.Duration // a list, once it has gone on for a while
+		list func(n int32) ([]reader.Info, error)
+	}{
+		{"a reader", time.Second, func(n int32) ([]reader.Info, error) {
+			return []reader.Info{{Name: "a"}, {Name: "b"}}[:1+n%2], nil
+		}},
+		{"other names for ever", time.Second, func(n int32) ([]reader.Info, error) {
+			return []reader.Info{{Name: fmt.Sprint("a", n)}}, nil
+		}},
+		{"the service", 50 * time.Millisecond, func(n int32) ([]reader.Info, error) {
+			if n%3 != 0 {
+				return nil, reader.ErrNoService
+			}
+			return []reader.Info{{Name: "a"}}, nil
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var calls atomic.Int32
+				var calm atomic.Pointer[virtual.Driver]
+				next := func() ([]reader.Info, error) { return tt.list(calls.Add(1)) }
+				var log strings.Builder
+				h := openHub(t, reader.HubConfig{
+					Log: slog.New(slog.NewTextHandler(&log, nil)),
+					Sources: sources(&driver{
+						readers: func(ctx context.Context) ([]reader.Info, error) {
+							if d := calm.Load(); d != nil {
+								return d.Readers(ctx)
+							}
+							return next()
+						},
+						wait: func(ctx context.Context, known []reader.Info) ([]reader.Info, error) {
+							if d := calm.Load(); d != nil {
+								return d.Wait(ctx, known)
+							}
+							return next()
+						},
+					}),
+				})
+				const span = 10 * time.Minute
+				time.Sleep(span)
+				if n := calls.Load(); n > 120+int32(span/tt.each) {
+					t.Errorf("%d lists in %v", n, span)
+				}
+				d := virtual.New("a")
+				calm.Store(d)
+				time.Sleep(time.Minute)
+				lines := strings.Count(log.String(), "\n")
+				if lines > 20+2*int(span/time.Minute)+2 || !strings.Contains(log.String(), "unlogged=") {
+					t.Errorf("%d lines logged in %v:\n%s", lines, span, log.String())
+				}
+				// From now on it is followed at once.
+				must(t, d.Insert("a", readertest.NewChip()))
+				began := time.Now()
+				if _, err := reader.WaitCard(t.Context(), h, "a"); err != nil || time.Since(began) > reader.Pace {
+					t.Errorf("a card was seen after %v, %v", time.Since(began), err)
+				}
+			})
+		})
+	}
+}
+
+// A driver may list what it likes.
+func TestHubBoundsALongList(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		next func(i int) string
+		want int
+	}{
+		{"many readers", func(i int) string { return fmt.Sprint("r", i) }, 64},
+		{"one name, again and again", func(int) string { return "r" }, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var list []reader.Info
+				for i := range 300 {
+					list = append(list, reader.Info{Name: tt.next(i), State: reader.Empty})
+				}
+				var waits atomic.Int32
+				h := openHub(t, reader.HubConfig{Sources: sources(&driver{
+					readers: func(context.Context) ([]reader.Info, error) { return list, nil },
+					wait: func(ctx context.Context, known []reader.Info) ([]reader.Info, error) {
+						waits.Add(1)
+						if !reader.Same(known, list) {
+							return list, nil
+						}
+						<-ctx.Done()
+						return nil, ctx.Err()
+					},
+				})})
+				devices, err := h.Devices(t.Context())
+				must(t, err)
+				time.Sleep(time.Second)
+				if len(devices) != tt.want || h.Sources()[0].Readers != tt.want || waits.Load() != 1 {
+					t.Errorf("%d devices, %d readers, %d waits", len(devices), h.Sources()[0].Readers, waits.Load())
+				}
 			})
 		})
 	}

@@ -54,7 +54,10 @@ func Soak(t testing.TB, r *Rig, cycles int) Figures {
 	})
 	rnd := rand.New(rand.NewPCG(seed, 0))
 
-	h, err := reader.OpenHub(reader.HubConfig{Sources: []reader.Source{{Name: "soak", Driver: r.Driver}}, All: true})
+	h, err := reader.OpenHub(reader.HubConfig{
+		Sources: []reader.Source{{Name: "soak", Driver: r.Driver}}, All: true,
+		Settle: time.Millisecond, // many cards in a second are what is wanted
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
