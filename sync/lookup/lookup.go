@@ -26,7 +26,6 @@ package lookup
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -381,17 +380,14 @@ func (s *Service) load(key []byte) (r record, ok bool) {
 		return record{}, false
 	}
 	plain, err := s.c.Sealer.Open(placeAnswer, key, sealed)
-	if err != nil || json.Unmarshal(plain, &r) != nil {
+	if err != nil || !r.decode(plain) {
 		return record{}, false
 	}
 	return r, true
 }
 
 func (s *Service) save(key []byte, r record) error {
-	plain, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
+	plain := r.encode()
 	old, had := s.load(key)
 	return s.c.Store.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(store.LookupBucket)

@@ -3,7 +3,6 @@ package lookup
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -51,7 +50,7 @@ func Reseal(ctx context.Context, from *store.Store, old *seal.Sealer, to *store.
 			}
 			var r record
 			plain, err := old.Open(placeAnswer, key, sealed)
-			if err != nil || json.Unmarshal(plain, &r) != nil || r.Asked == nil {
+			if err != nil || !r.decode(plain) || r.Asked == nil {
 				left++
 				return nil
 			}
