@@ -113,9 +113,9 @@ func TestWhatAForgerTries(t *testing.T) {
 		{name: "the photo withheld", profile: chip.ProfileCCCD, change: func(_ *testing.T, d *inspecttest.Draft) {
 			d.Withhold(2)
 		}, want: policy.Refuse, cause: inspect.DG2Integrity},
-		{name: "the photo unreadable", profile: chip.ProfileCCCD, change: func(_ *testing.T, d *inspecttest.Draft) {
+		{name: "something else in the photo's place", profile: chip.ProfileCCCD, change: func(_ *testing.T, d *inspecttest.Draft) {
 			d.Put(2, []byte{0x30, 0x03, 1, 2, 3})
-		}, want: policy.Warn, cause: inspect.DG2Integrity},
+		}, want: policy.Refuse, cause: inspect.DG2Integrity},
 		{name: "no photo", profile: chip.ProfileCCCD, change: func(t *testing.T, d *inspecttest.Draft) {
 			d.Omit(2)
 			d.Sign(t)
