@@ -572,6 +572,7 @@ func TestHubBearsAReaderThatFlaps(t *testing.T) {
 				d := virtual.New("a")
 				calm.Store(d)
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				lines := strings.Count(log.String(), "\n")
 				if lines > 20+2*int(span/time.Minute)+2 || !strings.Contains(log.String(), "unlogged=") {
 					t.Errorf("%d lines logged in %v:\n%s", lines, span, log.String())

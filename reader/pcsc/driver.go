@@ -110,8 +110,10 @@ func newDriver(lib winscard, opt *Options) *Driver {
 	if opt != nil {
 		o = *opt
 	}
-	return &Driver{lib: lib, opt: o.withDefaults(), owned: make(map[string]*owner), askers: make(map[*owner]struct{}),
-		dumb: make(map[string]bool), says: make(map[string]reader.Capabilities)}
+	return &Driver{
+		lib: lib, opt: o.withDefaults(), owned: make(map[string]*owner), askers: make(map[*owner]struct{}),
+		dumb: make(map[string]bool), says: make(map[string]reader.Capabilities),
+	}
 }
 
 // Stuck returns how many calls the service has not returned from within their
