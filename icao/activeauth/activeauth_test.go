@@ -3,7 +3,10 @@ package activeauth_test
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"errors"
+	"fmt"
 	"math/big"
 	"strconv"
 	"strings"
@@ -229,6 +232,7 @@ func TestRepresentatives(t *testing.T) {
 			if !ok || hash.Size()*2 != len(e.Digest) {
 				t.Fatalf("got %v, %v", hash, ok)
 			}
+			throughEntryPoints(t, f, challenge, hash)
 			for i := range f {
 				for _, bit := range []byte{0x01, 0x80} {
 					g := bytes.Clone(f)
@@ -251,6 +255,29 @@ func TestRepresentatives(t *testing.T) {
 	}
 	if n < 6 {
 		t.Fatalf("%d representatives", n)
+	}
+}
+
+// throughEntryPoints signs a representative that was published without a key with one
+// of its length, and has both entry points verify the signature. Keys as short as some
+// of these representatives are refused there; what comes behind takes them.
+func throughEntryPoints(t *testing.T, f []byte, challenge [8]byte, hash crypto.Hash) {
+	t.Helper()
+	key, n, sign := newRSA(t, 8*len(f))
+	sig := sign(f)
+	want, wantErr := fmt.Sprintf("RSA-%d ISO/IEC 9796-2 %v", 8*len(f), hash), error(nil)
+	if alg, err := activeauth.VerifyRSA(&rsa.PublicKey{N: n, E: 65537}, challenge, sig); err != nil || alg != want {
+		t.Errorf("with the key: %q, %v; want %q", alg, err, want)
+	}
+	if len(f) < 128 {
+		want, wantErr = "", activeauth.ErrUnsupported
+	}
+	if alg, err := activeauth.VerifySignature(key, challenge, sig, nil); !errors.Is(err, wantErr) || alg != want {
+		t.Errorf("verify: %q, %v; want %q", alg, err, want)
+	}
+	d := &chip{answer: func(int) apdu.Response { return apdu.Response{Data: sig, SW: apdu.OK} }}
+	if res, err := activeauth.Authenticate(t.Context(), d, key, challenge, nil); !errors.Is(err, wantErr) || res.Algorithm != want {
+		t.Errorf("authenticate: %q, %v; want %q", res.Algorithm, err, want)
 	}
 }
 

@@ -38,6 +38,31 @@ func madeRSA(t testing.TB) (spki []byte, n *big.Int, sign func(f []byte) []byte)
 	if !ok1 || !ok2 {
 		t.Fatal("malformed key")
 	}
+	return keyOf(p, q)
+}
+
+// newRSA makes a key of so many bits, which may be fewer than any document has: for
+// representatives of that length.
+func newRSA(t testing.TB, bits int) (spki []byte, n *big.Int, sign func(f []byte) []byte) {
+	t.Helper()
+	for {
+		p, err := rand.Prime(rand.Reader, bits/2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := rand.Prime(rand.Reader, bits/2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Cmp(q) == 0 || new(big.Int).Mod(p, big.NewInt(65537)).Cmp(big.NewInt(1)) == 0 || new(big.Int).Mod(q, big.NewInt(65537)).Cmp(big.NewInt(1)) == 0 {
+			continue // no private key
+		}
+		return keyOf(p, q)
+	}
+}
+
+// keyOf returns the key of two primes, and the private operation on a representative.
+func keyOf(p, q *big.Int) (spki []byte, n *big.Int, sign func(f []byte) []byte) {
 	one := big.NewInt(1)
 	n = new(big.Int).Mul(p, q)
 	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
@@ -47,7 +72,7 @@ func madeRSA(t testing.TB) (spki []byte, n *big.Int, sign func(f []byte) []byte)
 	alg := []byte{0x30, 13, 6, 9, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1, 5, 0}
 	spki = tlv.Append(nil, 0x30, append(alg, tlv.Append(nil, 0x03, append([]byte{0}, key...))...))
 	return spki, n, func(f []byte) []byte {
-		return new(big.Int).Exp(new(big.Int).SetBytes(f), d, n).FillBytes(make([]byte, 128))
+		return new(big.Int).Exp(new(big.Int).SetBytes(f), d, n).FillBytes(make([]byte, (n.BitLen()+7)/8))
 	}
 }
 
