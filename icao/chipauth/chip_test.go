@@ -268,10 +268,18 @@ func TestChipQuirks(t *testing.T) {
 		{"no Set KAT", []ca{des}, []ca{des}, func(p *chip.Personalisation) { p.Quirks.NoSetKAT = true }, "CA ECDH 3DES brainpoolP256r1", []string{chipauth.DevNoKAT}},
 		{"no Set AT", []ca{des}, []ca{des}, func(p *chip.Personalisation) { p.Quirks.NoSetAT = true }, "CA ECDH 3DES brainpoolP256r1", nil},
 		{
-			"long key and no extended length: the chip chains nothing either",
+			"long key and no extended length",
 			[]ca{long},
 			[]ca{long},
-			func(p *chip.Personalisation) { p.Limits.Extended = false },
+			func(p *chip.Personalisation) { p.Limits.Extended, p.Limits.NoChaining = false, false },
+			"CA DH AES-128 MODP-2048-224",
+			[]string{chipauth.DevChained},
+		},
+		{
+			"long key and neither extended length nor chaining",
+			[]ca{long},
+			[]ca{long},
+			func(p *chip.Personalisation) { p.Limits.Extended, p.Limits.NoChaining = false, true },
 			"", nil,
 		},
 	}

@@ -27,7 +27,8 @@ import (
 
 // The tests of this file are named by what users of such readers suffer from and
 // what we require of ours: R1 to R21. Those that do not concern the chip are
-// tested where they belong: R14 and R19 with the readers and the desk.
+// tested where they belong: R14 beside the inspection's own tests, and R19 by that
+// name with the readers, in package reader.
 
 // gm is generic mapping with AES-128 on P-256.
 var gm = paceOf(ecdhGM, 2, 12)
