@@ -49,29 +49,41 @@ func (d Date) Valid() bool {
 // Parts returns year, month and day; month or day is 0 when unknown. ok is
 // false when d is not [Date.Valid].
 func (d Date) Parts() (year, month, day int, ok bool) {
-	var layout string
 	switch len(d) {
 	case len("2006-01-02"):
-		layout = "2006-01-02"
+		if day = digits(d[8:]); d[7] != '-' || day < 1 {
+			return 0, 0, 0, false
+		}
+		fallthrough
 	case len("2006-01"):
-		layout = "2006-01"
+		if month = digits(d[5:7]); d[4] != '-' || month < 1 || month > 12 {
+			return 0, 0, 0, false
+		}
+		fallthrough
 	case len("2006"):
-		layout = "2006"
-	default:
+		year = digits(d[:4])
+	}
+	if year < 1 || day > 28 && day > daysIn(year, month) {
 		return 0, 0, 0, false
-	}
-	t, err := time.Parse(layout, string(d))
-	if err != nil || t.Year() < 1 {
-		return 0, 0, 0, false
-	}
-	year, month, day = t.Year(), int(t.Month()), t.Day()
-	if len(d) < len("2006-01-02") {
-		day = 0
-	}
-	if len(d) < len("2006-01") {
-		month = 0
 	}
 	return year, month, day, true
+}
+
+// digits returns the value of decimal digits, -1 if there is anything else.
+func digits(s Date) int {
+	n := 0
+	for i := range len(s) {
+		c := s[i]
+		if c < '0' || c > '9' {
+			return -1
+		}
+		n = 10*n + int(c-'0')
+	}
+	return n
+}
+
+func daysIn(year, month int) int {
+	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
 // Timestamp returns t as the contract writes times: UTC, whole milliseconds,

@@ -207,7 +207,9 @@ func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
 	cached, have := s.load(key)
 	now := s.c.Now()
 	if have && s.fresh(cached, now) {
-		return s.fromCache(cached, now, nil), nil
+		a := answerOf(cached, contract.SourceCache)
+		a.Age = cached.age(now)
+		return a, nil
 	}
 	// The question outlives a caller who goes away: another may wait for the
 	// same answer, and the next patient with this number will.

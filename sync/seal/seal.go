@@ -24,7 +24,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"log/slog"
+	"sync"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -104,8 +106,8 @@ type Sealer struct {
 }
 
 type subkeys struct {
-	aead  cipher.AEAD
-	index []byte
+	aead   cipher.AEAD
+	hashes *sync.Pool // of HMACs with the index key: to make one costs more than to use it
 }
 
 // The uses of a master key. They are part of the format: changing one makes
@@ -138,7 +140,7 @@ func New(m Master) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("value cipher: %w", err)
 	}
-	k := &subkeys{aead: aead, index: index}
+	k := &subkeys{aead: aead, hashes: &sync.Pool{New: func() any { return hmac.New(sha256.New, index) }}}
 	return &Sealer{id: KeyID(id), subkeys: func() *subkeys { return k }}, nil
 }
 
@@ -218,12 +220,18 @@ func (s *Sealer) place(bucket string, key []byte) []byte {
 // same parts give the same key; without the master key nothing can be learned
 // from it, not even by trying all numbers that a person may have.
 func (s *Sealer) Index(bucket string, parts ...[]byte) []byte {
-	h := hmac.New(sha256.New, s.subkeys().index)
-	h.Write(appendPart(nil, []byte(bucket)))
+	hashes := s.subkeys().hashes
+	h := hashes.Get().(hash.Hash)
+	defer hashes.Put(h)
+	h.Reset()
+	var buf [256]byte
+	h.Write(appendPart(buf[:0], []byte(bucket)))
 	for _, p := range parts {
-		h.Write(appendPart(nil, p))
+		h.Write(appendPart(buf[:0], p))
 	}
-	return h.Sum(nil)
+	sum := h.Sum(nil)
+	h.Reset() // nothing of a person stays behind
+	return sum
 }
 
 func appendPart(b, part []byte) []byte {
