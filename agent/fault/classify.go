@@ -38,6 +38,7 @@ var sentinels = []struct {
 	{reader.ErrNoReader, NoReader},
 	{reader.ErrNoCard, NoCard},
 	{reader.ErrSharing, ReaderBusy},
+	{inspect.ErrLongAnswers, LongAnswers}, // whatever broke off last
 	{reader.ErrTimeout, ReaderHung},
 	{reader.ErrCardReset, ReaderBusy},
 	{inspect.ErrTooLong, ReaderShort}, // whatever the reader said about it

@@ -62,6 +62,7 @@ const (
 	ReaderHung  Code = "reader_hung"
 	LimitsFull  Code = "limits_full"
 	ReaderShort Code = "reader_too_short"
+	LongAnswers Code = "reader_breaks_off"
 
 	// The store.
 	StoreNewer   Code = "store_newer"
@@ -173,6 +174,7 @@ var infos = []Info{
 	{ReaderHung, 44, System, "The reader stopped answering.", "Unplug the reader and plug it in again."},
 	{LimitsFull, 45, System, "There is no room to remember what more kinds of cards and readers bear.", "Forget what is no longer needed (`chamthe readers limits --forget NAME`, or `--all`); it is learned again."},
 	{ReaderShort, 46, System, "This reader cannot carry the long commands that opening this document's chip takes.", "Use a reader with extended length for such documents, or check in without a chip."},
+	{LongAnswers, 47, System, "The reader or its driver breaks long answers of the card off.", "Lay the card flat on the reader; if it stays so, install the maker's driver, or use another reader (`chamthe readers test` measures it)."},
 
 	{StoreNewer, 50, System, "The data file was written by a newer version of this program.", "Install that version or a newer one; the file was not touched."},
 	{StoreLocked, 51, System, "The data file is in use by another process.", "End the other chamthe that uses this data directory."},

@@ -62,11 +62,24 @@ func (e *LimitError) Error() string {
 // pieces (61xx) and repeats a command once with the length that the card asks
 // for (6Cxx), so that callers see neither. It is not safe for concurrent use.
 type Session struct {
-	t Transceiver
+	t    Transceiver
+	most int
 }
 
 // NewSession returns a session over t. It exchanges nothing yet.
 func NewSession(t Transceiver) *Session { return &Session{t: t} }
+
+// Limit makes the session ask for at most n bytes in one short exchange, and fetch
+// what is longer in such pieces: for readers that break long answers off. 0 takes
+// the limit away. Commands of extended length stay as they are.
+func (s *Session) Limit(n int) { s.most = max(0, min(n, maxShortNe)) }
+
+func (s *Session) limited(ne int) int {
+	if s.most > 0 && ne <= maxShortNe {
+		return min(ne, s.most)
+	}
+	return ne
+}
 
 // Do sends c and returns the card's response. ctx is checked before every
 // APDU. The error is ctx's, the Transceiver's, [ErrCommand], [ErrResponse] or
@@ -77,6 +90,9 @@ func (s *Session) Do(ctx context.Context, c Command) (Response, error) {
 		next      = c
 		corrected bool // next.Ne is already what the card asked for
 	)
+	if !c.Extended() {
+		next.Ne = s.limited(c.Ne)
+	}
 	for n := 1; ; n++ {
 		resp, err := s.exchange(ctx, next)
 		if err != nil {
@@ -109,6 +125,9 @@ func (s *Session) Do(ctx context.Context, c Command) (Response, error) {
 		next.Ne = int(resp.SW.SW2())
 		if next.Ne == 0 {
 			next.Ne = maxShortNe
+		}
+		if more {
+			next.Ne = s.limited(next.Ne)
 		}
 	}
 }

@@ -319,6 +319,7 @@ func (in *inspection) reopen(ctx context.Context) error {
 	if in.cfg.All {
 		most = maxReopenedAll
 	}
+	most += in.shortened // the ladder of lds bounds it
 	if in.resetter == nil || in.again == nil || in.reopened == most || ctx.Err() != nil {
 		return ErrInterrupted
 	}

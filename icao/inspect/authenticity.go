@@ -304,13 +304,28 @@ func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, erro
 		opt.SignatureAlgorithm = in.infos.ActiveAuthentication[0].SignatureAlgorithm
 	}
 	res, err := activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)
-	if err != nil && in.lost(err) {
+	gaveUpExtended := false
+	for tries := 1; err != nil && in.lost(err) && tries < 4; tries++ {
+		silent := in.meter.err != nil
 		if again := in.reopen(ctx); again != nil {
 			return result.Check{}, unopened(again, err)
 		}
-		// Most likely the length was refused, without protection; a short one never is.
-		opt.MaxNe = shortNe
+		switch {
+		case silent && tries == 1 && in.learned.MaxNe == 0:
+			// The card was lifted, most likely: the same once more, see shorten.
+		case opt.MaxNe != shortNe:
+			// Or the length was refused, without protection; a short one never is.
+			opt.MaxNe, gaveUpExtended = shortNe, silent && opt.MaxNe != 0
+		case silent:
+			in.plain.Limit(minLearnedNe)
+			defer in.plain.Limit(0)
+		default:
+			tries = 4
+		}
 		res, err = activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)
+	}
+	if err == nil && gaveUpExtended {
+		in.learned.NoExtended = true
 	}
 	if len(res.Signature) > 0 {
 		in.r.Evidence.Challenge = rndIFD[:]

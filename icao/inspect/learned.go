@@ -46,7 +46,12 @@ func (in *inspection) relearn(ctx context.Context) {
 	if _, err := io.ReadFull(in.cfg.Rand, dice[:]); err != nil || dice[0]%relearnEvery != 0 {
 		return
 	}
-	var fresh lds.Learned
+	// What hangs some readers is not tried for the sake of knowing: extended length
+	// comes back when what was learned has grown old.
+	fresh := lds.Learned{NoExtended: in.known.NoExtended}
+	if in.known == fresh {
+		return
+	}
 	opt := in.read
 	opt.Learned = &fresh
 	dg1, _ := lds.DataGroup(1)
@@ -56,4 +61,56 @@ func (in *inspection) relearn(ctx context.Context) {
 		}
 	}
 	in.learned = fresh
+}
+
+// A breakage is a place in a file at which reading broke off without a word of
+// the chip.
+type breakage struct {
+	file     lds.File
+	offset   int
+	times    int
+	lowered  bool // less is asked for because of it
+	extended bool // and commands of extended length are given up
+}
+
+// shorten judges a read that broke off without a word. A card that was lifted and
+// a reader that breaks long answers off look the same, and the card is the one to
+// suspect: so the same is asked for once more. What breaks off at the same place
+// again is asked for in smaller pieces, one step at a time. Only when that brings
+// the read on is it learned, see passed: more has then failed twice and less
+// has worked, in one inspection, at one place. [ErrLongAnswers] means that nothing
+// is left to lower.
+func (in *inspection) shorten(e *lds.ReadError) error {
+	b := &in.broke
+	if b.file != e.File || b.offset != e.Offset {
+		if b.file == e.File && b.offset < e.Offset {
+			in.passed()
+		}
+		*b = breakage{file: e.File, offset: e.Offset}
+	}
+	if b.times++; b.times == 1 || e.Less == 0 {
+		return nil
+	}
+	if e.Less < minLearnedNe {
+		if b.lowered && in.read.MaxNe <= minLearnedNe {
+			return ErrLongAnswers
+		}
+		return nil // what broke off was no long answer
+	}
+	b.lowered, b.extended = true, b.extended || e.Less == shortNe
+	in.read.MaxNe = e.Less
+	in.shortened++
+	return nil
+}
+
+// passed learns what was lowered, now that its place is behind.
+func (in *inspection) passed() {
+	if in.broke.lowered && in.read.MaxNe < shortNe {
+		in.learned.MaxNe = in.read.MaxNe
+	}
+	if in.broke.extended {
+		in.learned.NoExtended = true
+		in.cfg.MaxNe = min(in.cfg.MaxNe, shortNe)
+	}
+	in.broke = breakage{}
 }

@@ -44,6 +44,10 @@ var (
 	// ErrInterrupted means that the chip or the secure channel was lost in the
 	// middle; the cause is wrapped beside it.
 	ErrInterrupted = errors.New("inspect: reading was interrupted")
+	// ErrLongAnswers means that reading broke off at one place again and again, however
+	// little was asked for: the reader or its driver does not carry long answers, or the
+	// card does not get enough power for them. The cause is wrapped beside it.
+	ErrLongAnswers = errors.New("inspect: reader or driver breaks long answers off")
 	// ErrCopy means that the chip answered chip authentication without the private
 	// key: it is a copy, or damaged. The channel is gone with it, and nothing of
 	// its personal data was read. It also means that a chip which was opened anew
@@ -231,9 +235,12 @@ type inspection struct {
 	again    func(context.Context) (*sm.Channel, error) // opens the chip as it was opened
 	selected bool                                       // PACE only: the application was selected
 	reopened int
-	read     lds.ReadOptions
-	learned  lds.Learned
-	known    lds.Learned // before this inspection
+	// shortened is how often less was asked for after reading broke off at broke.
+	shortened int
+	broke     breakage
+	read      lds.ReadOptions
+	learned   lds.Learned
+	known     lds.Learned // before this inspection
 
 	pending  []func()                  // waits for work of the host
 	outcomes []func()                  // see later
@@ -288,6 +295,9 @@ func (in *inspection) run(ctx context.Context) error {
 }
 
 func (in *inspection) steps(ctx context.Context) error {
+	if in.learned.NoExtended {
+		in.cfg.MaxNe = min(in.cfg.MaxNe, shortNe)
+	}
 	in.read.MaxNe = min(in.cfg.MaxNe, shortNe) // 0 is 256 too
 	in.read.Learned = &in.learned
 	steps := []struct {
@@ -606,7 +616,7 @@ func (in *inspection) file(ctx context.Context, f lds.File) ([]byte, GroupState,
 	opt := in.read
 	b, state, err := in.attempt(ctx,
 		func() ([]byte, error) { return lds.ReadFile(ctx, in.ch, f, &opt) },
-		func(e *lds.ReadError) { opt.Resume = e.Partial })
+		func(e *lds.ReadError) { opt.Resume, opt.MaxNe = e.Partial, in.read.MaxNe })
 	if state == Read {
 		in.saw(f, b)
 	}
@@ -619,14 +629,21 @@ func (in *inspection) attempt(ctx context.Context, read func() ([]byte, error), 
 	for {
 		b, err := read()
 		if err == nil {
+			in.passed()
 			return b, Read, nil
 		}
 		absent, denied := errors.Is(err, lds.ErrNoFile), errors.Is(err, lds.ErrAccessDenied)
 		if in.lost(err) {
+			e, ok := errors.AsType[*lds.ReadError](err)
+			if ok && ctx.Err() == nil {
+				if long := in.shorten(e); long != nil {
+					return nil, Unreadable, fmt.Errorf("%w: %w: %w", ErrInterrupted, long, err)
+				}
+			}
 			if again := in.reopen(ctx); again != nil {
 				return nil, Unreadable, unopened(again, err)
 			}
-			if e, ok := errors.AsType[*lds.ReadError](err); ok && !absent && !denied {
+			if ok && !absent && !denied {
 				if resume != nil {
 					resume(e)
 				}

@@ -75,9 +75,10 @@ type ReadOptions struct {
 // data and may be kept for cards with the same answer to reset. It is not safe
 // for concurrent use.
 type Learned struct {
-	MaxNe int  // response data per APDU that worked after more had been refused; 0: nothing was refused
-	NoSFI bool // files have to be selected before reading
-	Probe bool // asking for more than the file holds is refused: read the header first
+	MaxNe      int  // response data per APDU that worked after more had been refused; 0: nothing was refused
+	NoExtended bool // commands of extended length break the connection
+	NoSFI      bool // files have to be selected before reading
+	Probe      bool // asking for more than the file holds is refused: read the header first
 }
 
 // A Partial is the beginning of a file whose reading stopped. It holds data of
@@ -111,7 +112,12 @@ type ReadError struct {
 	File    File
 	Offset  int      // bytes received before the error
 	Partial *Partial // for [ReadOptions.Resume]; nil when there is nothing to go on from
-	Err     error
+	// Less is set if an exchange broke off without a word of the card: the
+	// [ReadOptions.MaxNe] with which its command would have asked for less. 0 if
+	// there is none. A card that was lifted looks just so; what helps shows who
+	// it was.
+	Less int
+	Err  error
 }
 
 // Error names the file and the offset, and none of the file's content.
@@ -196,7 +202,7 @@ func ReadFile(ctx context.Context, d apdu.Doer, f File, opt *ReadOptions) ([]byt
 	}
 	r := newReading(d, f, opt)
 	if err := r.run(ctx); err != nil {
-		return nil, &ReadError{File: f, Offset: len(r.buf), Partial: r.partial(), Err: err}
+		return nil, &ReadError{File: f, Offset: len(r.buf), Partial: r.partial(), Less: r.less, Err: err}
 	}
 	return r.buf, nil
 }
@@ -232,6 +238,7 @@ type reading struct {
 	limit   int  // response data per APDU that is asked for now
 	refused bool // limit was lowered and nothing has been read with it yet
 	exact   int  // Ne that the card asked for with 6Cxx, for the rest of this file; 0: none
+	less    int  // see ReadError.Less
 
 	exchanges int
 }
@@ -257,6 +264,9 @@ func newReading(d apdu.Doer, f File, opt *ReadOptions) *reading {
 	r.limit = min(r.limit, 65536)
 	if n := r.learned.MaxNe; n > 0 {
 		r.limit = min(r.limit, n)
+	}
+	if r.learned.NoExtended {
+		r.limit = min(r.limit, ladder[0])
 	}
 	if p := opt.Resume; p != nil && p.file == f && len(p.data) > 0 {
 		r.buf, r.size, r.resumed = bytes.Clone(p.data), p.size, true
@@ -558,9 +568,14 @@ func (r *reading) lower(ne int) bool {
 //
 // The word is not authentic. Believing it costs no more than a jammed exchange
 // would: the file counts as absent or denied, or is read in smaller pieces.
+//
+// No word at all says nothing by itself: see [ReadError.Less].
 func (r *reading) interrupted(err error, ne int) error {
 	var sw apdu.Status
 	if !errors.As(err, &sw) {
+		if r.lower(ne) {
+			r.less = r.limit
+		}
 		return err
 	}
 	switch {
