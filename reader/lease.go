@@ -53,10 +53,6 @@ func (e *BusyError) Unwrap() []error {
 	return []error{ErrSharing, e.err}
 }
 
-// limitLife is how long learned limits hold. A limit that one bad tap taught
-// must not make every later one slow for ever, and firmware is updated.
-const limitLife = 90 * 24 * time.Hour
-
 // A Lease is a card that was opened through a [Hub]. Call Close to give it
 // back; the end of the context that it was taken with does so as well. Between
 // exchanges it keeps the pause that reader and card need.
@@ -128,8 +124,8 @@ func (h *Hub) Take(ctx context.Context, name string) (*Lease, error) {
 	l.base, l.wake = limitsOf(d.place.name, l.caps)
 	// A store that does not work makes reading slower, not impossible.
 	known, found, err := h.limits.Load(ctx, l.key)
-	if age := h.cfg.now().Sub(known.Learned); err == nil && found && age < limitLife {
-		l.learned = known
+	if err == nil && found && known.Fresh(h.cfg.now()) {
+		l.learned = known.bounded()
 	}
 	l.next = time.Now().Add(l.wake)
 
@@ -274,26 +270,53 @@ func (l *Lease) Limits() Limits {
 	return l.base.Tighter(l.learned)
 }
 
-// Learn remembers what reading has shown, for the next card of this kind, and
-// on top of what was known. Only what is tighter than the reader's own limits
+// Learned returns what was learned of cards of this kind in readers of this
+// model. It is no more than a part of [Lease.Limits].
+func (l *Lease) Learned() Limits {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.learned
+}
+
+// Learn remembers what a measurement has shown, for the next card of this kind,
+// and on top of what was known. Only what is tighter than the reader's own limits
 // is kept. It does nothing if that is known already. The error is that of the
 // store, and can be ignored: the next read takes longer, that is all.
 func (l *Lease) Learn(ctx context.Context, found Limits) error {
+	return l.keep(ctx, func(known Limits) Limits {
+		if found.MaxNe == 0 {
+			found.MaxNe = known.MaxNe
+		}
+		found.NoExtended = found.NoExtended || known.NoExtended
+		found.Delay = max(found.Delay, known.Delay)
+		found.NoSFI = found.NoSFI || known.NoSFI
+		found.Probe = found.Probe || known.Probe
+		return found
+	})
+}
+
+// Relearn remembers what reading a card has shown in place of what was known: what
+// found does not limit is limited no more. Only the pause, of which reading finds
+// out nothing, stays. The error is as with [Lease.Learn].
+func (l *Lease) Relearn(ctx context.Context, found Limits) error {
+	return l.keep(ctx, func(known Limits) Limits {
+		found.Delay = known.Delay
+		return found
+	})
+}
+
+// keep saves what of change's result the reader does not say of itself.
+func (l *Lease) keep(ctx context.Context, change func(known Limits) Limits) error {
 	l.mu.Lock()
-	known := l.learned
-	if found.MaxNe == 0 {
-		found.MaxNe = known.MaxNe
-	}
+	found := change(l.learned).bounded()
 	if l.base.MaxNe > 0 && found.MaxNe >= l.base.MaxNe {
 		found.MaxNe = 0
 	}
-	found.NoExtended = (found.NoExtended || known.NoExtended) && !l.base.NoExtended
-	if found.Delay = max(found.Delay, known.Delay); found.Delay <= l.base.Delay {
+	found.NoExtended = found.NoExtended && !l.base.NoExtended
+	if found.Delay <= l.base.Delay {
 		found.Delay = 0
 	}
-	found.NoSFI = found.NoSFI || known.NoSFI
-	found.Probe = found.Probe || known.Probe
-	if found.Same(known) {
+	if found.Same(l.learned) {
 		l.mu.Unlock()
 		return nil
 	}

@@ -37,6 +37,29 @@ func (a Limits) Same(b Limits) bool {
 	return a == b
 }
 
+// LimitLife is how long learned limits hold. A limit that one bad tap taught
+// must not make every later one slow for ever, and firmware is updated.
+const LimitLife = 90 * 24 * time.Hour
+
+// Fresh reports whether l was learned so lately before now that it still holds.
+// What was learned in the future was learned by a clock that was wrong, and
+// nobody knows when.
+func (l Limits) Fresh(now time.Time) bool {
+	age := now.Sub(l.Learned)
+	return age >= 0 && age < LimitLife
+}
+
+// maxLearnedDelay is the longest pause that is believed of a store: some
+// hundred exchanges make a document.
+const maxLearnedDelay = 100 * time.Millisecond
+
+// bounded returns what of l is believed, wherever it comes from.
+func (l Limits) bounded() Limits {
+	l.MaxNe = min(max(l.MaxNe, 0), maxExtendedNe)
+	l.Delay = min(max(l.Delay, 0), maxLearnedDelay)
+	return l
+}
+
 // IsZero reports whether l limits nothing.
 func (l Limits) IsZero() bool { return l.Same(Limits{}) }
 

@@ -171,13 +171,13 @@ func (s *Store) Load(ctx context.Context, key reader.LimitKey) (l reader.Limits,
 }
 
 // Save implements [reader.LimitStore]. What is known already is not written
-// again, whenever it was learned: reading cards must not wear out a disk.
+// again while it holds: reading cards must not wear out a disk.
 func (s *Store) Save(ctx context.Context, key reader.LimitKey, l reader.Limits) error {
 	old, known, err := s.Load(ctx, key)
 	if err != nil {
 		return err
 	}
-	if known && old.Same(l) {
+	if known && old.Same(l) && old.Fresh(l.Learned) {
 		return nil
 	}
 	r := record{

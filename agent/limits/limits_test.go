@@ -161,6 +161,14 @@ func TestSameAgain(t *testing.T) {
 	if l, _, _ := s.Load(t.Context(), key); !l.Learned.Equal(noon) {
 		t.Errorf("learned %v", l.Learned)
 	}
+	// What has grown old is as good as new when it was found out again.
+	later.Learned = noon.Add(reader.LimitLife)
+	if err := s.Save(t.Context(), key, later); err != nil {
+		t.Fatal(err)
+	}
+	if l, _, _ := s.Load(t.Context(), key); !l.Learned.Equal(later.Learned) {
+		t.Errorf("learned again, and still of %v", l.Learned)
+	}
 }
 
 // TestBounded: a card that makes its answers to reset up does not fill the disk,

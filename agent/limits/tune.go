@@ -18,13 +18,15 @@ const (
 // lease is a [reader.Lease]: a card that knows its limits by itself.
 type lease interface {
 	Limits() reader.Limits
-	Learn(ctx context.Context, found reader.Limits) error
+	Learned() reader.Limits
+	Relearn(ctx context.Context, found reader.Limits) error
 }
 
 // Tuning is what an inspection was told about its card and reader.
 type Tuning struct {
 	cfg    *inspect.Config
 	before lds.Learned
+	works  int                                        // extended length that was learned to work, 0: none was
 	learn  func(context.Context, reader.Limits) error // nil: nobody remembers
 }
 
@@ -40,10 +42,8 @@ func Tune(ctx context.Context, store reader.LimitStore, name string, card any, c
 	var bears, known reader.Limits // by what the reader says, and by what was learned
 	var failed error
 	if l, ok := card.(lease); ok {
-		if bears = l.Limits(); !bears.Learned.IsZero() {
-			known = bears
-		}
-		t.learn = l.Learn
+		bears, known = l.Limits(), l.Learned()
+		t.learn = l.Relearn
 	} else {
 		bears, failed = carried(ctx, card)
 		if c, ok := card.(interface{ ATR() []byte }); ok && store != nil && name != "" {
@@ -52,13 +52,20 @@ func Tune(ctx context.Context, store reader.LimitStore, name string, card any, c
 			if known, _, err = store.Load(ctx, key); err != nil {
 				failed = errors.Join(failed, err)
 			}
+			if !known.Fresh(time.Now()) {
+				known = reader.Limits{}
+			}
 			t.learn = func(ctx context.Context, l reader.Limits) error {
-				l.NoExtended, l.Delay, l.Learned = known.NoExtended, known.Delay, time.Now()
+				l.Delay, l.Learned = known.Delay, time.Now()
 				return store.Save(ctx, key, l)
 			}
 		}
 	}
-	t.before = lds.Learned{MaxNe: known.MaxNe, NoSFI: known.NoSFI, Probe: known.Probe}
+	t.before = lds.Learned{MaxNe: known.MaxNe, NoExtended: known.NoExtended, NoSFI: known.NoSFI, Probe: known.Probe}
+	if known.MaxNe > shortNe {
+		// What was measured to work is a permission, and no limit of the card's.
+		t.works, t.before.MaxNe = known.MaxNe, 0
+	}
 	learned := t.before
 	cfg.MaxNe, cfg.Learned = maxNe(bears, known), &learned
 	return t, failed
@@ -72,7 +79,10 @@ func (t *Tuning) Save(ctx context.Context) error {
 	if t.learn == nil || l == t.before {
 		return nil
 	}
-	return t.learn(ctx, reader.Limits{MaxNe: l.MaxNe, NoSFI: l.NoSFI, Probe: l.Probe})
+	if l.MaxNe == 0 && !l.NoExtended {
+		l.MaxNe = t.works
+	}
+	return t.learn(ctx, reader.Limits{MaxNe: l.MaxNe, NoExtended: l.NoExtended, NoSFI: l.NoSFI, Probe: l.Probe})
 }
 
 // carried asks the reader.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/lds"
 	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/reader/readertest"
+	"github.com/chamthe/chamthe/reader/virtual"
 )
 
 // card is one on a reader that says what it carries.
@@ -30,7 +33,14 @@ type leased struct {
 
 func (l leased) Limits() reader.Limits { return l.limits }
 
-func (l leased) Learn(_ context.Context, found reader.Limits) error {
+func (l leased) Learned() reader.Limits {
+	if l.limits.Learned.IsZero() {
+		return reader.Limits{}
+	}
+	return l.limits
+}
+
+func (l leased) Relearn(_ context.Context, found reader.Limits) error {
 	*l.found = found
 	return nil
 }
@@ -58,17 +68,23 @@ func TestTune(t *testing.T) {
 		{"reader that says too much", card{caps: reader.Capabilities{MaxAPDU: 1 << 30}}, reader.Limits{}, 65536, lds.Learned{}, nil},
 		{"reader that says nonsense", card{caps: reader.Capabilities{MaxAPDU: -1}}, reader.Limits{}, 256, lds.Learned{}, nil},
 		{"learned", card{caps: reader.Capabilities{MaxAPDU: 2048}}, reader.Limits{MaxNe: 223, NoSFI: true, Probe: true}, 2048, lds.Learned{MaxNe: 223, NoSFI: true, Probe: true}, nil},
-		{"learned that extended length is not safe", card{caps: reader.Capabilities{MaxAPDU: 2048}}, reader.Limits{NoExtended: true}, 256, lds.Learned{}, nil},
-		{"short, and extended length not safe", card{caps: reader.Capabilities{MaxAPDU: 200}}, reader.Limits{NoExtended: true}, 200, lds.Learned{}, nil},
+		{"learned that extended length is not safe", card{caps: reader.Capabilities{MaxAPDU: 2048}}, reader.Limits{NoExtended: true}, 256, lds.Learned{NoExtended: true}, nil},
+		{"short, and extended length not safe", card{caps: reader.Capabilities{MaxAPDU: 200}}, reader.Limits{NoExtended: true}, 200, lds.Learned{NoExtended: true}, nil},
+		{"learned long ago", card{}, reader.Limits{MaxNe: 112, NoSFI: true, Learned: time.Now().Add(-reader.LimitLife)}, 256, lds.Learned{}, nil},
+		{"learned in the future", card{}, reader.Limits{MaxNe: 112, NoSFI: true, Learned: time.Now().Add(time.Hour)}, 256, lds.Learned{}, nil},
 		{"lease that knows nothing", leased{}, reader.Limits{MaxNe: 1}, 256, lds.Learned{}, nil}, // its hub has asked the store
 		{"lease of a reader", leased{limits: reader.Limits{MaxNe: 2048}}, reader.Limits{}, 2048, lds.Learned{}, nil},
 		{"lease of a reader with a quirk", leased{limits: reader.Limits{MaxNe: 2048, NoExtended: true}}, reader.Limits{}, 256, lds.Learned{}, nil},
+		{"lease that has learned that extended length works", leased{limits: reader.Limits{MaxNe: 4096, NoSFI: true, Learned: noon}}, reader.Limits{}, 4096, lds.Learned{NoSFI: true}, nil},
 		{"lease that has learned", leased{limits: reader.Limits{MaxNe: 223, NoSFI: true, Learned: noon}}, reader.Limits{}, 256, lds.Learned{MaxNe: 223, NoSFI: true}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			store := new(reader.MemoryLimits)
 			if tt.known != (reader.Limits{}) {
+				if tt.known.Learned.IsZero() {
+					tt.known.Learned = time.Now()
+				}
 				if err := store.Save(t.Context(), k, tt.known); err != nil {
 					t.Fatal(err)
 				}
@@ -94,7 +110,7 @@ func TestLearn(t *testing.T) {
 	t.Parallel()
 	s, _ := inStore(t)
 	k := reader.KeyOf(readerName, card{}.ATR())
-	if err := s.Save(t.Context(), k, reader.Limits{NoExtended: true, Delay: 5}); err != nil {
+	if err := s.Save(t.Context(), k, reader.Limits{NoExtended: true, Delay: 5, Learned: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	var cfg inspect.Config
@@ -102,7 +118,7 @@ func TestLearn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	*cfg.Learned = lds.Learned{MaxNe: 192, Probe: true} // as the inspection does
+	*cfg.Learned = lds.Learned{MaxNe: 192, NoExtended: true, Probe: true} // as the inspection does
 	if err := tuning.Save(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -124,5 +140,73 @@ func TestLearn(t *testing.T) {
 	cfg.Learned.NoSFI = true
 	if err := tuning.Save(t.Context()); err != nil || found != (reader.Limits{NoSFI: true}) {
 		t.Errorf("the lease was told %+v, %v", found, err)
+	}
+}
+
+// TestRelearnThroughLease: what an inspection found not to hold any more is gone from
+// a hub's store, and what reading says nothing of stays.
+func TestRelearnThroughLease(t *testing.T) {
+	t.Parallel()
+	v := virtual.New(readerName)
+	if err := v.Insert(readerName, readertest.NewChip()); err != nil {
+		t.Fatal(err)
+	}
+	store := new(reader.MemoryLimits)
+	h, err := reader.OpenHub(reader.HubConfig{Sources: []reader.Source{{Name: "virtual", Driver: v}}, Limits: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	// inspected takes the card, and returns what an inspection is told and what the
+	// store has when it has found that.
+	inspected := func(found lds.Learned) (told lds.Learned, maxNe int, kept reader.Limits) {
+		t.Helper()
+		l, err := h.Take(t.Context(), readerName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		var cfg inspect.Config
+		tuning, err := limits.Tune(t.Context(), nil, "", l, &cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = *cfg.Learned
+		*cfg.Learned = found
+		if err := tuning.Save(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		kept, _, err = store.Load(t.Context(), l.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept.Learned = time.Time{}
+		return told, cfg.MaxNe, kept
+	}
+	l, err := h.Take(t.Context(), readerName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Learn(t.Context(), reader.Limits{MaxNe: 4096, Delay: time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tight := lds.Learned{MaxNe: 112, NoExtended: true, NoSFI: true, Probe: true}
+	for i, tt := range []struct {
+		told, found lds.Learned
+		maxNe       int
+		kept        reader.Limits
+	}{
+		{lds.Learned{}, lds.Learned{Probe: true}, 4096, reader.Limits{MaxNe: 4096, Probe: true, Delay: time.Millisecond}},
+		{lds.Learned{Probe: true}, tight, 4096, reader.Limits{MaxNe: 112, NoExtended: true, NoSFI: true, Probe: true, Delay: time.Millisecond}},
+		{tight, lds.Learned{MaxNe: 224}, 256, reader.Limits{MaxNe: 224, Delay: time.Millisecond}},
+		{lds.Learned{MaxNe: 224}, lds.Learned{}, 256, reader.Limits{Delay: time.Millisecond}},
+	} {
+		told, maxNe, kept := inspected(tt.found)
+		if told != tt.told || maxNe != tt.maxNe || kept != tt.kept {
+			t.Errorf("inspection %d: told %+v and %d, kept %+v; want %+v and %d, %+v", i, told, maxNe, kept, tt.told, tt.maxNe, tt.kept)
+		}
 	}
 }
