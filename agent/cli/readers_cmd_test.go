@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/chamthe/chamthe/agent/cli"
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/icao/chip"
 	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/reader/readertest"
@@ -459,4 +462,32 @@ func TestReadersTestFails(t *testing.T) {
 	}
 	on(t, v, "", "readers", "test").failed(t, fault.CardRemoved)
 	on(t, v, "", "readers", "limits", "--all", "--forget", "x").failed(t, fault.Usage)
+}
+
+// A name that is none forgets nothing, and a file that cannot be read goes with all.
+func TestReadersLimitsForgets(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("CHAMTHE_LIMITS", dir)
+	err := limits.In(dir).Save(t.Context(), reader.LimitKey{Reader: slot, ATR: "3B80"}, reader.Limits{MaxNe: 112, Learned: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := virtual.New()
+	for _, name := range []string{"", "  "} {
+		on(t, v, "", "readers", "limits", "--forget", name).failed(t, fault.Usage)
+	}
+	for _, name := range []string{" 0", "00 00"} { // no name of a model is left of it
+		on(t, v, "", "readers", "limits", "--forget", name).succeeded(t)
+	}
+	got := on(t, v, "", "readers", "limits", "--json")
+	got.succeeded(t)
+	if list := one[limitList](t, got.stdout).Limits; len(list) != 1 {
+		t.Fatalf("%d limits are left, want 1", len(list))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "limits.db"), bytes.Repeat([]byte("damaged "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	on(t, v, "", "readers", "limits").failed(t, fault.StoreDamaged)
+	on(t, v, "", "readers", "limits", "--all").succeeded(t)
+	on(t, v, "", "readers", "limits").succeeded(t)
 }

@@ -45,11 +45,17 @@ firmware or a new driver, forget what was learned: it is found out again.`,
 				return err
 			}
 			store := limits.In(dir)
-			if model != "" || all {
-				// What is given is a model, as this command lists it, or the name
-				// of a reader.
-				n, err := store.Forget(c.Context(), model)
-				if err == nil && n == 0 {
+			forget := c.Flags().Changed("forget")
+			if model = strings.TrimSpace(model); forget && model == "" {
+				return usagef("--forget: no name; --all forgets everything")
+			}
+			if forget || all {
+				var n int
+				if all {
+					n, err = store.ForgetAll(c.Context())
+				} else if n, err = store.Forget(c.Context(), model); err == nil && n == 0 {
+					// What is given is a model, as this command lists it, or the name
+					// of a reader.
 					n, err = store.Forget(c.Context(), reader.Model(model))
 				}
 				if err != nil {
@@ -71,7 +77,7 @@ firmware or a new driver, forget what was learned: it is found out again.`,
 		},
 	}
 	c.Flags().StringVar(&model, "forget", "", "forget what was learned with the reader of this `NAME`")
-	c.Flags().BoolVar(&all, "all", false, "forget everything")
+	c.Flags().BoolVar(&all, "all", false, "forget everything, and remove a damaged file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	c.MarkFlagsMutuallyExclusive("forget", "all")
 	return c

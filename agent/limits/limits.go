@@ -38,13 +38,14 @@ var bucket = []byte("limits")
 // Store keeps learned limits. It may be used concurrently.
 type Store struct {
 	open func(write bool) (*store.Store, *seal.Sealer, func() error, error)
+	dir  string // empty: the store is the caller's
 }
 
 var _ reader.LimitStore = (*Store)(nil)
 
 // New returns a Store in an open store, which stays the caller's.
 func New(st *store.Store, sealer *seal.Sealer) *Store {
-	return &Store{func(bool) (*store.Store, *seal.Sealer, func() error, error) {
+	return &Store{open: func(bool) (*store.Store, *seal.Sealer, func() error, error) {
 		return st, sealer, func() error { return nil }, nil
 	}}
 }
@@ -53,7 +54,7 @@ func New(st *store.Store, sealer *seal.Sealer) *Store {
 // something to remember. The file is open during each call only, so that several
 // programs may use it; [store.ErrLocked] means that one of them takes long.
 func In(dir string) *Store {
-	return &Store{func(write bool) (*store.Store, *seal.Sealer, func() error, error) {
+	return &Store{dir: dir, open: func(write bool) (*store.Store, *seal.Sealer, func() error, error) {
 		path := filepath.Join(dir, storeFile)
 		if write {
 			if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -253,12 +254,33 @@ func (s *Store) Card(ctx context.Context, key reader.LimitKey) (card string, err
 	return card, err
 }
 
-// Forget takes away what was learned with one model of reader, or everything if
-// the name is empty, and returns how many entries that were.
+// Forget takes away what was learned with one model of reader, and returns how
+// many entries that were. No reader is without a name.
 func (s *Store) Forget(ctx context.Context, model string) (n int, err error) {
+	return s.forget(ctx, func(r record, ok bool) bool { return ok && model != "" && r.Reader == model })
+}
+
+// ForgetAll takes everything away, and returns how many entries that were. A file of
+// [In] that is damaged is removed: nothing in it is worth more than what it costs to
+// learn it again.
+func (s *Store) ForgetAll(ctx context.Context) (n int, err error) {
+	n, err = s.forget(ctx, func(record, bool) bool { return true })
+	if s.dir == "" || !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, seal.ErrKeyFileInvalid) {
+		return n, err
+	}
+	// The key goes last: without it nothing of the file could be told.
+	for _, name := range []string{storeFile, keyFile} {
+		if err := os.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, fmt.Errorf("limits: %w", err)
+		}
+	}
+	return 0, nil
+}
+
+func (s *Store) forget(ctx context.Context, which func(r record, ok bool) bool) (n int, err error) {
 	goes := func(b *bbolt.Bucket, sealer *seal.Sealer) (indices [][]byte, err error) {
 		err = b.ForEach(func(k, _ []byte) error {
-			if r, ok := get(b, sealer, k); model == "" || ok && r.Reader == model {
+			if which(get(b, sealer, k)) {
 				indices = append(indices, slices.Clone(k))
 			}
 			return nil

@@ -126,7 +126,11 @@ func TestStore(t *testing.T) {
 			forget("ACME Contactless", 2)
 			all(last)
 			check(other, reader.Limits{}, false)
-			forget("", 1)
+			forget("", 0)
+			all(last)
+			if n, err := s.ForgetAll(ctx); n != 1 || err != nil {
+				t.Errorf("forgot %d, %v", n, err)
+			}
 			all()
 
 			ended, cancel := context.WithCancel(ctx)
@@ -236,7 +240,7 @@ func TestOtherKey(t *testing.T) {
 	if l, known, err := s.Load(t.Context(), key); !known || l != full || err != nil {
 		t.Errorf("%+v, %v, %v", l, known, err)
 	}
-	if n, err := s.Forget(t.Context(), ""); n != 2 || err != nil {
+	if n, err := s.ForgetAll(t.Context()); n != 2 || err != nil {
 		t.Errorf("forgot %d, %v", n, err)
 	}
 }
@@ -252,6 +256,16 @@ func TestTrouble(t *testing.T) {
 		}
 		if _, _, err := limits.In(dir).Load(t.Context(), key); !errors.Is(err, store.ErrCorrupt) {
 			t.Errorf("got %v", err)
+		}
+		if _, err := limits.In(dir).Forget(t.Context(), key.Reader); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("forgot one: %v", err)
+		}
+		// It is a cache: whoever wants none of it gets a new one.
+		if n, err := limits.In(dir).ForgetAll(t.Context()); n != 0 || err != nil {
+			t.Errorf("forgot %d, %v", n, err)
+		}
+		if err := limits.In(dir).Save(t.Context(), key, full); err != nil {
+			t.Errorf("afterwards: %v", err)
 		}
 	})
 	t.Run("no place", func(t *testing.T) {
