@@ -22,9 +22,9 @@
 //
 // A [Hub] makes one list of the readers of several drivers and keeps it for
 // months: it survives services that stop, readers that vanish and drivers that
-// hang, tells what changes, ranks readers, knows who has a card, and remembers
-// in a [LimitStore] what a reader and a kind of card bear together. Package
-// readertest runs the same suite over a hub.
+// hang, even in the middle of an exchange, tells what changes, ranks readers,
+// knows who has a card, and remembers in a [LimitStore] what a reader and a kind
+// of card bear together. Package readertest runs the same suite over a hub.
 //
 // Left out: contactless activation parameters. What a reader says of itself
 // comes through [Capable]; escape commands stay within the drivers.
