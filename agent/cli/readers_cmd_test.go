@@ -67,7 +67,10 @@ type (
 		Paused            *series
 		Extended          string
 		LargestLe         int `json:"largest_le"`
-		LongestResponse   int `json:"longest_response"`
+		BreaksOff         int `json:"breaks_off"`
+		Selects           string
+		LongestResponse   int    `json:"longest_response"`
+		ReadFailed        string `json:"read_failed"`
 		Read              *struct {
 			MS               float64
 			Exchanges, Bytes int
@@ -332,6 +335,62 @@ func TestReadersTest(t *testing.T) {
 			},
 		},
 		{
+			name: "breaks with 192 bytes", level: "limited", says: "192 bytes", learned: "at most 128 bytes",
+			breaks: func(cmd []byte) error {
+				if len(cmd) == 5 && cmd[1] == 0xB0 && (cmd[4] == 0 || cmd[4] >= 192) || isExtended(cmd) {
+					return reader.ErrComm
+				}
+				return nil
+			},
+			check: func(t *testing.T, r readerTest) {
+				if r.LargestLe != 128 || r.BreaksOff != 192 {
+					t.Errorf("%+v", r)
+				}
+			},
+		},
+		{
+			name: "breaks when a file is selected", level: "faulty", says: "select a file",
+			breaks: func(cmd []byte) error {
+				if cmd[1] == 0xA4 {
+					return reader.ErrComm
+				}
+				return nil
+			},
+			check: func(t *testing.T, r readerTest) {
+				if r.Selects != "fails" || r.LargestLe != 0 {
+					t.Errorf("%+v", r)
+				}
+			},
+		},
+		{
+			name: "one tear with extended length", level: "good", says: "work",
+			breaks: func(cmd []byte) error {
+				if isExtended(cmd) && last.Add(1) == 1 {
+					return reader.ErrComm
+				}
+				return nil
+			},
+			check: func(t *testing.T, r readerTest) {
+				if r.Extended != "yes" || r.LargestLe != 65536 {
+					t.Errorf("%+v", r)
+				}
+			},
+		},
+		{
+			name: "one exchange of fifty breaks off", level: "limited", says: "may have moved",
+			breaks: func([]byte) error {
+				if last.Add(1) == 25 {
+					return reader.ErrComm
+				}
+				return nil
+			},
+			check: func(t *testing.T, r readerTest) {
+				if r.Exchanges.Failed != 1 || r.Limits != "none" {
+					t.Errorf("%+v", r)
+				}
+			},
+		},
+		{
 			name: "needs a pause", level: "limited", says: "20ms", learned: "20ms between exchanges",
 			breaks: func([]byte) error {
 				now := time.Now().UnixNano()
@@ -365,7 +424,7 @@ func TestReadersTest(t *testing.T) {
 			t.Setenv("CHAMTHE_LIMITS", t.TempDir())
 			last.Store(0)
 			v := virtual.New(name)
-			d, err := document(t, chip.ProfileCCCDNoAA, chip.TamperNone).Chip()
+			d, err := document(t, chip.ProfileCCCDPACE, chip.TamperNone).Chip()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -490,4 +549,39 @@ func TestReadersLimitsForgets(t *testing.T) {
 	on(t, v, "", "readers", "limits").failed(t, fault.StoreDamaged)
 	on(t, v, "", "readers", "limits", "--all").succeeded(t)
 	on(t, v, "", "readers", "limits").succeeded(t)
+}
+
+// refusing is a driver whose cards answer 6E00 to everything.
+type refusing struct{ *virtual.Driver }
+
+func (d refusing) Open(ctx context.Context, name string) (reader.Card, error) {
+	c, err := d.Driver.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return refusingCard{c}, nil
+}
+
+type refusingCard struct{ reader.Card }
+
+func (refusingCard) Transmit(context.Context, []byte) ([]byte, error) { return []byte{0x6E, 0x00}, nil }
+
+// A card that refuses everything shows nothing of lengths, and what was measured is
+// printed even if the document cannot be read.
+func TestReadersTestOfACardThatRefuses(t *testing.T) {
+	t.Setenv("CHAMTHE_LIMITS", t.TempDir())
+	d := document(t, chip.ProfileCCCDNoAA, chip.TamperNone)
+	rig := refusing{lay(t, d)}
+	got := on(t, rig, "", "readers", "test", "--json")
+	got.succeeded(t)
+	if r := one[readerTest](t, got.stdout); r.Extended != "not shown" || r.LargestLe != 0 || r.LongestResponse != 0 {
+		t.Errorf("%+v", r)
+	}
+	got = on(t, rig, d.QR, "readers", "test", "--qr", "-")
+	got.failed(t, fault.AccessRefused)
+	for _, s := range []string{"exchanges  50", "not shown", "NOT READ: access_refused", "verdict    FAULTY"} {
+		if !strings.Contains(got.stdout, s) {
+			t.Errorf("no %q in:\n%s", s, got.stdout)
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/icao/apdu"
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/trust"
@@ -20,6 +21,9 @@ import (
 const (
 	emptyExchanges = 50
 	testResets     = 5
+	// severalFailed is how many of emptyExchanges have to fail, and none with a
+	// pause, before the pause is kept.
+	severalFailed = 3
 	// retryDelay is the pause that is tried when exchanges fail without one.
 	retryDelay = 20 * time.Millisecond
 	// Medians above these make a reader slow, or unfit: reading a document
@@ -42,15 +46,23 @@ type readerTest struct {
 	Resets measurement  `json:"resets"`
 
 	// Extended tells whether reader and card take commands of extended length:
-	// yes, no (the card refuses them), fails (the exchange breaks), or skipped.
+	// yes, no (the card refuses them), fails (the exchange breaks off,
+	// twice), not shown (the card has nothing to say before it is opened), or skipped.
 	Extended string `json:"extended"`
-	// LargestLe is the most that a command asked for without being refused,
-	// LongestResponse the most data that came.
-	LargestLe       int `json:"largest_le"`
-	LongestResponse int `json:"longest_response"`
+	// LargestLe is the most that a command asked for and was answered; 0 if the card
+	// answers none before it is opened. BreaksOff is the least that a command asked for
+	// and broke off at, twice; 0 if none did. LongestResponse is the most data
+	// that came.
+	LargestLe int `json:"largest_le"`
+	BreaksOff int `json:"breaks_off,omitempty"`
+	// Selects is "fails" if the command that selects a file breaks off, twice.
+	Selects         string `json:"selects,omitempty"`
+	LongestResponse int    `json:"longest_response"`
 
-	// Read is a read of the whole document, if a key was given.
-	Read *documentRead `json:"read,omitempty"`
+	// Read is a read of the whole document, if a key was given; ReadFailed says
+	// why there is none.
+	Read       *documentRead `json:"read,omitempty"`
+	ReadFailed string        `json:"read_failed,omitempty"`
 
 	Verdict verdictInfo `json:"verdict"`
 }
@@ -121,10 +133,11 @@ the answers were, and shows nothing of it.`,
 			defer cancel()
 			return e.withReaders(name, *ports, func(h *readers) error {
 				r, err := testReader(ctx, h, wait, access)
-				if err != nil {
+				if r == nil {
 					return err
 				}
-				return printReaderTest(e, r, asJSON)
+				// What was measured is shown even if the document could not be read.
+				return errors.Join(printReaderTest(e, r, asJSON), err)
 			})
 		},
 	}
@@ -137,7 +150,8 @@ the answers were, and shows nothing of it.`,
 }
 
 // testReader measures the reader that is wanted, or the best with a card; with
-// access it reads the document, too.
+// access it reads the document, too. If only that fails, there is a result as well
+// as an error.
 func testReader(ctx context.Context, h *readers, wait time.Duration, access *inspect.Access) (*readerTest, error) {
 	name, err := h.waitCard(ctx, wait)
 	if err != nil {
@@ -150,10 +164,11 @@ func testReader(ctx context.Context, h *readers, wait time.Duration, access *ins
 	}
 	p := &probe{h: h.Hub, l: l, out: &readerTest{OpenMS: millis(time.Since(began))}}
 	defer func() { _ = p.l.Close() }()
-	if err := p.run(ctx, access); err != nil {
+	err = p.run(ctx, access)
+	if err != nil && p.out.ReadFailed == "" {
 		return nil, err
 	}
-	return p.out, nil
+	return p.out, err
 }
 
 // probe is one test of a reader.
@@ -161,6 +176,9 @@ type probe struct {
 	h   *reader.Hub
 	l   *reader.Lease
 	out *readerTest
+
+	unbroken   int  // the longest that was asked for and answered, whatever the answer
+	wrongInput bool // why the document was not read, which is no fault of the reader's
 }
 
 func (p *probe) run(ctx context.Context, access *inspect.Access) error {
@@ -182,7 +200,8 @@ func (p *probe) run(ctx context.Context, access *inspect.Access) error {
 			return err
 		}
 		p.out.Paused = &paused
-		if paused.Failed == 0 {
+		// One that failed was a card that moved, as likely as not.
+		if paused.Failed == 0 && p.out.Exchanges.Failed >= severalFailed {
 			p.learn(ctx, reader.Limits{Delay: retryDelay})
 		}
 	}
@@ -192,14 +211,16 @@ func (p *probe) run(ctx context.Context, access *inspect.Access) error {
 	if err := p.lengths(ctx); err != nil {
 		return err
 	}
+	var failed error
 	if access != nil {
-		if err := p.read(ctx, *access); err != nil {
-			return err
+		if failed = p.read(ctx, *access); failed != nil {
+			f := fault.Classify(failed)
+			p.out.ReadFailed, p.wrongInput = string(f.Code), f.Kind == fault.Input
 		}
 	}
 	p.out.Limits = limitWords(p.l.Limits())
 	p.out.Verdict = p.verdict(d)
-	return nil
+	return failed
 }
 
 func encodeCapabilities(c reader.Capabilities) *readerCapability {
@@ -290,7 +311,13 @@ var ladder = []int{128, 192, 223, 256, 512, 1024, 2048, 4096, 16384, 32768, 6553
 func (p *probe) lengths(ctx context.Context) error {
 	p.out.Extended = "skipped"
 	if err := p.selectOpen(ctx); err != nil {
-		return p.recover(ctx, err)
+		if err := p.recover(ctx, err); err != nil {
+			return err
+		}
+		if err := p.selectOpen(ctx); err != nil { // twice is no accident
+			p.out.Selects = "fails"
+			return p.recover(ctx, err)
+		}
 	}
 	for _, le := range ladder {
 		read := apdu.Command{INS: insReadBinary, Ne: le}
@@ -298,35 +325,76 @@ func (p *probe) lengths(ctx context.Context) error {
 		if extended && p.l.Limits().NoExtended {
 			return nil
 		}
-		cmd, err := read.Encode()
+		resp, broken, err := p.tryLength(ctx, read)
 		if err != nil {
 			return err
 		}
-		resp, err := p.l.Transmit(ctx, cmd)
-		if err != nil {
-			if !extended {
-				return p.recover(ctx, err)
-			}
-			p.out.Extended = "fails"
-			if errors.Is(err, reader.ErrComm) || errors.Is(err, reader.ErrTimeout) {
-				p.learn(ctx, reader.Limits{NoExtended: true})
-			}
-			return p.recover(ctx, err)
+		if !broken {
+			p.unbroken = le
 		}
-		sw := resp[len(resp)-2:]
-		if sw[0] == 0x67 {
+		switch {
+		case broken && extended:
+			p.out.Extended, p.out.BreaksOff = "fails", le
+			p.learn(ctx, reader.Limits{NoExtended: true})
+			return nil
+		case broken:
+			p.out.BreaksOff = le
+			if p.unbroken > 0 {
+				p.learn(ctx, reader.Limits{MaxNe: p.unbroken})
+			}
+			return nil
+		case resp.SW == apdu.WrongLength:
 			if extended && p.out.Extended == "skipped" {
 				p.out.Extended = "no"
 			}
 			return nil
+		case !works(resp.SW):
+			// The card has nothing to say before it is opened: no finding.
+			if extended && p.out.Extended == "skipped" {
+				p.out.Extended = "not shown"
+			}
+			continue
 		}
 		if extended {
 			p.out.Extended = "yes"
 		}
 		p.out.LargestLe = le
-		p.out.LongestResponse = max(p.out.LongestResponse, len(resp)-2)
+		p.out.LongestResponse = max(p.out.LongestResponse, len(resp.Data))
 	}
 	return nil
+}
+
+// works reports whether a status word says that a length was accepted: what was
+// asked for is there, or as much as there is of it.
+func works(sw apdu.Status) bool {
+	return sw == apdu.OK || sw == apdu.EndOfFile || sw.SW1() == 0x6C
+}
+
+// tryLength sends a command, and once more if it broke off: once may have been the
+// card that moved. broken means that it broke off twice in a row; the error means that
+// the card is gone.
+func (p *probe) tryLength(ctx context.Context, c apdu.Command) (resp apdu.Response, broken bool, err error) {
+	cmd, err := c.Encode()
+	if err != nil {
+		return resp, false, err
+	}
+	for range 2 {
+		b, err := p.l.Transmit(ctx, cmd)
+		if err == nil {
+			resp, err = apdu.ParseResponse(b)
+			return resp, false, err
+		}
+		if err := p.recover(ctx, err); err != nil {
+			return resp, false, err
+		}
+		// A reset has closed the file. What that says is said by then.
+		if err := p.selectOpen(ctx); err != nil {
+			if err := p.recover(ctx, err); err != nil {
+				return resp, false, err
+			}
+		}
+	}
+	return resp, true, nil
 }
 
 // counting is a card that counts what it answers.
@@ -396,9 +464,23 @@ func (p *probe) verdict(d reader.Device) verdictInfo {
 	case o.Resets.Failed > 0:
 		return v("faulty", fmt.Sprintf("%d of %d resets fail", o.Resets.Failed, o.Resets.Count),
 			"lay the card flat and still; then the maker's driver; then another reader")
+	case o.Selects != "":
+		return v("faulty", "commands that select a file break the connection",
+			"lay the card flat and still; then the maker's driver; then another reader")
+	case o.BreaksOff > 0 && o.BreaksOff <= 256 && p.unbroken == 0:
+		return v("faulty", fmt.Sprintf("commands that ask for %d bytes break the connection", o.BreaksOff),
+			"lay the card flat and still; then the maker's driver; then another reader")
+	case o.ReadFailed != "" && !p.wrongInput:
+		return v("faulty", "the document could not be read: "+o.ReadFailed, "see what is said of that below; then try another card, and this card on another reader")
+	case o.BreaksOff > 0 && o.BreaksOff <= 256:
+		return v("limited", fmt.Sprintf("commands that ask for %d bytes break the connection; no more than %d will be asked for", o.BreaksOff, p.unbroken),
+			"nothing has to be done; with the maker's newest driver and firmware, forget the limit and test again")
 	case o.Extended == "fails":
 		return v("limited", "commands of extended length break the connection, and will not be used with this card again",
 			"nothing has to be done; with the maker's newest driver and firmware, forget the limit and test again")
+	case o.Paused != nil && o.Exchanges.Failed < severalFailed:
+		return v("limited", fmt.Sprintf("%d of %d exchanges failed, and none of as many with a pause: the card may have moved", o.Exchanges.Failed, o.Exchanges.Count),
+			"lay the card flat and still, and test again")
 	case o.Paused != nil:
 		return v("limited", fmt.Sprintf("exchanges fail without a pause, and work with one of %v, which is kept from now on", retryDelay),
 			"nothing has to be done; another USB port or the maker's driver may make it faster")
@@ -411,6 +493,8 @@ func (p *probe) verdict(d reader.Device) verdictInfo {
 	case d.Kind == reader.Contact:
 		return v("limited", "this is a slot for contacts; it works, and documents are read by the antenna",
 			"lay the card on the reader's antenna")
+	case p.l.Learned().MaxNe > 0 && p.l.Learned().MaxNe < 256:
+		return v("limited", fmt.Sprintf("reader and card work, with answers of at most %d bytes: a document takes a little longer", p.l.Learned().MaxNe), "")
 	case o.Extended == "no" || p.l.Limits().NoExtended:
 		return v("limited", "reader and card work, with short commands only: a document takes a little longer", "")
 	default:
@@ -458,10 +542,18 @@ func printReaderTest(e *env, r *readerTest, asJSON bool) error {
 		line("", "with pauses, %s", series(*r.Paused))
 	}
 	line("resets", "%s", series(r.Resets))
-	if r.LongestResponse > 0 {
+	if r.BreaksOff > 0 {
+		line("", "a command that asks for %d bytes BREAKS OFF", r.BreaksOff)
+	}
+	if r.LargestLe == 0 {
+		line("lengths", "not shown: the card answers none before it is opened; extended length: %s", r.Extended)
+	} else if r.LongestResponse > 0 {
 		line("lengths", "asked for up to %d bytes, longest answer %d; extended length: %s", r.LargestLe, r.LongestResponse, r.Extended)
 	} else {
 		line("lengths", "asked for up to %d bytes (long answers need the card's key: see --help); extended length: %s", r.LargestLe, r.Extended)
+	}
+	if r.ReadFailed != "" {
+		line("document", "NOT READ: %s", r.ReadFailed)
 	}
 	if d := r.Read; d != nil {
 		line("document", "read in %.0f ms: %d exchanges, %d bytes", d.MS, d.Exchanges, d.Bytes)
