@@ -5,11 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/reader/serial"
@@ -44,12 +46,7 @@ happens; with --json as well, one JSON document in each line.`,
 					return err
 				}
 				list := h.encode(devices, h.Sources())
-				for i, r := range list.Readers {
-					if busy, ok := h.InUse(r.Name); ok {
-						list.Readers[i].InUse = strings.TrimPrefix(busy.Error(), "reader: ")
-					}
-				}
-				return printReaders(e, list, asJSON)
+				return errors.Join(printReaders(e, list, asJSON), h.missing(devices))
 			})
 		},
 	}
@@ -66,6 +63,7 @@ const serialPrefix = "pn532:"
 // readers are the readers of this computer and the modules on serial ports.
 type readers struct {
 	*reader.Hub
+	ports  []string       // that were named
 	name   string         // of the reader that is wanted; empty: any
 	serial *serial.Driver // nil if no port was named
 }
@@ -83,7 +81,7 @@ func (e *env) withReaders(wanted string, ports []string, fn func(*readers) error
 		ports, wanted, cfg.Sources = []string{port}, serial.ReaderName(port), nil
 	}
 	cfg.Prefer = wanted
-	all := &readers{name: wanted}
+	all := &readers{name: wanted, ports: ports}
 	if len(ports) > 0 {
 		all.serial = serial.New(serial.Config{Ports: ports})
 		defer all.serial.Close()
@@ -112,6 +110,42 @@ func (r *readers) problem(name string) error {
 		return err
 	}
 	return nil
+}
+
+// missing is the fault of ports that were named and that are not there, or are no
+// serial ports; nil if there is none.
+func (r *readers) missing(devices []reader.Device) error {
+	for _, port := range r.absent(devices) {
+		return fault.New(fault.NoReader, fmt.Errorf("%s%s: %w: %w", serialPrefix, label(port), reader.ErrNoReader, serial.ErrNoPort))
+	}
+	return nil
+}
+
+// absent returns the ports that were named and have no reader.
+func (r *readers) absent(devices []reader.Device) (ports []string) {
+	for _, port := range r.ports {
+		name := serial.ReaderName(port)
+		if !slices.ContainsFunc(devices, func(d reader.Device) bool { return d.Name == name }) && !slices.Contains(ports, port) {
+			ports = append(ports, port)
+		}
+	}
+	return ports
+}
+
+// maxLabel is how many runes of a reader's name are shown.
+const maxLabel = 128
+
+// label is the name that a driver gives a reader, fit to be shown: see printable.
+func label(s string) string {
+	n := 0
+	for i := range s {
+		if n++; n > 4*maxLabel { // what is dropped does not count, and has an end
+			s = s[:i]
+			break
+		}
+	}
+	runes := []rune(printable(s))
+	return string(runes[:min(len(runes), maxLabel)])
 }
 
 // readerInfo is one reader in JSON.
@@ -145,8 +179,8 @@ func (r readerInfo) note() string {
 
 func encodeReader(d reader.Device) readerInfo {
 	return readerInfo{
-		Name: d.Name, State: d.State.String(), ATR: hex.EncodeToString(d.ATR), Rank: d.Rank,
-		Kind: d.Kind.String(), Model: d.Model, Source: d.Source, Page: d.Page,
+		Name: label(d.Name), State: d.State.String(), ATR: hex.EncodeToString(d.ATR), Rank: d.Rank,
+		Kind: d.Kind.String(), Model: label(d.Model), Source: d.Source, Page: d.Page,
 	}
 }
 
@@ -178,9 +212,21 @@ func (r *readers) encode(devices []reader.Device, sources []reader.SourceState) 
 	for _, d := range devices {
 		info := encodeReader(d)
 		if err := r.problem(d.Name); err != nil {
-			info.Problem = err.Error()
+			info.Problem = printable(err.Error())
+		}
+		if busy, ok := r.InUse(d.Name); ok {
+			info.InUse = printable(strings.TrimPrefix(busy.Error(), "reader: "))
 		}
 		list.Readers = append(list.Readers, info)
+	}
+	if sources != nil { // it is the whole list
+		for _, port := range r.absent(devices) {
+			name := label(serial.ReaderName(port))
+			list.Readers = append(list.Readers, readerInfo{
+				Name: name, State: reader.Unavailable.String(), Kind: reader.Contactless.String(), Model: name, Source: "serial",
+				Problem: serial.ErrNoPort.Error(),
+			})
+		}
 	}
 	for _, s := range sources {
 		list.Sources = append(list.Sources, encodeReaderSource(s))
@@ -196,6 +242,9 @@ func printReaders(e *env, list readerList, asJSON bool) error {
 	if len(list.Readers) == 0 {
 		fmt.Fprintln(&b, "no card reader: check the USB cable")
 	} else {
+		if !slices.ContainsFunc(list.Readers, func(r readerInfo) bool { return r.Rank > 0 }) {
+			fmt.Fprintln(&b, "no reader that a card can be laid on: those that are there are not used")
+		}
 		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "RANK\tREADER\tCARD\tKIND\tATR\tNOTES")
 		for _, r := range list.Readers {

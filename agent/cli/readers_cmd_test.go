@@ -585,3 +585,61 @@ func TestReadersTestOfACardThatRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Names come from drivers: what steers a terminal or has no end is not passed on.
+func TestReadersNames(t *testing.T) {
+	t.Setenv("CHAMTHE_LIMITS", t.TempDir())
+	name := "ACS\x1b]0;x\x07\u202e\u009b31m" + strings.Repeat("Ằ", 10000)
+	v := virtual.New(name)
+	if err := v.Insert(name, readertest.NewChip()); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"readers"}, {"readers", "--json"}, {"readers", "test"}, {"readers", "test", "--json"}} {
+		got := on(t, v, "", args...)
+		got.succeeded(t)
+		if strings.ContainsAny(got.stdout, "\x1b\x07\u202e\u009b") || len(got.stdout) > 4000 {
+			t.Errorf("%v prints %d bytes: %.200q", args, len(got.stdout), got.stdout)
+		}
+	}
+}
+
+// A port that was named and is not there, or is none, is listed, and is a fault.
+func TestReadersAbsentPorts(t *testing.T) {
+	t.Setenv("CHAMTHE_LIMITS", t.TempDir())
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []string{filepath.Join(t.TempDir(), "ttyNONE"), file} {
+		got := on(t, virtual.New(), "", "readers", "--serial", port)
+		got.failed(t, fault.NoReader)
+		if !strings.Contains(got.stdout, "PN532 "+port) || !strings.Contains(got.stdout, "no such port") {
+			t.Errorf("got:\n%s", got.stdout)
+		}
+		got = on(t, virtual.New(), "", "readers", "test", "--serial", port)
+		got.failed(t, fault.NoReader)
+		if !strings.Contains(got.stderr, "no such port") {
+			t.Errorf("got:\n%s", got.stderr)
+		}
+		next, end := watching(t, virtual.New(), "--serial", port)
+		if line := next(); !strings.Contains(line, "no such port") {
+			t.Errorf("watch: %q", line)
+		}
+		end().succeeded(t)
+	}
+}
+
+func TestReadersTestSaysWhyNothing(t *testing.T) {
+	t.Setenv("CHAMTHE_LIMITS", t.TempDir())
+	on(t, virtual.New(slot), "", "readers", "test", "--timeout", "1ns").failed(t, fault.Usage)
+	got := on(t, virtual.New("Windows Hello for Business 1"), "", "readers", "test", "--wait", "1ms")
+	got.failed(t, fault.NoReader)
+	if !strings.Contains(got.stderr, "not for cards that are laid on") {
+		t.Errorf("got:\n%s", got.stderr)
+	}
+	got = on(t, virtual.New("Windows Hello for Business 1"), "", "readers")
+	got.succeeded(t)
+	if !strings.Contains(got.stdout, "no reader that a card can be laid on") {
+		t.Errorf("got:\n%s", got.stdout)
+	}
+}

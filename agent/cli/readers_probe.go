@@ -155,7 +155,7 @@ the answers were, and shows nothing of it.`,
 func testReader(ctx context.Context, h *readers, wait time.Duration, access *inspect.Access) (*readerTest, error) {
 	name, err := h.waitCard(ctx, wait)
 	if err != nil {
-		return nil, err
+		return nil, h.whyNothing(ctx, err)
 	}
 	began := time.Now()
 	l, err := h.Take(ctx, name)
@@ -169,6 +169,28 @@ func testReader(ctx context.Context, h *readers, wait time.Duration, access *ins
 		return nil, err
 	}
 	return p.out, err
+}
+
+// whyNothing says more of err, with which waiting for a card ended.
+func (r *readers) whyNothing(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		// No reader has hung: none was asked for anything.
+		return usagef("--timeout: it ran out before there was a card")
+	}
+	if !errors.Is(err, reader.ErrNoReader) && !errors.Is(err, reader.ErrNoCard) || r.name != "" {
+		return err
+	}
+	devices, listed := r.Devices(ctx)
+	if listed != nil {
+		return err
+	}
+	if missing := r.missing(devices); missing != nil && errors.Is(err, reader.ErrNoReader) {
+		return missing
+	}
+	if len(devices) > 0 && !slices.ContainsFunc(devices, func(d reader.Device) bool { return d.Rank > 0 }) {
+		return fault.New(fault.NoReader, fmt.Errorf("%w: those that are there are not for cards that are laid on", reader.ErrNoReader))
+	}
+	return err
 }
 
 // probe is one test of a reader.
@@ -224,7 +246,7 @@ func (p *probe) run(ctx context.Context, access *inspect.Access) error {
 }
 
 func encodeCapabilities(c reader.Capabilities) *readerCapability {
-	out := readerCapability{MaxAPDU: c.MaxAPDU, Extended: c.Extended, Name: c.Name, Firmware: c.Firmware}
+	out := readerCapability{MaxAPDU: c.MaxAPDU, Extended: c.Extended, Name: label(c.Name), Firmware: label(c.Firmware)}
 	if c.VendorID != 0 || c.ProductID != 0 {
 		out.USB = fmt.Sprintf("%04X:%04X", c.VendorID, c.ProductID)
 	}

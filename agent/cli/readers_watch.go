@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/reader/serial"
 )
 
 // readerChange is one line of readers --watch --json. A snapshot has readers
@@ -42,7 +43,7 @@ func printChange(e *env, h *readers, c reader.Change, asJSON bool) error {
 	}
 	var b strings.Builder
 	say := func(what, about, state string) {
-		fmt.Fprintf(&b, "%s  %-14s  %s", now.Format(time.TimeOnly), what, printable(about))
+		fmt.Fprintf(&b, "%s  %-14s  %s", now.Format(time.TimeOnly), what, label(about))
 		if state != "" {
 			fmt.Fprintf(&b, "  (%s)", state)
 		}
@@ -51,6 +52,9 @@ func printChange(e *env, h *readers, c reader.Change, asJSON bool) error {
 	state := func(d reader.Device) string {
 		if err := h.problem(d.Name); err != nil && d.State == reader.Unavailable {
 			return d.State.String() + ": " + printable(err.Error())
+		}
+		if busy, ok := h.InUse(d.Name); ok {
+			return d.State.String() + ": " + printable(strings.TrimPrefix(busy.Error(), "reader: "))
 		}
 		return d.State.String()
 	}
@@ -69,6 +73,9 @@ func printChange(e *env, h *readers, c reader.Change, asJSON bool) error {
 				use += ", not used"
 			}
 			say("reader", d.Name, use)
+		}
+		for _, port := range h.absent(c.Devices) {
+			say("reader", serial.ReaderName(port), reader.Unavailable.String()+": "+serial.ErrNoPort.Error())
 		}
 		for _, s := range c.Sources {
 			if s.Err != nil {
