@@ -70,7 +70,11 @@ func (f *framer) silence(ends bool, emit func([]byte)) {
 		body := f.buf
 		skipped := f.skipping
 		f.buf, f.skipping = f.buf[:0], false
-		if !skipped {
+		switch {
+		case skipped:
+		case len(body) > f.max: // the room of a terminator that has not come
+			f.oversized++
+		default:
 			f.line(body, emit)
 		}
 	}

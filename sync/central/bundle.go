@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
@@ -377,9 +378,7 @@ func (s *service) bundle(ctx context.Context, req micro.Request) {
 }
 
 func (s *service) respondSigned(req micro.Request, m *signed) {
-	if err := req.Respond(m.Payload, micro.WithHeaders(micro.Headers(m.Headers))); err != nil {
-		s.log.Debug("answer not sent", "error", err)
-	}
+	answer(s.nc, s.log, req, nats.Header(m.Headers), m.Payload)
 }
 
 // bundlesRefreshed is how old a bundle gets before it is made again although it

@@ -103,7 +103,7 @@ func (e *Enroller) session(ctx context.Context, serving func()) error {
 		}
 		from := address(req)
 		if !e.tries.allow(from, time.Now()) {
-			e.refuse(req, codeTooMany, contract.EnrolBusy)
+			e.refuse(r, req, codeTooMany, contract.EnrolBusy)
 			return
 		}
 		if busy.Acquire(working, 1) != nil {
@@ -131,29 +131,27 @@ func (e *Enroller) session(ctx context.Context, serving func()) error {
 
 // handle answers one request.
 func (e *Enroller) handle(ctx context.Context, r *Registry, req micro.Request, from string) {
-	answer, agent, err := e.answer(ctx, r, req)
+	sealed, agent, err := e.answer(ctx, r, req)
 	var refused refusal
 	switch {
 	case errors.As(err, &refused):
 		e.tries.failed(from, time.Now())
 		e.cfg.Logger.Warn("enrolment refused", "reason", string(refused), "agent", agent, "from", from)
-		e.refuse(req, codeForbidden, contract.EnrolRefusal(refused))
+		e.refuse(r, req, codeForbidden, contract.EnrolRefusal(refused))
 		return
 	case err != nil:
 		// What is wrong with the request, or with the store.
 		if bad, ok := errors.AsType[*contract.Error](err); ok {
 			e.tries.failed(from, time.Now())
 			e.cfg.Logger.Warn("enrolment refused", "reason", string(bad.Code), "from", from)
-			e.refuse(req, codeBadRequest, contract.EnrolRefusal(contract.ReasonMalformed))
+			e.refuse(r, req, codeBadRequest, contract.EnrolRefusal(contract.ReasonMalformed))
 			return
 		}
 		e.cfg.Logger.Warn("enrolment not answered", "error", err)
-		e.refuse(req, codeUnavailable, contract.EnrolRefusal(contract.ReasonUnavailable))
+		e.refuse(r, req, codeUnavailable, contract.EnrolRefusal(contract.ReasonUnavailable))
 		return
 	}
-	if err := req.Respond(answer); err != nil {
-		e.cfg.Logger.Debug("answer not sent", "error", err)
-	}
+	answer(r.nc, e.cfg.Logger, req, nil, sealed)
 }
 
 // answer returns the sealed answer, and the agent once it is known to have asked.
@@ -190,10 +188,8 @@ func (e *Enroller) answer(ctx context.Context, r *Registry, req micro.Request) (
 	return append([]byte(from), sealed...), q.Agent, nil
 }
 
-func (e *Enroller) refuse(req micro.Request, code string, reason contract.EnrolRefusal) {
-	if err := req.Error(code, string(reason), nil); err != nil {
-		e.cfg.Logger.Debug("answer not sent", "error", err)
-	}
+func (e *Enroller) refuse(r *Registry, req micro.Request, code string, reason contract.EnrolRefusal) {
+	answer(r.nc, e.cfg.Logger, req, failure(code, string(reason)), nil)
 }
 
 // address returns from where a request came, as the server says; "" if it does

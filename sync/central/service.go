@@ -42,6 +42,7 @@ const (
 
 // service answers lookups and hands out nonces and bundles.
 type service struct {
+	nc     *nats.Conn // set by serve
 	store  *store
 	counts *counts
 	log    *slog.Logger
@@ -53,6 +54,7 @@ type service struct {
 
 // serve answers requests until stop is called, which waits for those in hand.
 func (s *service) serve(nc *nats.Conn) (stop func(), err error) {
+	s.nc = nc
 	svc, err := micro.AddService(nc, micro.Config{
 		Name: serviceName, Version: serviceVersion, Description: "entitlement lookups, nonces and bundles",
 	})
@@ -261,19 +263,26 @@ func (s *service) fresh(ctx context.Context) (*contract.Nonce, error) {
 	return n, nil
 }
 
-func (s *service) respond(req micro.Request, b []byte) {
-	if err := req.Respond(b); err != nil {
-		s.log.Debug("answer not sent", "error", err)
-	}
-}
+func (s *service) respond(req micro.Request, b []byte) { answer(s.nc, s.log, req, nil, b) }
 
 func (s *service) fail(req micro.Request, code, reason string) {
 	if code == codeBadRequest || code == codeForbidden {
 		s.counts.addTo(&s.counts.Refused, contract.Reason(reason))
 	}
-	if err := req.Error(code, reason, nil); err != nil {
-		s.log.Debug("answer not sent", "error", err)
+	answer(s.nc, s.log, req, failure(code, reason), nil)
+}
+
+// answer does what the methods of a request do but for their notes in it, which
+// package micro reads when the handler has returned: ours go on after that.
+func answer(nc *nats.Conn, log *slog.Logger, req micro.Request, header nats.Header, b []byte) {
+	if err := nc.PublishMsg(&nats.Msg{Subject: req.Reply(), Header: header, Data: b}); err != nil {
+		log.Debug("answer not sent", "error", err)
 	}
+}
+
+// failure returns the headers by which package micro tells an error.
+func failure(code, reason string) nats.Header {
+	return nats.Header{micro.ErrorCodeHeader: {code}, micro.ErrorHeader: {reason}}
 }
 
 func (s *service) unavailable(req micro.Request, err error) {
