@@ -44,9 +44,13 @@ service does when it arrives: the agent's signature, the issuer's signature and
 chain, the hashes of the files, the person, and the chip's signature over the
 challenge that belongs to this visit and no other. - reads standard input.
 
-Two things only the central service knows: that the nonce in the challenge is one
-that it issued, and when. Without it a visit with a good chip signature counts as
-attested here, and the check "nonce" says so.`,
+Three things only the central service knows: that the agent is enrolled for the
+facility that it names, that the nonce in the challenge is one that it issued, and
+when the visit arrived. So a visit with a good chip signature counts as attested
+here, and the checks "agent_enrolled" and "nonce" say so. Without --arrived the
+certificates are judged for the time that the file claims, and the output says that.
+An attested visit without the chip's signature, or a declared one, proves no more
+than that somebody signed it.`,
 		Example: `  chamthe evidence verify visits.jsonl
   chamthe evidence verify --trust csca.der --json visits.jsonl`,
 		Annotations: map[string]string{takesArguments: ""},
@@ -92,7 +96,8 @@ func verifyEvidence(e *env, in io.Reader, verifier *central.Verifier, arrived ti
 	out := []evidenceOf{}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxExported)
-	count, bad := 0, 0
+	count, signed, bad := 0, 0, 0
+	seen := make(map[string]bool)
 	for number := 1; lines.Scan(); number++ {
 		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
@@ -104,8 +109,16 @@ func verifyEvidence(e *env, in io.Reader, verifier *central.Verifier, arrived ti
 		}
 		count++
 		ev := examine(&exported, verifier, arrived)
-		if ev.Assurance == "" {
+		if ev.Visit != "" && seen[ev.Visit] {
+			// The same bytes prove one visit, however often they are shown.
+			ev.Assurance, ev.Reason = "", reasonRepeated
+		}
+		seen[ev.Visit] = true
+		switch {
+		case ev.Assurance == "":
 			bad++
+		case ev.signed:
+			signed++
 		}
 		if asJSON {
 			out = append(out, ev)
@@ -129,7 +142,8 @@ func verifyEvidence(e *env, in io.Reader, verifier *central.Verifier, arrived ti
 			return err
 		}
 	} else {
-		fmt.Fprintf(e.stdout, "%s: %d hold, %d do not\n", plural(count, "visit"), count-bad, bad)
+		fmt.Fprintf(e.stdout, "%s: %d signed by a chip, %d without a chip's signature, %d that do not hold\n",
+			plural(count, "visit"), signed, count-bad-signed, bad)
 	}
 	if bad > 0 {
 		return fault.New(fault.EvidenceInvalid, fmt.Errorf("%d of %d visits do not hold", bad, count))
@@ -144,9 +158,15 @@ type evidenceOf struct {
 	Reason    string          `json:"reason,omitempty"`    // why not
 	Doubt     string          `json:"doubt,omitempty"`     // why it is worth less than it claims
 	JudgedAt  time.Time       `json:"judged_at,omitzero"`  // the time for which certificates were judged
+	TimeFrom  string          `json:"time_from,omitempty"` // who says that it was then: "file" or "caller"
 	Claimed   string          `json:"claimed,omitempty"`   // what the file says of the visit's state
 	Checks    []evidenceCheck `json:"checks"`
+
+	signed bool // by the chip, over the challenge of this visit
 }
+
+// reasonRepeated is why a visit does not count a second time.
+const reasonRepeated = "repeated"
 
 type evidenceCheck struct {
 	ID string `json:"id"`
@@ -154,8 +174,8 @@ type evidenceCheck struct {
 }
 
 // examine verifies one visit. Nothing that the file says beside the signed bytes
-// is believed, except, if nobody knows better, when the visit arrived: a later
-// time can only make more certificates expired.
+// is believed, except, if nobody knows better, when the visit arrived; the outcome
+// says so, because whoever made the file chose that time.
 func examine(x *wire.ExportedVisit, verifier *central.Verifier, arrived time.Time) evidenceOf {
 	ev := evidenceOf{Claimed: x.State}
 	add := func(id string, c result.Check) { ev.Checks = append(ev.Checks, evidenceCheck{id, c}) }
@@ -171,14 +191,20 @@ func examine(x *wire.ExportedVisit, verifier *central.Verifier, arrived time.Tim
 	}
 	ev.Visit = v.ID
 	add("agent_signature", result.Pass("Ed25519"))
+	add("agent_enrolled", result.Unknown("central_service_only"))
+	from := "caller"
 	if arrived.IsZero() {
-		arrived = time.Now()
+		arrived, from = time.Now(), "file"
 		if !x.StoredAt.IsZero() && x.StoredAt.Before(arrived) && !x.StoredAt.Before(v.RecordedAt.Add(-24*time.Hour)) {
 			arrived = x.StoredAt
 		}
 	}
 	got := verifier.Examine(&v, nil, arrived)
 	ev.Assurance, ev.Reason, ev.Doubt, ev.JudgedAt = string(got.Assurance), string(got.Reason), string(got.Doubt), got.At
+	if !got.At.IsZero() {
+		ev.TimeFrom = from
+	}
+	ev.signed = got.ChipSignature.Value == result.Successful
 	add("times", got.Times)
 	if v.Evidence == nil {
 		return ev
@@ -210,6 +236,8 @@ func examine(x *wire.ExportedVisit, verifier *central.Verifier, arrived time.Tim
 // have, or means otherwise.
 var evidenceWords = map[string]string{
 	"agent_signature": "signed by the agent it names",
+	"agent_enrolled":  "agent is enrolled for the facility",
+	"signer_validity": "signer valid at that time",
 	"times":           "times agree with each other",
 	"nonce":           "nonce is the central service's",
 	"document_type":   "signer may sign such documents",
@@ -227,6 +255,9 @@ func printEvidence(w io.Writer, ev *evidenceOf) error {
 	fmt.Fprintf(&b, "visit %s", id)
 	if !ev.JudgedAt.IsZero() {
 		fmt.Fprintf(&b, ", as of %s", ev.JudgedAt.Format(time.RFC3339))
+		if ev.TimeFrom == "file" {
+			b.WriteString(" (as the file says)")
+		}
 	}
 	b.WriteByte('\n')
 	for _, c := range ev.Checks {

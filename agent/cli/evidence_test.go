@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -23,6 +24,7 @@ type evidenceDocument struct {
 		Reason    string `json:"reason"`
 		Doubt     string `json:"doubt"`
 		JudgedAt  string `json:"judged_at"`
+		TimeFrom  string `json:"time_from"`
 		Claimed   string `json:"claimed"`
 		Checks    []struct {
 			ID        string `json:"id"`
@@ -68,11 +70,11 @@ func TestEvidence(t *testing.T) {
 		v := d.Visits[0]
 		// Offline nobody knows whether the nonce is genuine, so the chip's signature
 		// has no lower bound in time: attested, and the doubt says why.
-		if len(d.Visits) != 1 || v.Visit != visit.ID || v.Assurance != "attested" || v.Doubt != "nonce_unknown" || v.Claimed != "accepted" {
+		if len(d.Visits) != 1 || v.Visit != visit.ID || v.Assurance != "attested" || v.Doubt != "nonce_unknown" || v.Claimed != "accepted" || v.TimeFrom != "file" {
 			t.Errorf("%+v", v)
 		}
 		for id, want := range map[string]string{
-			"agent_signature": "successful", "times": "successful", "nonce": "undetermined nonce_unknown", "passive_authentication": "successful",
+			"agent_signature": "successful", "agent_enrolled": "undetermined central_service_only", "times": "successful", "nonce": "undetermined nonce_unknown", "passive_authentication": "successful",
 			"dg1_integrity": "successful", "dg15_integrity": "successful", "person": "successful", "agents_checks": "successful", "chip_signature": "successful",
 		} {
 			if got := d.result(t, id); got != want {
@@ -81,7 +83,7 @@ func TestEvidence(t *testing.T) {
 		}
 		told := on(t, nil, line, "evidence", "verify", "--trust", trusted, "-")
 		told.succeeded(t)
-		if !strings.Contains(told.stdout, "CHIP SIGNED FOR THIS VISIT") || !strings.Contains(told.stdout, "1 visit: 1 hold, 0 do not") {
+		if !strings.Contains(told.stdout, "CHIP SIGNED FOR THIS VISIT") || !strings.Contains(told.stdout, "1 visit: 1 signed by a chip, 0 without a chip's signature, 0 that do not hold") {
 			t.Errorf("told: %s", told.stdout)
 		}
 	})
@@ -103,6 +105,14 @@ func TestEvidence(t *testing.T) {
 		}
 		return d
 	}
+	t.Run("shown twice", func(t *testing.T) {
+		got := on(t, nil, line+line, "evidence", "verify", "--json", "--trust", trusted, "--arrived", visit.RecordedAt.Format(time.RFC3339Nano), "-")
+		got.failed(t, fault.EvidenceInvalid)
+		d := one[evidenceDocument](t, got.stdout)
+		if d.Visits[0].Assurance == "" || d.Visits[0].TimeFrom != "caller" || d.Visits[1].Assurance != "" || d.Visits[1].Reason != "repeated" {
+			t.Errorf("%+v", d.Visits)
+		}
+	})
 	t.Run("nobody trusted", func(t *testing.T) {
 		d := verify(t, func(*wire.ExportedVisit) {})
 		if got := d.result(t, "trust_chain"); got != "undetermined no_trust_anchor" {
@@ -180,7 +190,7 @@ func TestEvidenceWithoutSignature(t *testing.T) {
 	}
 	told := on(t, nil, got.stdout, "evidence", "verify", "--trust", filepath.Join(dir, "trust"), "-")
 	told.succeeded(t)
-	if !strings.Contains(told.stdout, "ATTESTED") {
+	if !strings.Contains(told.stdout, "ATTESTED") || !strings.Contains(told.stdout, "0 signed by a chip, 1 without a chip's signature") {
 		t.Errorf("a chip that cannot sign: %s", told.stdout)
 	}
 }
