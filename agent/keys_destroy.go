@@ -31,7 +31,7 @@ type Remains struct {
 	At       time.Time       `json:"at"`
 	Key      KeySource       `json:"key"`              // where the key was
 	Visits   map[string]int  `json:"visits,omitempty"` // by state; nil when they could not be counted
-	Unsent   int             `json:"unsent"`           // of these, those that are lost: queued or stored
+	Unsent   int             `json:"unsent"`           // of these, those that are lost: all that were not accepted
 	Files    []RemainingFile `json:"files"`
 	KeyFound bool            `json:"key_found"` // false: somebody had destroyed it before
 }
@@ -114,7 +114,7 @@ func countVisits(ctx context.Context, dir string, st *store.Store, d Destroy) (R
 	if err != nil {
 		return r, err
 	}
-	r.Unsent = s.Queued + s.Stored
+	r.Unsent = s.Queued + s.Stored + s.Rejected // a rejected one may be sent again
 	r.Visits = map[string]int{
 		outbox.Queued.String(): s.Queued, outbox.Stored.String(): s.Stored,
 		outbox.Accepted.String(): s.Accepted, outbox.Rejected.String(): s.Rejected,

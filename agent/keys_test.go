@@ -769,6 +769,28 @@ func TestNoKeyringOfTheSystem(t *testing.T) {
 	noKeyring(t, dir)
 }
 
+// TestDestroyKeyKeepsRejected: a rejected visit may be sent again once the reason is
+// gone, so it is not lost without a word.
+func TestDestroyKeyKeepsRejected(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := (seal.KeyFile(filepath.Join(dir, "seal.key"))).MasterKey(); err != nil {
+		t.Fatal(err)
+	}
+	o := openSealed(t, dir, insured{silent: true})
+	e := entry(1)
+	if err := o.queue.Put(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	v := contract.Verdict{Version: contract.Version, Visit: e.ID, State: contract.VerdictRejected, Reason: contract.ReasonTime, At: time.Now()}
+	if _, err := o.queue.Verdict(t.Context(), v); err != nil {
+		t.Fatal(err)
+	}
+	o.close()
+	if r, err := agent.DestroyKey(t.Context(), dir, agent.Destroy{Actor: "it"}); !errors.Is(err, agent.ErrUnsent) || r.Unsent != 1 {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
 func TestDestroyKey(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, nil)
@@ -779,7 +801,7 @@ func TestDestroyKey(t *testing.T) {
 	}
 	// Not while visits wait.
 	r, err := agent.DestroyKey(t.Context(), dir, agent.Destroy{Actor: "it"})
-	if !errors.Is(err, agent.ErrUnsent) || r.Unsent != before.Stats.Queued+before.Stats.Stored || r.Unsent == 0 {
+	if !errors.Is(err, agent.ErrUnsent) || r.Unsent != before.Stats.Queued+before.Stats.Stored+before.Stats.Rejected || r.Unsent == 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if after := contentsOf(t, dir); cmp.Diff(before, after) != "" {
@@ -790,7 +812,7 @@ func TestDestroyKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]int{"queued": before.Stats.Queued, "stored": before.Stats.Stored, "accepted": before.Stats.Accepted, "rejected": before.Stats.Rejected}
-	if !maps.Equal(r.Visits, want) || r.Unsent != want["queued"]+want["stored"] || !r.KeyFound || len(r.Files) < 2 {
+	if !maps.Equal(r.Visits, want) || r.Unsent != want["queued"]+want["stored"]+want["rejected"] || !r.KeyFound || len(r.Files) < 2 {
 		t.Errorf("remains %+v", r)
 	}
 	if got := files(t, dir); !slices.Equal(got, []string{"agent.nk", "erased.json", "visits.db", "visits.db.closed"}) {

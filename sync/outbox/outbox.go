@@ -252,6 +252,13 @@ func (q *Queue) Put(ctx context.Context, e Entry) error {
 			if len(known) != seqSize+len(digest) || string(known[seqSize:]) != string(digest) {
 				return ErrConflict
 			}
+			// A disk may have lost the entry and kept that there is one. Here it is
+			// again, and in the same place.
+			if seq := known[:seqSize]; b.Bucket(logBucket).Get(seq) == nil && waits(b, seq) {
+				added = true
+				seq = slices.Clone(seq) // what is from the transaction may move under a Put
+				return b.Bucket(logBucket).Put(seq, q.seal.Seal(placeLog, seq, plain))
+			}
 			return errUnchanged
 		}
 		log, queued := b.Bucket(logBucket), b.Bucket(queuedBucket)
@@ -284,6 +291,19 @@ func (q *Queue) Put(ctx context.Context, e Entry) error {
 	}
 	return nil
 }
+
+// waits reports whether an entry is filed as one without a final verdict.
+func waits(b *bbolt.Bucket, seq []byte) bool {
+	for _, s := range waiting {
+		if b.Bucket(bucketOf[s]).Get(seq) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// waiting are the states that an entry leaves only by a verdict.
+var waiting = [...]State{Queued, Stored, Rejected}
 
 // errUnchanged ends a transaction that has nothing to write.
 var errUnchanged = errors.New("outbox: unchanged")
@@ -490,7 +510,10 @@ func (q *Queue) List(ctx context.Context, state State, after uint64, n int) ([]I
 // Damaged counts the entries that cannot be opened or whose state is [Lost]. It
 // opens every entry: for a check in the background, and for people.
 func (q *Queue) Damaged(ctx context.Context) (int, error) {
-	damaged := 0
+	damaged, err := q.gone(ctx)
+	if err != nil {
+		return 0, err
+	}
 	for after := uint64(0); ; {
 		items, err := q.List(ctx, 0, after, checkBatch)
 		if err != nil || len(items) == 0 {
@@ -503,6 +526,36 @@ func (q *Queue) Damaged(ctx context.Context) (int, error) {
 			after = i.Seq
 		}
 	}
+}
+
+// gone counts entries that wait for a verdict and are not there any more.
+func (q *Queue) gone(ctx context.Context) (int, error) {
+	n := 0
+	err := q.st.View(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(store.OutboxBucket)
+		log := b.Bucket(logBucket)
+		for _, s := range waiting {
+			c := b.Bucket(bucketOf[s]).Cursor()
+			at := order{}
+			for k, _ := c.First(); k != nil; k, _ = c.Next() {
+				if err := errors.Join(ctx.Err(), at.step(k)); err != nil {
+					return err
+				}
+				if log.Get(k) == nil {
+					n++
+				}
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
+// wasAccepted reports whether the sealed record of an entry says so.
+func (q *Queue) wasAccepted(b *bbolt.Bucket, seq []byte) bool {
+	var in info
+	plain, err := q.seal.Open(placeInfo, seq, b.Bucket(infoBucket).Get(seq))
+	return err == nil && json.Unmarshal(plain, &in) == nil && in.State == Accepted
 }
 
 // Get returns an entry and how it stands. The entry's payload is empty when it
@@ -562,6 +615,15 @@ func (q *Queue) Purge(ctx context.Context, before time.Time, n int) (int, error)
 		}
 		for _, k := range keys {
 			seq := k[timeSize:]
+			// The key is in clear, and a damaged disk can make it another entry's:
+			// the sealed record decides. An entry that is filed here by mistake stays,
+			// and is [Lost] unless it is where it belongs.
+			if b.Bucket(logBucket).Get(seq) != nil && !q.wasAccepted(b, seq) {
+				if err := accepted.Delete(k); err != nil {
+					return err
+				}
+				continue
+			}
 			if err := errors.Join(b.Bucket(logBucket).Delete(seq), b.Bucket(infoBucket).Delete(seq), accepted.Delete(k)); err != nil {
 				return err
 			}
@@ -693,7 +755,7 @@ func (q *Queue) info(b *bbolt.Bucket, seq []byte) info {
 			}
 		}
 	}
-	for _, s := range []State{Queued, Stored, Rejected} {
+	for _, s := range waiting {
 		if b.Bucket(bucketOf[s]).Get(seq) != nil {
 			return info{State: s}
 		}

@@ -1,0 +1,105 @@
+package outbox_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/outbox"
+	"github.com/chamthe/chamthe/sync/store"
+)
+
+// TestPurgeBelievesSealedRecordsOnly: a key in clear that a disk has damaged names
+// another entry, which waits to be sent.
+func TestPurgeBelievesSealedRecordsOnly(t *testing.T) {
+	b := newBox(t)
+	b.put("a", "b")
+	if _, err := b.Verdict(t.Context(), accepted("a")); err != nil {
+		t.Fatal(err)
+	}
+	err := b.st.Update(func(tx *bbolt.Tx) error {
+		filed := tx.Bucket(store.OutboxBucket).Bucket([]byte("accepted"))
+		k, _ := filed.Cursor().First()
+		k = slices.Clone(k)
+		if err := filed.Delete(k); err != nil {
+			return err
+		}
+		k[len(k)-1] ^= 3 // of entry 1 becomes that of 2
+		return filed.Put(k, nil)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n > 0; {
+		if n, err = b.Purge(t.Context(), b.now.Add(1000*time.Hour), 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.queued(); !slices.Equal(got, []string{"b"}) {
+		t.Errorf("queued %q: a visit is gone without a verdict", got)
+	}
+	if _, item, err := b.Get(t.Context(), "b"); err != nil || item.State != outbox.Queued {
+		t.Errorf("%v, %v", item.State, err)
+	}
+}
+
+// TestEntryThatIsGone: an entry that a disk has lost is told of, and recording the
+// visit again brings it back.
+func TestEntryThatIsGone(t *testing.T) {
+	for name, before := range map[string]func(*box){
+		"queued":   func(*box) {},
+		"stored":   func(b *box) { b.markStored(t, "b") },
+		"rejected": func(b *box) { b.verdict(t, rejected("b", contract.ReasonTime)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBox(t)
+			b.put("a", "b", "c")
+			before(b)
+			err := b.st.Update(func(tx *bbolt.Tx) error {
+				return tx.Bucket(store.OutboxBucket).Bucket([]byte("log")).Delete(seq(2))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n, err := b.Damaged(t.Context()); n != 1 || err != nil {
+				t.Errorf("%d damaged, %v", n, err)
+			}
+			if err := b.Put(t.Context(), entry("b")); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := b.Get(t.Context(), "b"); err != nil {
+				t.Errorf("recorded, and not there: %v", err)
+			}
+			if n, err := b.Damaged(t.Context()); n != 0 || err != nil {
+				t.Errorf("%d damaged afterwards, %v", n, err)
+			}
+		})
+	}
+	// What was accepted and purged does not come back.
+	b := newBox(t)
+	b.put("a")
+	b.verdict(t, accepted("a"))
+	if n, err := b.Purge(t.Context(), b.now.Add(1000*time.Hour), 100); n != 1 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if err := b.Put(t.Context(), entry("a")); err != nil || len(b.queued()) != 0 {
+		t.Errorf("%v, queued %q", err, b.queued())
+	}
+}
+
+func (b *box) markStored(t *testing.T, id string) {
+	t.Helper()
+	if err := b.MarkStored(t.Context(), outbox.Ack{ID: id, Stream: "VISITS", Seq: 1}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (b *box) verdict(t *testing.T, v contract.Verdict) {
+	t.Helper()
+	if _, err := b.Verdict(t.Context(), v); err != nil {
+		t.Fatal(err)
+	}
+}
