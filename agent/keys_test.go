@@ -773,7 +773,7 @@ func TestNoKeyringOfTheSystem(t *testing.T) {
 // gone, so it is not lost without a word.
 func TestDestroyKeyKeepsRejected(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := (seal.KeyFile(filepath.Join(dir, "seal.key"))).MasterKey(); err != nil {
+	if _, err := seal.KeyFile(filepath.Join(dir, "seal.key")).MasterKey(); err != nil {
 		t.Fatal(err)
 	}
 	o := openSealed(t, dir, insured{silent: true})
