@@ -1,6 +1,10 @@
 package store
 
-import "go.etcd.io/bbolt"
+import (
+	"context"
+
+	"go.etcd.io/bbolt"
+)
 
 // Step is a migration for tests.
 type Step struct {
@@ -23,8 +27,6 @@ var MetaBucket = metaBucket
 // Classify is exported to test the errors of systems that are not this one.
 var Classify = classify
 
-// FirstHold is how long Check keeps a write waiting at first.
-const FirstHold = firstHold
-
-// OnPage has Check call f for every page that it reads.
-func OnPage(s *Store, f func()) { s.onPage = f }
+// OnPage has Check call f before each page that it reads, with the context of
+// its turn and how many pages it read in that turn before.
+func OnPage(s *Store, f func(ctx context.Context, before int)) { s.onPage = f }

@@ -93,7 +93,7 @@ type Store struct {
 
 	checking sync.Mutex            // one Check at a time
 	check    atomic.Pointer[check] // the one that runs, or nil
-	onPage   func()                // called by Check for each page; nil but in a test
+	onPage   pageHook              // of Check; nil but in a test
 }
 
 // Open opens the file at path, or makes it, and brings its schema up to date.

@@ -605,38 +605,46 @@ func TestCheckGivesWay(t *testing.T) {
 	for i := range 50 {
 		put(t, s, fmt.Sprintf("%04d", i), string(make([]byte, 500)))
 	}
+	const middle = 4 // pages before the check waits: some, and not all
 	written, began := make(chan struct{}), make(chan struct{})
-	pages := 0
-	store.OnPage(s, func() {
-		if pages++; pages == 1 {
+	var first context.Context // of the first turn
+	turns, at := 0, 0
+	store.OnPage(s, func(ctx context.Context, before int) {
+		switch {
+		case before == 0:
+			turns, at = turns+1, 0
+		case before != at:
+			t.Errorf("after %d pages of turn %d: page %d", at, turns, before)
+		}
+		at++
+		if first == nil {
+			first = ctx
 			close(began)
 		}
-		if pages != 5 {
+		if turns != 1 || before != middle {
 			return
 		}
-		// In the middle of the first round, for as long as it takes. The context
-		// of the round is looked at after this.
+		// In the middle of the first turn, until the check is told to give way,
+		// however long the write takes to come so far.
 		select {
+		case <-ctx.Done():
 		case <-written:
 			t.Error("the write did not have to wait: it was too small for this test")
-		case <-time.After(5 * store.FirstHold):
 		}
 	})
 	done := make(chan error, 1)
 	go func() { done <- s.Check(t.Context()) }()
 	<-began
-	put(t, s, "large", string(make([]byte, 64<<20)))
+	put(t, s, "large", string(make([]byte, 4<<20)))
 	close(written)
 	if err := <-done; err != nil {
 		t.Errorf("Check = %v", err)
 	}
-	both := pages
-	pages = 10
-	if err := s.Check(t.Context()); err != nil {
-		t.Errorf("Check = %v", err)
+	if first.Err() == nil {
+		t.Error("nobody told the check to give way")
 	}
-	if one := pages - 10; both <= one {
-		t.Errorf("%d pages were read, and %d when nobody is in the way: not from the beginning again", both, one)
+	if turns != 2 || at <= middle {
+		t.Errorf("%d turns, the last one of %d pages: want a second one from the beginning to the end", turns, at)
 	}
 }
 

@@ -52,8 +52,13 @@ type walker struct {
 	seen     []bool
 	quick    bool             // leave out most of the leaves
 	buf      [maxDepth][]byte // a page for each depth: those above are still needed
-	onPage   func()           // nil but in a test
+	pages    int              // how many were read
+	onPage   pageHook         // nil but in a test
 }
+
+// pageHook is called by a walk before it reads a page, with its context and how
+// many it read before.
+type pageHook func(ctx context.Context, before int)
 
 // extent says how much of the file [walk] reads.
 type extent uint8
@@ -71,7 +76,7 @@ const (
 // file, used once, in order, and not free. It returns [ErrCorrupt] or ctx's
 // error. It reads no page twice, and from the file: what bbolt maps into memory
 // would count as this process's.
-func walk(ctx context.Context, tx *bbolt.Tx, path string, much extent, onPage func()) error {
+func walk(ctx context.Context, tx *bbolt.Tx, path string, much extent, onPage pageHook) error {
 	meta, err := metaOf(tx)
 	if err != nil {
 		return err
@@ -129,8 +134,9 @@ func (m *metaReader) Write(p []byte) (int, error) {
 // next call for the same depth.
 func (w *walker) page(id uint64, depth int) ([]byte, error) {
 	if w.onPage != nil {
-		w.onPage()
+		w.onPage(w.ctx, w.pages)
 	}
+	w.pages++
 	if err := w.ctx.Err(); err != nil {
 		return nil, err
 	}
