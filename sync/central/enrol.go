@@ -95,7 +95,11 @@ type Registry struct {
 	codes      jetstream.KeyValue
 	enrolments jetstream.KeyValue
 	agents     jetstream.KeyValue
+	known      jetstream.Stream // that holds agents
 	verdicts   jetstream.Stream
+
+	// step, if a test has set it, is called before each write.
+	step func()
 }
 
 // OpenRegistry connects to the registry of a deployment, where an [Enroller] runs
@@ -141,6 +145,9 @@ func openRegistry(ctx context.Context, cfg *RegistryConfig, create bool) (_ *Reg
 		if *to, err = js.KeyValue(ctx, name); err != nil {
 			return nil, registryError("bucket "+name, err)
 		}
+	}
+	if r.known, err = js.Stream(ctx, bucketStream+bucketAgents); err != nil {
+		return nil, registryError("bucket "+bucketAgents, err)
 	}
 	if r.verdicts, err = js.Stream(ctx, contract.VerdictStream); err != nil {
 		return nil, registryError("stream of verdicts", err)
@@ -266,19 +273,26 @@ func (r *Registry) Revoke(ctx context.Context, agent string) error {
 	if err := contract.CheckAgent(agent); err != nil {
 		return err
 	}
-	for {
+	for done := false; ; {
+		entry, err := r.entryOf(ctx, agent)
+		if err != nil {
+			return err
+		}
 		var e enrolment
 		rev, err := get(ctx, r.enrolments, agent, &e)
 		if err != nil {
 			return err
 		}
-		if rev == 0 {
+		switch {
+		case rev == 0:
 			return ErrNotEnrolled
-		}
-		if e.Revoked.IsZero() {
+		case done && e.Revoked.IsZero():
+			return nil // it was, and a later code has enrolled it again
+		case e.Revoked.IsZero():
 			e.Revoked = contract.Timestamp(time.Now())
 			// It is written before it is done: an enrolment that runs meanwhile sees
 			// it, and who finds it half done does it again.
+			r.stepping()
 			_, err := put(ctx, r.enrolments, agent, &e, rev)
 			if errors.Is(err, errExists) {
 				continue
@@ -287,7 +301,16 @@ func (r *Registry) Revoke(ctx context.Context, agent string) error {
 				return err
 			}
 		}
-		if err := r.close(ctx, agent, e.AccountJWT); err != nil {
+		done = true
+		r.stepping()
+		if err := r.shut(ctx, e.AccountJWT); err != nil {
+			return err
+		}
+		err = r.removeEntry(ctx, agent, entry)
+		if errors.Is(err, errExists) {
+			continue // an enrolment was under way: look again what it is worth
+		}
+		if err != nil {
 			return err
 		}
 		r.cfg.Logger.Info("agent revoked", "agent", agent, "facility", e.Facility)
@@ -295,14 +318,50 @@ func (r *Registry) Revoke(ctx context.Context, agent string) error {
 	}
 }
 
-// close shuts an account, and takes its agent out of those whose visits count.
-func (r *Registry) close(ctx context.Context, agent, accountJWT string) error {
-	if err := r.shut(ctx, accountJWT); err != nil {
-		return err
+func (r *Registry) stepping() {
+	if r.step != nil {
+		r.step()
+	}
+}
+
+// entryOf returns the revision of an agent's entry in ins-agents, also of one that
+// was removed; 0 if there never was one.
+//
+// The enrolment says who may be an agent, and the entry follows it: two buckets,
+// which no transaction spans. Whoever changes both reads this revision before the
+// enrolment and writes the entry on condition of it. So of an enrolment and a
+// revocation that run at the same time, one finds the entry changed and looks at
+// the enrolment again: neither undoes the other unseen.
+func (r *Registry) entryOf(ctx context.Context, agent string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	m, err := r.known.GetLastMsgForSubject(ctx, "$KV."+bucketAgents+"."+agent)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return m.Sequence, nil
+}
+
+// removeEntry takes an agent out of those whose visits count, if its entry is still
+// the one that was read. One that is not there is removed all the same: what is on
+// its way on condition of that revision then comes too late.
+func (r *Registry) removeEntry(ctx context.Context, agent string, entry uint64) (err error) {
+	r.stepping()
+	if entry == 0 { // which would be no condition
+		if entry, err = put(ctx, r.agents, agent, Agent{Key: agent}, 0); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return r.agents.Delete(ctx, agent)
+	err = r.agents.Delete(ctx, agent, jetstream.LastRevision(entry))
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return errExists
+	}
+	return err
 }
 
 func (r *Registry) shut(ctx context.Context, accountJWT string) error {
@@ -426,6 +485,10 @@ func (e *enrolment) allows(key string, rec *codeRecord) error {
 // settle makes what a code has granted true.
 func (r *Registry) settle(ctx context.Context, agent, key string, rec *codeRecord) error {
 	for {
+		entry, err := r.entryOf(ctx, agent) // before the enrolment, see there
+		if err != nil {
+			return err
+		}
 		var e enrolment
 		rev, err := get(ctx, r.enrolments, agent, &e)
 		if err != nil {
@@ -446,16 +509,23 @@ func (r *Registry) settle(ctx context.Context, agent, key string, rec *codeRecor
 				return err
 			}
 		}
+		r.stepping()
 		if err := r.push(ctx, rec.Grant.AccountJWT); err != nil {
 			return err
 		}
 		if err := makeVerdictConsumer(ctx, r.verdicts, agent); err != nil {
 			return err
 		}
-		if err := set(ctx, r.agents, agent, Agent{Key: agent, Facility: rec.Facility}); err != nil {
+		r.stepping()
+		_, err = put(ctx, r.agents, agent, Agent{Key: agent, Facility: rec.Facility}, entry)
+		if errors.Is(err, errExists) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		// This comes last: what is written here is done.
+		r.stepping()
 		_, err = put(ctx, r.enrolments, agent, &enrolment{
 			Facility: rec.Facility, Code: key, CodeMade: rec.Created,
 			Account: rec.Grant.Account, AccountJWT: rec.Grant.AccountJWT, At: contract.Timestamp(time.Now()),

@@ -1,9 +1,23 @@
 package central
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/chamthe/chamthe/sync/contract"
+)
 
 // IsNumber reports whether a zone proves a personal number.
 var IsNumber = isNumber
 
 // SetClock gives a service that does not run yet another clock.
 func (c *Central) SetClock(now func() time.Time) { c.now = now }
+
+// OnStep has a registry call f before each write of an enrolment or a revocation.
+func (r *Registry) OnStep(f func()) { r.step = f }
+
+// Enrol does what the service does with a request that it has opened.
+func (r *Registry) Enrol(ctx context.Context, agent string, code contract.EnrolCode) error {
+	_, err := r.enrol(ctx, agent, code)
+	return err
+}

@@ -313,8 +313,8 @@ func (s *store) person(ctx context.Context, key string) (*Person, error) {
 // waits for the disk, and there may be a hundred thousand.
 const writesAtOnce = 32
 
-// seed writes the entries that are new or differ. Where two entries have the same
-// key, the last one counts.
+// seed writes the entries that are new or differ, unless somebody else has changed
+// one meanwhile. Where two entries have the same key, the last one counts.
 func (s *store) seed(ctx context.Context, seed *Seed) error {
 	agents, people := make(map[string][]byte), make(map[string][]byte)
 	for _, a := range seed.Agents {
@@ -342,10 +342,16 @@ func (s *store) seed(ctx context.Context, seed *Seed) error {
 		for key, want := range to.entries {
 			g.Go(func() error {
 				var old json.RawMessage
-				if _, err := get(ctx, to.kv, key, &old); err != nil || bytes.Equal(old, want) {
+				rev, err := get(ctx, to.kv, key, &old)
+				if err != nil || bytes.Equal(old, want) {
 					return err
 				}
-				return set(ctx, to.kv, key, json.RawMessage(want))
+				// An agent that a registry has removed is not brought back: for what
+				// was there once, 0 is not the revision.
+				if _, err = put(ctx, to.kv, key, json.RawMessage(want), rev); errors.Is(err, errExists) {
+					return nil
+				}
+				return err
 			})
 		}
 	}
@@ -423,17 +429,6 @@ func get(ctx context.Context, kv jetstream.KeyValue, key string, v any) (uint64,
 		return 0, fmt.Errorf("central: unreadable entry in bucket %s", kv.Bucket())
 	}
 	return e.Revision(), nil
-}
-
-func set(ctx context.Context, kv jetstream.KeyValue, key string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	_, err = kv.Put(ctx, key, b)
-	return err
 }
 
 const (
