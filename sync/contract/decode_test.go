@@ -90,6 +90,64 @@ func TestDecodeVisitRefuses(t *testing.T) {
 	}
 }
 
+// TestDecodeStatusRefuses: a status may hold numbers, times and words of closed
+// sets, and nothing in which a person could be told of.
+func TestDecodeStatusRefuses(t *testing.T) {
+	status, err := contract.EncodeStatus(exampleStatus(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, old, new string
+		code           contract.Code
+		field          string
+	}{
+		{"person", `"queued":3`, `"queued":3,"name":"Nguyễn Văn Thử"`, contract.UnknownMember, ""},
+		{"text as version", `"0.1.0"`, `"of Nguyen Van Thu"`, contract.Invalid, "software"},
+		{"text as build", `"58dd7f0c1a2b"`, `"Thử"`, contract.Invalid, "build"},
+		{"long build", `"58dd7f0c1a2b"`, `"` + strings.Repeat("a", 65) + `"`, contract.Invalid, "build"},
+		{"empty build", `"58dd7f0c1a2b"`, `""`, contract.Invalid, "build"},
+		{"reader by name", `"present"`, `"ACR39U"`, contract.Invalid, "reader"},
+		{"no clock", `"clock":"synchronised",`, ``, contract.Missing, "clock"},
+		{"no queue", `"queued":3,`, ``, contract.Missing, "queued"},
+		{"negative", `"queued":3`, `"queued":-1`, contract.Invalid, "queued"},
+		{"beyond all counts", `"rejected":0`, `"rejected":2147483648`, contract.Invalid, "rejected"},
+		{"oldest of none", `"queued":3`, `"queued":0`, contract.Inconsistent, "oldest"},
+		{"local time", `"trust":"2026-02-28T19:30:00.25Z"`, `"trust":"2026-02-28T19:30:00.25+07:00"`, contract.Invalid, "trust"},
+		{"too large", `"queued":3`, `"queued":3` + strings.Repeat(" ", contract.MaxMessage), contract.TooLarge, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if !bytes.Contains(status, []byte(tt.old)) {
+				t.Fatalf("the example does not contain %s: %s", tt.old, status)
+			}
+			got, err := contract.DecodeStatus(bytes.Replace(status, []byte(tt.old), []byte(tt.new), 1))
+			var e *contract.Error
+			if !errors.As(err, &e) || e.Code != tt.code || e.Field != tt.field {
+				t.Errorf("error = %v, want %s at %q", err, tt.code, tt.field)
+			}
+			if got != (contract.Status{}) {
+				t.Error("not the zero status")
+			}
+		})
+	}
+	// The least that one can hold: an agent that has just been installed.
+	least := contract.Status{
+		Version: contract.Version, Agent: newSigner(1).name(t), Facility: "01013", At: exampleTime, Clock: contract.ClockUnknown, Software: "(devel)",
+	}
+	b, err := contract.EncodeStatus(&least)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := contract.DecodeStatus(b); err != nil || got != least {
+		t.Errorf("%+v, %v", got, err)
+	}
+	least.Oldest = exampleTime
+	if _, err := contract.EncodeStatus(&least); !errors.Is(err, contract.Inconsistent) {
+		t.Errorf("error = %v, want %v", err, contract.Inconsistent)
+	}
+}
+
 func TestDecodeRefusesTrailingData(t *testing.T) {
 	for _, c := range codecs(t) {
 		t.Run(c.name, func(t *testing.T) {

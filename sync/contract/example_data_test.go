@@ -114,8 +114,10 @@ func exampleVerdict(t testing.TB) *contract.Verdict {
 func exampleStatus(t testing.TB) *contract.Status {
 	t.Helper()
 	return &contract.Status{
-		Version: contract.Version, Agent: newSigner(1).name(t), Facility: "01013", At: exampleTime, Software: "0.1.0",
-		Clock: contract.ClockSynchronised, Queued: 3, Stored: 1, Rejected: 0, Oldest: exampleTime.Add(-time.Hour), NonceAge: 180,
+		Version: contract.Version, Agent: newSigner(1).name(t), Facility: "01013", At: exampleTime, Clock: contract.ClockSynchronised,
+		Software: "0.1.0", Build: "58dd7f0c1a2b", Reader: contract.ReaderPresent,
+		Queued: 3, Stored: 1, Rejected: 0, Oldest: exampleTime.Add(-time.Hour), Nonce: exampleTime.Add(-3 * time.Minute),
+		Trust: exampleTime.Add(-30 * time.Hour), Population: exampleTime.Add(-5 * time.Hour), Malformed: 2,
 	}
 }
 

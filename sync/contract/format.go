@@ -78,6 +78,7 @@ var formats = map[string]*format{
 	},
 	"text64":          {pattern: `^` + text + `{1,64}$`},
 	"text128":         {pattern: `^` + text + `{1,128}$`},
+	"release":         {pattern: `^[0-9A-Za-z(][0-9A-Za-z.+_()/-]{0,63}$`, about: "version or revision of a program"},
 	"number":          {pattern: `^[0-9A-Z]{1,20}$`, about: "personal identification number"},
 	"document":        {pattern: `^[0-9A-Z]([0-9A-Z<]{0,20}[0-9A-Z])?$`, about: "document number; a filler stands for a character that an MRZ cannot have"},
 	"country":         {pattern: `^[A-Z]{1,3}$`, about: "code as in an MRZ"},
