@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,8 @@ var (
 	// ErrPlaintext reports an address that is not loopback and would be spoken
 	// to without TLS, or with a TLS configuration that verifies nobody.
 	ErrPlaintext = natsconn.ErrPlaintext
-	// ErrAddress reports an address that is not nats:// or tls://host:port.
+	// ErrAddress reports an address that is not nats://, tls://, ws:// or
+	// wss://host:port, or WebSockets among others.
 	ErrAddress = natsconn.ErrAddress
 	// ErrOffline reports that there is no connection just now.
 	ErrOffline = errors.New("uplink: offline")
@@ -62,11 +64,15 @@ type NonceStore interface {
 // Config describes an uplink. URLs, Facility, Signer and Queue are required;
 // the zero value of everything else is the default.
 type Config struct {
-	// URLs of the NATS servers, nats:// or tls://. An address that is not
-	// loopback needs TLS.
+	// URLs of the NATS servers, nats:// or tls://, or all of them ws:// or wss://. An
+	// address that is not loopback needs TLS.
 	URLs        []string
 	TLS         *tls.Config
 	Credentials Credentials // the zero value connects as nobody
+	// Dial opens connections, to a host by its name; nil: directly. Path is that of
+	// the WebSocket at every server; empty: that of the URL. See package natsconn.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Path string
 
 	Facility string
 	Signer   contract.Signer // the agent's key; signs lookups
@@ -189,7 +195,7 @@ func (u *Uplink) Nonce() (contract.Nonce, bool) {
 
 func (u *Uplink) dialOptions() natsconn.Options {
 	return natsconn.Options{
-		URLs: u.cfg.URLs, TLS: u.cfg.TLS, Credentials: u.cfg.Credentials,
+		URLs: u.cfg.URLs, TLS: u.cfg.TLS, Credentials: u.cfg.Credentials, Dial: u.cfg.Dial, Path: u.cfg.Path,
 		Name: "chamthe " + u.agent, InboxPrefix: inboxPrefix(u.agent),
 		Trouble: func(err error) {
 			u.log.Warn("nats", "class", classify(err))

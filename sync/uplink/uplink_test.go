@@ -855,7 +855,8 @@ func TestNewRefuses(t *testing.T) {
 	}{
 		{"no address", func(c *uplink.Config) { c.URLs = nil }, uplink.ErrAddress},
 		{"no scheme", func(c *uplink.Config) { c.URLs = []string{"127.0.0.1:4222"} }, uplink.ErrAddress},
-		{"websocket", func(c *uplink.Config) { c.URLs = []string{"ws://127.0.0.1:4222"} }, uplink.ErrAddress},
+		{"websocket among others", func(c *uplink.Config) { c.URLs = []string{"ws://127.0.0.1:8080", "nats://127.0.0.1:4222"} }, uplink.ErrAddress},
+		{"websocket in the clear", func(c *uplink.Config) { c.URLs = []string{"ws://central.example:8080"} }, uplink.ErrPlaintext},
 		{"two in one", func(c *uplink.Config) { c.URLs = []string{"nats://127.0.0.1:4222,nats://10.0.0.1"} }, uplink.ErrAddress},
 		{"in the clear", func(c *uplink.Config) { c.URLs = []string{"nats://central.example:4222"} }, uplink.ErrPlaintext},
 		{"one of two in the clear", func(c *uplink.Config) { c.URLs = append(c.URLs, "nats://10.0.0.1") }, uplink.ErrPlaintext},

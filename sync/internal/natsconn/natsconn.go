@@ -27,7 +27,8 @@ var (
 	// spoken to without TLS, or with a TLS configuration that verifies nobody:
 	// names, card numbers and entitlements travel here.
 	ErrPlaintext = errors.New("natsconn: address is not loopback and TLS would not protect it")
-	// ErrAddress reports a server address that cannot be understood, or none.
+	// ErrAddress reports a server address that cannot be understood, none, or
+	// addresses of WebSockets among others, which one connection cannot have.
 	ErrAddress = errors.New("natsconn: malformed server address")
 )
 
@@ -53,10 +54,15 @@ type Credentials struct {
 
 // Options describe a connection.
 type Options struct {
-	URLs []string // nats:// or tls://; they are tried in random order
-	// TLS is used for every address when it is set. tls:// without it uses the
-	// system's certificates.
-	TLS         *tls.Config
+	URLs []string // nats:// or tls://, or ws:// or wss://; they are tried in random order
+	// TLS is used for every address when it is set. tls:// and wss:// without it use
+	// the system's certificates.
+	TLS *tls.Config
+	// Dial opens the connection below, to a host by its name: through a proxy, say. It
+	// may be nil. TLS, and so who is believed to be the server, is not its concern.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Path is that of the WebSocket at every address; empty: that of the URL.
+	Path        string
 	Credentials Credentials
 	Name        string // shown by the server's monitoring
 	InboxPrefix string // "" for the usual one
@@ -79,14 +85,21 @@ func (o *Options) secure() (bool, error) {
 		return false, ErrAddress
 	}
 	need := o.TLS != nil
+	sockets := 0
 	for _, s := range o.URLs {
 		u, err := url.Parse(s)
 		if err != nil || u.Host == "" || strings.Contains(s, ",") {
 			return false, ErrAddress // the text may hold a password: say no more
 		}
-		switch strings.ToLower(u.Scheme) {
+		scheme := strings.ToLower(u.Scheme)
+		switch scheme {
 		case "nats":
 		case "tls":
+			need = true
+		case "ws":
+			sockets++
+		case "wss":
+			sockets++
 			need = true
 		default:
 			return false, ErrAddress
@@ -94,9 +107,12 @@ func (o *Options) secure() (bool, error) {
 		if Loopback(u.Hostname()) {
 			continue
 		}
-		if strings.EqualFold(u.Scheme, "nats") && o.TLS == nil || o.TLS != nil && o.TLS.InsecureSkipVerify {
+		if (scheme == "nats" || scheme == "ws") && o.TLS == nil || o.TLS != nil && o.TLS.InsecureSkipVerify {
 			return false, ErrPlaintext
 		}
+	}
+	if sockets > 0 && sockets < len(o.URLs) {
+		return false, ErrAddress
 	}
 	return need, nil
 }
@@ -118,7 +134,7 @@ func Dial(ctx context.Context, o Options) (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &dialer{ctx: ctx}
+	d := &dialer{ctx: ctx, dial: o.Dial}
 	opts := []nats.Option{
 		nats.Name(o.Name),
 		nats.NoReconnect(),
@@ -132,6 +148,12 @@ func Dial(ctx context.Context, o Options) (*nats.Conn, error) {
 				o.Trouble(err)
 			}
 		}),
+	}
+	if o.Dial != nil {
+		opts = append(opts, nats.SkipHostLookup()) // who is behind a proxy may know no names
+	}
+	if o.Path != "" {
+		opts = append(opts, nats.ProxyPath(o.Path))
 	}
 	if encrypt {
 		cfg := o.TLS
@@ -165,6 +187,7 @@ func Dial(ctx context.Context, o Options) (*nats.Conn, error) {
 // a context: neither knows of one.
 type dialer struct {
 	ctx  context.Context
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 	stop func() bool
 }
 
@@ -174,8 +197,13 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	if !d.release() {
 		return nil, d.ctx.Err()
 	}
-	nd := net.Dialer{Timeout: dialTimeout}
-	c, err := nd.DialContext(d.ctx, network, address)
+	dial := d.dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, dialTimeout)
+	defer cancel()
+	c, err := dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
