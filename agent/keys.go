@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/sync/seal"
 	"github.com/chamthe/chamthe/sync/store"
 )
@@ -184,7 +186,16 @@ func openData(dir string, keys seal.KeySource) (*store.Store, *seal.Sealer, erro
 				return nil, err
 			}
 		}
-		return seal.New(master)
+		sealer, err := seal.New(master)
+		if err != nil {
+			return nil, err
+		}
+		// A file that was made for another key is another matter: the first package
+		// to use it says so (store.ErrWrongKey).
+		if id, bound, err := st.KeyID(); err != nil || bound && id != sealer.KeyID() {
+			return sealer, err
+		}
+		return sealer, audit.New(st, sealer, nil).Begin(context.Background())
 	}()
 	if err != nil {
 		return nil, nil, errors.Join(err, st.Close())

@@ -214,14 +214,11 @@ func prepare(ctx context.Context, dir string, st *store.Store, old *seal.Sealer,
 	if n.Trail, err = audit.Reseal(ctx, st, old, to, fresh); err != nil {
 		return err
 	}
-	note := "the trail was empty"
-	if n.Trail.Entries > 0 {
-		note = fmt.Sprintf("%d entries followed to head %s, and chained anew", n.Trail.Entries, n.Trail.Head)
-	}
 	trail := audit.New(to, fresh, nil)
 	err = trail.Append(ctx, audit.Entry{
 		Actor: r.Actor, Action: audit.KeyRotated, Object: hex.EncodeToString(n.New[:]),
-		Note: fmt.Sprintf("in place of %s; %s; %d visits sealed anew, %d damaged", hex.EncodeToString(n.Old[:]), note, n.Visits.Entries, n.Visits.Damaged),
+		Note: fmt.Sprintf("in place of %s; %d entries followed to head %s, and chained anew; %d visits sealed anew, %d damaged",
+			hex.EncodeToString(n.Old[:]), n.Trail.Entries, n.Trail.Head, n.Visits.Entries, n.Visits.Damaged),
 	})
 	if err != nil {
 		return err

@@ -7,10 +7,18 @@
 // Entries are sealed like everything else in the store, and name visits by their
 // id: no entry holds a person's data.
 //
+// The first entry says that the store was begun ([TrailBegun]). It is written when
+// the store is opened for the first time, before there is anything in it to look at,
+// and sealed with its key. So a trail that was taken out as a whole shows as well:
+// there is none then, and the store is no new one. The next one to open it notes
+// that ([TrailMissing]) and goes on from there; Verify never calls such a trail
+// sound again.
+//
 // What it gives: whoever copies, edits or restores the file without its key is
 // found out. What it does not give: protection from somebody who has file and
-// key, or puts back an older copy of both. Against that only a place outside
-// this machine helps, which is why [Summary.Head] is short enough to be sent.
+// key, or puts back an older copy of the file, or an empty one that has lost the
+// visits too. Against that only a place outside this machine helps, which is why
+// [Summary.Head] is short enough to be sent.
 package audit
 
 import (
@@ -21,6 +29,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -43,7 +52,7 @@ var (
 // A BrokenError says where a trail is broken.
 type BrokenError struct {
 	Seq uint64 // the first entry that is not as it was written
-	Why string // "changed", "missing", "moved", "cut off" or "unreadable"
+	Why string // "changed", "missing", "moved", "cut off", "unreadable" or "no beginning"
 }
 
 // Error names the place and nothing of what stands there.
@@ -58,6 +67,8 @@ type Action string
 
 // The actions.
 const (
+	TrailBegun      Action = "trail_begun"      // the store was opened for the first time; always the first entry
+	TrailMissing    Action = "trail_missing"    // the store had data and no trail; the first entry in place of that
 	VisitShown      Action = "visit_shown"      // a person's data was shown
 	VisitExported   Action = "visit_exported"   // a visit left the store in a file
 	VisitRequeued   Action = "visit_requeued"   // a visit was put back to be sent again
@@ -98,7 +109,7 @@ type head struct {
 }
 
 // The bucket holds seq (8 bytes, big endian) -> sealed record, and headKey ->
-// sealed head. It is made when it is first needed.
+// sealed head.
 var (
 	bucket  = []byte("audit")
 	headKey = []byte("head")
@@ -126,6 +137,59 @@ func New(st *store.Store, sealer *seal.Sealer, now func() time.Time) *Log {
 	return &Log{st, sealer, now}
 }
 
+// beginner is who begins a trail.
+const beginner = "agent"
+
+// Begin makes sure that the trail has its first entry. It is to be called whenever
+// the store has been opened, before anything is put into it. A store that has data
+// and no trail gets [TrailMissing], which is not an error: the agent goes on, and
+// [Log.Verify] reports it from then on.
+func (l *Log) Begin(ctx context.Context) error {
+	begun := false
+	err := l.st.View(func(tx *bbolt.Tx) error {
+		begun = !empty(tx.Bucket(bucket))
+		return ctx.Err()
+	})
+	if err != nil || begun {
+		return err
+	}
+	return l.append(ctx, nil)
+}
+
+// empty reports whether a bucket has nothing in it. It may be nil.
+func empty(b *bbolt.Bucket) bool {
+	if b == nil {
+		return true
+	}
+	k, _ := b.Cursor().First()
+	return k == nil
+}
+
+// used reports whether there is anything in the store: a value in a bucket of any
+// package. The store's own bucket does not count.
+func used(tx *bbolt.Tx) bool {
+	var any func(b *bbolt.Bucket) bool
+	any = func(b *bbolt.Bucket) bool {
+		if b.Sequence() > 0 {
+			return true
+		}
+		c := b.Cursor()
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			if v != nil || any(b.Bucket(k)) {
+				return true
+			}
+		}
+		return false
+	}
+	c := tx.Cursor()
+	for name, _ := c.First(); name != nil; name, _ = c.Next() {
+		if string(name) != "meta" && string(name) != string(bucket) && any(tx.Bucket(name)) {
+			return true
+		}
+	}
+	return false
+}
+
 // Append writes entries, all or none, and returns when they are on disk. Do what
 // they tell of afterwards: an act that is written down and was then prevented does
 // no harm, the other way round does.
@@ -134,7 +198,7 @@ func New(st *store.Store, sealer *seal.Sealer, now func() time.Time) *Log {
 // happen unseen.
 func (l *Log) Append(ctx context.Context, entries ...Entry) error {
 	for _, e := range entries {
-		if e.Actor == "" || e.Action == "" {
+		if e.Actor == "" || e.Action == "" || e.Action == TrailBegun || e.Action == TrailMissing {
 			return ErrInvalid
 		}
 		for _, s := range []string{e.Actor, string(e.Action), e.Object, e.Note} {
@@ -143,7 +207,15 @@ func (l *Log) Append(ctx context.Context, entries ...Entry) error {
 			}
 		}
 	}
-	if err := ctx.Err(); err != nil || len(entries) == 0 {
+	if len(entries) == 0 {
+		return ctx.Err()
+	}
+	return l.append(ctx, entries)
+}
+
+// append writes entries, and before them the first one of the trail if it has none.
+func (l *Log) append(ctx context.Context, entries []Entry) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return l.st.Update(func(tx *bbolt.Tx) error {
@@ -154,6 +226,14 @@ func (l *Log) Append(ctx context.Context, entries ...Entry) error {
 		h, err := l.head(b)
 		if err != nil {
 			return err
+		}
+		if h.Seq == 0 {
+			id := l.seal.KeyID()
+			first := Entry{Actor: beginner, Action: TrailBegun, Object: hex.EncodeToString(id[:])}
+			if used(tx) {
+				first.Action = TrailMissing
+			}
+			entries = slices.Insert(slices.Clone(entries), 0, first)
 		}
 		b.FillPercent = 0.95 // keys only grow
 		for _, e := range entries {
@@ -200,21 +280,22 @@ func (l *Log) List(ctx context.Context, after uint64, n int) ([]Entry, error) {
 // Summary is what a sound trail comes to.
 type Summary struct {
 	Entries     uint64
-	First, Last time.Time // of the first and last entry; zero without one
-	// Head stands for the whole trail: 16 hexadecimal digits of the last MAC, empty
-	// without entries. The same trail has the same head; whoever noted it before
-	// sees whether the trail was put back to an older state, by number and head.
+	First, Last time.Time // of the first and last entry
+	// Head stands for the whole trail: 16 hexadecimal digits of the last MAC. The
+	// same trail has the same head; whoever noted it before sees whether the trail
+	// was put back to an older state, by number and head.
 	Head string
 }
 
 // Verify reads the whole trail and returns [ErrBroken] with the first place where
-// it is not as it was written.
+// it is not as it was written. A trail that is not there, because nobody called
+// [Log.Begin] or because it was taken out, is "missing".
 func (l *Log) Verify(ctx context.Context) (Summary, error) {
 	var s Summary
 	err := l.st.View(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucket)
-		if b == nil {
-			return nil
+		if empty(b) {
+			return &BrokenError{1, "missing"}
 		}
 		h, err := l.head(b)
 		if err != nil {
@@ -244,15 +325,20 @@ func (l *Log) Verify(ctx context.Context) (Summary, error) {
 			last = want
 			if s.Entries == 1 {
 				s.First = r.At
+				switch r.Action {
+				case TrailBegun:
+				case TrailMissing:
+					return &BrokenError{1, "missing"}
+				default:
+					return &BrokenError{1, "no beginning"}
+				}
 			}
 			s.Last = r.At
 		}
-		if h.Seq != s.Entries || subtle.ConstantTimeCompare(h.MAC, last) != 1 {
+		if s.Entries == 0 || h.Seq != s.Entries || subtle.ConstantTimeCompare(h.MAC, last) != 1 {
 			return &BrokenError{min(h.Seq, s.Entries) + 1, "cut off"}
 		}
-		if len(last) > 0 {
-			s.Head = hex.EncodeToString(last[:8])
-		}
+		s.Head = hex.EncodeToString(last[:8])
 		return nil
 	})
 	if err != nil {

@@ -3,8 +3,11 @@ package audit_test
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +23,16 @@ var began = time.Date(2026, time.November, 22, 8, 0, 0, 0, time.UTC)
 
 func newLog(t *testing.T) (*audit.Log, *store.Store, *seal.Sealer) {
 	t.Helper()
+	l, st, sealer := noLog(t)
+	if err := l.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l, st, sealer
+}
+
+// noLog returns a trail that nobody has begun.
+func noLog(t *testing.T) (*audit.Log, *store.Store, *seal.Sealer) {
+	t.Helper()
 	st, err := store.Open(filepath.Join(t.TempDir(), "visits.db"), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +46,7 @@ func newLog(t *testing.T) (*audit.Log, *store.Store, *seal.Sealer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := began
+	at := began.Add(-time.Second)
 	return audit.New(st, sealer, func() time.Time { at = at.Add(time.Second); return at }), st, sealer
 }
 
@@ -46,10 +59,20 @@ func entries(n int) []audit.Entry {
 }
 
 func TestAppendListVerify(t *testing.T) {
-	l, _, _ := newLog(t)
+	l, _, sealer := newLog(t)
 	ctx := t.Context()
-	if s, err := l.Verify(ctx); err != nil || s != (audit.Summary{}) {
-		t.Fatalf("an empty trail: %+v, %v", s, err)
+	id := sealer.KeyID()
+	begin := []audit.Entry{{Seq: 1, At: began, Actor: "agent", Action: audit.TrailBegun, Object: hex.EncodeToString(id[:])}}
+	for range 2 { // begun once
+		if s, err := l.Verify(ctx); err != nil || s.Entries != 1 || !s.First.Equal(began) {
+			t.Fatalf("a new trail: %+v, %v", s, err)
+		}
+		if got, err := l.List(ctx, 0, 10); err != nil || !slices.Equal(got, begin) {
+			t.Fatalf("a new trail: %+v, %v", got, err)
+		}
+		if err := l.Begin(ctx); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := l.Append(ctx, entries(3)...); err != nil {
 		t.Fatal(err)
@@ -62,11 +85,11 @@ func TestAppendListVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := l.Verify(ctx)
-	if err != nil || s.Entries != 4 || !s.First.Equal(began.Add(time.Second)) || !s.Last.Equal(began.Add(4*time.Second)) || s.Head == "" || s.Head == before.Head {
+	if err != nil || s.Entries != 5 || !s.First.Equal(began) || !s.Last.Equal(began.Add(4*time.Second)) || s.Head == "" || s.Head == before.Head {
 		t.Errorf("%+v, %v", s, err)
 	}
-	got, err := l.List(ctx, 2, 10)
-	if err != nil || len(got) != 2 || got[0].Object != "vvv" || got[1].Actor != "desk-2" || got[1].Seq != 4 || got[1].Note != "rejected" {
+	got, err := l.List(ctx, 3, 10)
+	if err != nil || len(got) != 2 || got[0].Object != "vvv" || got[1].Actor != "desk-2" || got[1].Seq != 5 || got[1].Note != "rejected" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if got, err := l.List(ctx, 0, 2); err != nil || len(got) != 2 || got[1].Seq != 2 {
@@ -81,6 +104,8 @@ func TestInvalidEntries(t *testing.T) {
 		"nothing": {Actor: "a"},
 		"long":    {Actor: "a", Action: audit.VisitShown, Note: strings.Repeat("n", 300)},
 		"broken":  {Actor: "a\xff", Action: audit.VisitShown},
+		"begun":   {Actor: "a", Action: audit.TrailBegun},
+		"gone":    {Actor: "a", Action: audit.TrailMissing},
 	} {
 		good := audit.Entry{Actor: "a", Action: audit.VisitShown}
 		if err := l.Append(t.Context(), good, e); !errors.Is(err, audit.ErrInvalid) {
@@ -92,7 +117,7 @@ func TestInvalidEntries(t *testing.T) {
 	if err := l.Append(ctx, entries(1)...); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if s, err := l.Verify(t.Context()); err != nil || s.Entries != 0 {
+	if s, err := l.Verify(t.Context()); err != nil || s.Entries != 1 {
 		t.Errorf("a refused entry was written: %+v, %v", s, err)
 	}
 }
@@ -141,7 +166,7 @@ func TestTampering(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			l, st, sealer := newLog(t)
-			if err := l.Append(t.Context(), entries(5)...); err != nil {
+			if err := l.Append(t.Context(), entries(4)...); err != nil { // and the first
 				t.Fatal(err)
 			}
 			if err := st.Update(func(tx *bbolt.Tx) error { return tt.tamper(tx.Bucket([]byte("audit")), sealer) }); err != nil {
@@ -158,5 +183,116 @@ func TestTampering(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTrailTakenOut takes the whole trail out of a store, as somebody can who does
+// not have the key. That it is not there shows, at once and for ever, unless
+// everything else was taken out with it.
+func TestTrailTakenOut(t *testing.T) {
+	visits := func(st *store.Store, change func(*bbolt.Bucket) error) {
+		t.Helper()
+		if err := st.Update(func(tx *bbolt.Tx) error { return change(tx.Bucket(store.OutboxBucket)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name  string
+		out   func(tx *bbolt.Tx) error
+		empty bool // of visits
+		want  error
+	}{
+		{"bucket", func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("audit")) }, false, audit.ErrBroken},
+		{"all in it", func(tx *bbolt.Tx) error {
+			return errors.Join(tx.DeleteBucket([]byte("audit")), func() error { _, err := tx.CreateBucket([]byte("audit")); return err }())
+		}, false, audit.ErrBroken},
+		{"key's name too", func(tx *bbolt.Tx) error {
+			return errors.Join(tx.DeleteBucket([]byte("audit")), tx.Bucket([]byte("meta")).Delete([]byte("key")))
+		}, false, audit.ErrBroken},
+		{"a new store", func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("audit")) }, true, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l, st, _ := newLog(t)
+			if !tt.empty {
+				visits(st, func(b *bbolt.Bucket) error {
+					inner, err := b.CreateBucket([]byte("entries"))
+					if err != nil {
+						return err
+					}
+					return inner.Put([]byte("1"), []byte("sealed"))
+				})
+			}
+			if err := l.Append(t.Context(), entries(4)...); err != nil {
+				t.Fatal(err)
+			}
+			if err := st.Update(tt.out); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Verify(t.Context()); !errors.Is(err, audit.ErrBroken) {
+				t.Errorf("the trail is gone: %v", err)
+			}
+			// Whoever opens it next begins again, and work goes on.
+			if err := errors.Join(l.Begin(t.Context()), l.Append(t.Context(), entries(2)...)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := l.Verify(t.Context())
+			if broken, ok := errors.AsType[*audit.BrokenError](err); !errors.Is(err, tt.want) || ok && (broken.Seq != 1 || broken.Why != "missing") {
+				t.Errorf("later: %v, want %v", err, tt.want)
+			}
+			got, err := l.List(t.Context(), 0, 10)
+			if err != nil || len(got) != 3 || (got[0].Action == audit.TrailMissing) != (tt.want != nil) {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestNoBeginning: a trail that begins with anything else was not begun by this
+// program, whatever its chain says.
+func TestNoBeginning(t *testing.T) {
+	l, st, sealer := newLog(t)
+	if err := l.Append(t.Context(), entries(1)...); err != nil {
+		t.Fatal(err)
+	}
+	// What the key's owner can make: the chain of a trail without its first entry.
+	err := st.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("audit"))
+		var r struct {
+			audit.Entry
+			MAC []byte `json:"mac"`
+		}
+		key := binary.BigEndian.AppendUint64(nil, 2)
+		plain, err := sealer.Open("audit/entry", key, b.Get(key))
+		if err == nil {
+			err = json.Unmarshal(plain, &r)
+		}
+		if err != nil {
+			return err
+		}
+		first := binary.BigEndian.AppendUint64(nil, 1)
+		r.Seq = 1
+		r.MAC = sealer.Index("audit/mac", nil, first, binary.BigEndian.AppendUint64(nil, uint64(r.At.UnixMilli())),
+			[]byte(r.Actor), []byte(r.Action), []byte(r.Object), []byte(r.Note))
+		entry, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		head, err := json.Marshal(struct {
+			Seq uint64 `json:"seq"`
+			MAC []byte `json:"mac"`
+		}{1, r.MAC})
+		if err != nil {
+			return err
+		}
+		return errors.Join(b.Delete(key), b.Put(first, sealer.Seal("audit/entry", first, entry)),
+			b.Put([]byte("head"), sealer.Seal("audit/head", []byte("head"), head)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = l.Verify(t.Context())
+	if broken, ok := errors.AsType[*audit.BrokenError](err); !ok || broken.Seq != 1 || broken.Why != "no beginning" {
+		t.Errorf("%v", err)
 	}
 }

@@ -19,13 +19,13 @@ import (
 // was followed from its first entry to that head, under the old key, before it was
 // copied.
 //
-// A trail that is broken is [ErrBroken] and is not copied: a new chain would hide
-// it.
+// A trail that is broken or missing is [ErrBroken] and is not copied: a new chain
+// would hide it.
 func Reseal(ctx context.Context, from *store.Store, old *seal.Sealer, to *store.Store, fresh *seal.Sealer) (Summary, error) {
 	before := New(from, old, nil)
 	s, err := before.Verify(ctx)
-	if err != nil || s.Entries == 0 {
-		return s, err
+	if err != nil {
+		return Summary{}, err
 	}
 	after := New(to, fresh, nil)
 	copier := store.NewCopier(to)
