@@ -303,6 +303,21 @@ type History struct {
 	Next string `json:"next,omitempty"`
 }
 
+// A HistoryQuery asks for a [History]. It is a body, because what is searched for
+// is a person's name or number and has no place in an address.
+type HistoryQuery struct {
+	Day   string `json:"day,omitempty"`   // empty: today
+	Text  string `json:"q,omitempty"`     // part of a name, or the last digits of a number
+	After string `json:"after,omitempty"` // Next of the page before
+}
+
+// A QueuePage is a part of the visits on this computer, oldest first.
+type QueuePage struct {
+	Entries []HistoryEntry `json:"entries"`
+	// Next continues the list; empty at its end.
+	Next string `json:"next,omitempty"`
+}
+
 // The levels of a [Finding] of the doctor.
 const (
 	LevelOK      = "ok"
@@ -348,7 +363,7 @@ type Pairing struct {
 	Expires time.Time `json:"expires"`
 	// Code is shown at the desk only, and typed into the page that asks.
 	Code  string `json:"code,omitempty"`
-	State string `json:"state"` // waiting, approved, denied, expired
+	State string `json:"state"` // waiting, approved, denied, expired, done: the token was given
 }
 
 // A TokenRequest turns an approved pairing into a token.
