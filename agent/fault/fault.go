@@ -7,6 +7,8 @@
 // tags and status words only.
 package fault
 
+//go:generate go run ./genpages docs
+
 import (
 	"fmt"
 	"slices"
