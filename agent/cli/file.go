@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -9,7 +10,18 @@ import (
 
 // writeFile gives a file, private to its owner, new contents: after a crash or
 // a power failure it has the old ones or the new ones.
-func writeFile(name string, content []byte) (err error) {
+func writeFile(name string, content []byte) error {
+	return replaceFile(name, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// replaceFile is writeFile for contents that write makes bit by bit. They gather in
+// a hidden file beside the other, which takes its name when they are complete and on
+// the disk; if anything fails it is removed. Only of a process that is killed it
+// stays.
+func replaceFile(name string, write func(io.Writer) error) (err error) {
 	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // 0600
 	if err != nil {
 		return err
@@ -19,7 +31,7 @@ func writeFile(name string, content []byte) (err error) {
 			err = errors.Join(err, os.Remove(temp.Name()))
 		}
 	}()
-	_, err = temp.Write(content)
+	err = write(temp)
 	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err
 	}

@@ -99,7 +99,9 @@ func newQueueExport(e *env) *cobra.Command {
 		Short: "Write visits with their evidence to a file, a line each; the audit trail notes it",
 		Long: `Export writes visits exactly as they were signed, one JSON document per line:
 those named, or all in a state, or all. The file is for who may see the people in
-it: it is private to you, and what you do with it is noted nowhere.
+it: it is private to you, and what you do with it is noted nowhere. It appears
+when it is complete; an export that fails leaves the file as it was. One that is
+killed leaves a hidden file beside it, which is to be removed.
 ` + "`chamthe evidence verify`" + ` checks such a file anywhere, without a network.`,
 		Example: `  chamthe queue export --data /tmp/desk --out visits.jsonl
   chamthe queue export --data /tmp/desk --state rejected --out rejected.jsonl
@@ -126,66 +128,66 @@ it: it is private to you, and what you do with it is noted nowhere.
 	return c
 }
 
-// exportBatch is how many visits are noted and written at a time.
-const exportBatch = 200
+const (
+	// exportBatch is how many visits are noted and written at a time: each time the
+	// trail waits for the disk.
+	exportBatch = 200
+	// exportBytes ends a batch early: visits may be long.
+	exportBytes = 1 << 20
+)
 
 func exportVisits(ctx context.Context, e *env, q *outbox.Queue, log *audit.Log, which outbox.State, ids []string, out string) error {
-	var file bytes.Buffer
-	w := io.Writer(&file)
+	x := export{q: q, log: log, w: e.stdout}
+	var err error
 	if out == "-" {
-		w = e.stdout
-	}
-	var count, without int
-	var notes []audit.Entry
-	var lines bytes.Buffer
-	// The trail first: what it does not know must not leave.
-	flush := func() error {
-		if err := log.Append(ctx, notes...); err != nil {
-			return err
+		err = x.run(ctx, which, ids)
+	} else {
+		var failed error
+		err = replaceFile(out, func(w io.Writer) error {
+			x.w = w
+			failed = x.run(ctx, which, ids)
+			return failed
+		})
+		if err != nil && (failed == nil || x.unwritten) {
+			err = usagef("--out: %w", err)
 		}
-		_, err := lines.WriteTo(w)
-		notes, lines = notes[:0], bytes.Buffer{}
+	}
+	if err != nil {
 		return err
 	}
-	add := func(id string) error {
-		entry, item, err := q.Get(ctx, id)
-		if err != nil {
-			return noVisit(err)
-		}
-		if len(entry.Payload) == 0 {
-			without++ // purged: only its state is left
-			return nil
-		}
-		v := wire.ExportedVisit{
-			ID: entry.ID, State: item.State.String(), RecordedAt: item.RecordedAt, StoredAt: item.StoredAt,
-			Subject: entry.Subject, Header: entry.Header, Payload: entry.Payload,
-		}
-		if item.Verdict != nil {
-			if v.Verdict, err = contract.EncodeVerdict(item.Verdict); err != nil {
-				return err
-			}
-		}
-		line, err := json.Marshal(v)
-		if err != nil {
-			return err
-		}
-		lines.Write(append(line, '\n'))
-		notes = append(notes, audit.Entry{Actor: actor(), Action: audit.VisitExported, Object: entry.ID, Note: item.State.String()})
-		count++
-		if len(notes) == exportBatch {
-			return flush()
-		}
-		return nil
+	fmt.Fprintf(e.stderr, "%s written", plural(x.count, "visit"))
+	if x.without > 0 {
+		fmt.Fprintf(e.stderr, "; %s without contents, which were purged after their time", plural(x.without, "accepted visit"))
 	}
+	fmt.Fprintln(e.stderr)
+	if x.damaged > 0 {
+		return fault.New(fault.VisitDamaged, fmt.Errorf("%d visits are damaged", x.damaged))
+	}
+	return nil
+}
 
-	damaged := 0
+// export writes visits to w. It holds no more of them than a batch.
+type export struct {
+	q   *outbox.Queue
+	log *audit.Log
+	w   io.Writer
+
+	notes []audit.Entry // of the visits in lines
+	lines bytes.Buffer
+
+	count, without, damaged int
+	unwritten               bool // w has failed
+}
+
+// run exports those named, or all in a state.
+func (x *export) run(ctx context.Context, which outbox.State, ids []string) error {
 	for _, id := range ids {
-		if err := add(id); err != nil {
+		if err := x.add(ctx, id); err != nil {
 			return err
 		}
 	}
 	for after := uint64(0); len(ids) == 0; {
-		page, err := q.List(ctx, which, after, 500)
+		page, err := x.q.List(ctx, which, after, 500)
 		if err != nil {
 			return err
 		}
@@ -195,29 +197,59 @@ func exportVisits(ctx context.Context, e *env, q *outbox.Queue, log *audit.Log, 
 		for _, i := range page {
 			after = i.Seq
 			if i.ID == "" {
-				damaged++
+				x.damaged++
 				continue
 			}
-			if err := add(i.ID); err != nil {
+			if err := x.add(ctx, i.ID); err != nil {
 				return err
 			}
 		}
 	}
-	if err := flush(); err != nil {
-		return err
+	return x.flush(ctx)
+}
+
+func (x *export) add(ctx context.Context, id string) error {
+	entry, item, err := x.q.Get(ctx, id)
+	if err != nil {
+		return noVisit(err)
 	}
-	if out != "-" {
-		if err := writeFile(out, file.Bytes()); err != nil {
-			return usagef("--out: %w", err)
+	if len(entry.Payload) == 0 {
+		x.without++ // purged: only its state is left
+		return nil
+	}
+	v := wire.ExportedVisit{
+		ID: entry.ID, State: item.State.String(), RecordedAt: item.RecordedAt, StoredAt: item.StoredAt,
+		Subject: entry.Subject, Header: entry.Header, Payload: entry.Payload,
+	}
+	if item.Verdict != nil {
+		if v.Verdict, err = contract.EncodeVerdict(item.Verdict); err != nil {
+			return err
 		}
 	}
-	fmt.Fprintf(e.stderr, "%s written", plural(count, "visit"))
-	if without > 0 {
-		fmt.Fprintf(e.stderr, "; %s without contents, which were purged after their time", plural(without, "accepted visit"))
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
 	}
-	fmt.Fprintln(e.stderr)
-	if damaged > 0 {
-		return fault.New(fault.VisitDamaged, fmt.Errorf("%d visits are damaged", damaged))
+	x.lines.Write(append(line, '\n'))
+	x.notes = append(x.notes, audit.Entry{Actor: actor(), Action: audit.VisitExported, Object: entry.ID, Note: item.State.String()})
+	x.count++
+	if len(x.notes) < exportBatch && x.lines.Len() < exportBytes {
+		return nil
 	}
+	return x.flush(ctx)
+}
+
+// flush writes what has gathered. The trail comes first: what it does not know must
+// not leave the store.
+func (x *export) flush(ctx context.Context) error {
+	if err := x.log.Append(ctx, x.notes...); err != nil {
+		return err
+	}
+	if _, err := x.lines.WriteTo(x.w); err != nil {
+		x.unwritten = true
+		return err
+	}
+	x.notes = x.notes[:0]
+	x.lines.Reset()
 	return nil
 }
