@@ -21,6 +21,12 @@ const (
 	StateCancelled = "cancelled" // given up, or abandoned: nothing was recorded
 )
 
+// What a [CheckIn] in StateKey wants.
+const (
+	WantsKey    = "key"    // a scan, machine readable lines or a card access number
+	WantsExpiry = "expiry" // the date of expiry as well: a [Key] with nothing but Expiry will do
+)
+
 // Ended reports whether a check-in takes no more input. Its Delivery may still
 // change when it is StateRecorded.
 func Ended(state string) bool {
@@ -59,7 +65,7 @@ type Start struct {
 }
 
 // A Key is one way to open the chip. Exactly one of Scan, MRZ and CAN is given;
-// Expiry may come with Scan.
+// Expiry may come with Scan, and alone where the check-in wants it.
 type Key struct {
 	// Scan is the text of a scanned code: CCCD QR, health-insurance QR, MRZ lines or
 	// VNeID; the agent finds out which.
@@ -112,6 +118,13 @@ type CheckIn struct {
 	Person      *Person      `json:"person"`
 	Photo       *Photo       `json:"photo"`
 	Entitlement *Entitlement `json:"entitlement"`
+	// Wants is what would take the check-in on in StateKey: WantsKey or WantsExpiry.
+	Wants string `json:"wants,omitempty"`
+	// Warnings are what is unusual about data that was typed or scanned, to be looked
+	// at again: "number_other_birth_year". They refuse nobody.
+	Warnings []string `json:"warnings"`
+	// Guardian is by whom a child was brought, as typed: it goes no further.
+	Guardian string `json:"guardian,omitempty"`
 	// Visit is there from StateRecorded on.
 	Visit     string             `json:"visit,omitempty"`
 	Delivery  *Delivery          `json:"delivery"`
