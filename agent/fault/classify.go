@@ -7,6 +7,7 @@ import (
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/config"
 	"github.com/chamthe/chamthe/agent/enrol"
 	"github.com/chamthe/chamthe/agent/policy"
 	"github.com/chamthe/chamthe/agent/truststore"
@@ -96,6 +97,9 @@ var sentinels = []struct {
 	{truststore.ErrRefused, TrustRefused},
 	{truststore.ErrUnreadable, BadTrust},
 	{truststore.ErrRoot, BadTrust},
+
+	{config.ErrInvalid, ConfigInvalid},
+	{config.ErrExposed, PolicyExposed},
 
 	{vn.ErrQR, BadQR},
 	{vn.ErrTooLong, BadQR},

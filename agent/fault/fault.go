@@ -110,6 +110,13 @@ const (
 	TrustAttention Code = "trust_attention"
 	TrustUnusable  Code = "trust_unusable"
 
+	// The agent as a service.
+	ConfigInvalid   Code = "config_invalid"
+	PolicyExposed   Code = "policy_exposed"
+	PortInUse       Code = "port_in_use"
+	ServiceTrouble  Code = "service_trouble"
+	TrainingRefused Code = "training_refused"
+
 	Cancelled Code = "cancelled"
 )
 
@@ -218,6 +225,12 @@ var infos = []Info{
 	{KeyringTrouble, 80, System, "The system's keyring, which has the key of the data directory, cannot be used or is locked.", "Start and unlock it for the account that runs this program, then start again; no other key was made and nothing is lost."},
 	{DataErased, 81, System, "The data directory was erased by destroying its key.", "Nothing in it can be read any more: remove it, or name another directory."},
 	{VisitsUnsent, 82, Input, "There are visits that the central service has not accepted yet, and they would be lost.", "Send them first (`chamthe queue send`), or give --lose-visits."},
+
+	{ConfigInvalid, 90, Input, "The configuration cannot be used.", "Correct what the lines name (file, line, key), and look with `chamthe config check`; the agent does not start until then."},
+	{PolicyExposed, 91, System, "The machine's policy file can be written by others than the administrators, so it is not believed.", "Give file and directory to root (or the administrators), take everybody else's right to write away, and look at what stands in it."},
+	{PortInUse, 92, System, "Another program uses the port of the local API or of the metrics.", "End the other program, or give another port: `api.listen` or `metrics.listen` in the configuration; hospital systems have to be told."},
+	{ServiceTrouble, 93, System, "The system's manager of services did not do what was asked.", "Run the command as administrator (root); the text after the code is what the manager said."},
+	{TrainingRefused, 94, Input, "A software chip would be used together with a central service, and that is not allowed here.", "Leave out --chip; or, on a test system, set `training.allowed: true` in the configuration."},
 
 	{Cancelled, 130, Retry, "The command was interrupted.", "Start it again."},
 }

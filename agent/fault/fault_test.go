@@ -13,6 +13,7 @@ import (
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/config"
 	"github.com/chamthe/chamthe/agent/enrol"
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/agent/policy"
@@ -44,7 +45,8 @@ var exits = map[fault.Code]int{
 	"central_unreachable": 60, "visit_rejected": 61, "visit_waiting": 62, "bad_central_address": 63,
 	"central_refuses": 64, "central_untrusted": 65, "central_full": 66, "central_silent": 67, "central_malformed": 68, "visit_too_large": 69, "visit_foreign": 71,
 	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "trust_unusable": 76, "evidence_invalid": 77, "bad_export_file": 78, "audit_broken": 79,
-	"keyring_trouble": 80, "data_erased": 81, "visits_unsent": 82, "enrolment_refused": 83, "enrolment_later": 84, "cancelled": 130,
+	"keyring_trouble": 80, "data_erased": 81, "visits_unsent": 82, "enrolment_refused": 83, "enrolment_later": 84,
+	"config_invalid": 90, "policy_exposed": 91, "port_in_use": 92, "service_trouble": 93, "training_refused": 94, "cancelled": 130,
 }
 
 func TestAll(t *testing.T) {
@@ -126,6 +128,7 @@ func TestSentinels(t *testing.T) {
 		inspect.ErrNoData: fault.CardUnreadable, inspect.ErrInterrupted: fault.CardUnreadable,
 		truststore.ErrNewer: fault.StoreNewer, truststore.ErrDamaged: fault.TrustDamaged, truststore.ErrExposed: fault.TrustExposed, truststore.ErrAccess: fault.TrustUnusable,
 		truststore.ErrRefused: fault.TrustRefused, truststore.ErrUnreadable: fault.BadTrust, truststore.ErrRoot: fault.BadTrust,
+		config.ErrInvalid: fault.ConfigInvalid, config.ErrExposed: fault.PolicyExposed,
 		policy.ErrWeak: fault.WeakAlgorithm, audit.ErrBroken: fault.AuditBroken, vn.ErrQR: fault.BadQR, vn.ErrTooLong: fault.BadQR,
 		context.Canceled: fault.Cancelled, context.DeadlineExceeded: fault.ReaderHung,
 	}

@@ -61,6 +61,9 @@ var more = map[Code]string{
 	VisitForeign:       "It happens after a directory was enrolled for another facility, or after its key was replaced.",
 	AuditBroken:        "`chamthe audit verify` names the first entry that does not fit. Somebody changed the file from outside, or the disk did.",
 	KeyringTrouble:     "A service has no keyring of a session: use a key file, which is the default.",
+	ConfigInvalid:      "Every key is in agent/docs/config.md. `chamthe config show` says what is in force and where each value came from.",
+	PortInUse:          "`chamthe doctor` names the program where the system tells; on Linux `ss -ltnp`, on Windows `netstat -abno`.",
+	ServiceTrouble:     "On Linux `systemctl status chamthe` and `journalctl -u chamthe`; on Windows the event log, source chamthe.",
 	TrustAttention:     "`chamthe trust check` lists what is due.",
 	Internal:           "Send `chamthe support-bundle`: it holds no personal data.",
 }
