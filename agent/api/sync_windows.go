@@ -1,0 +1,4 @@
+package api
+
+// syncDir does nothing: a directory cannot be synced here.
+func syncDir(string) error { return nil }
