@@ -90,8 +90,9 @@ type Policy struct {
 
 // API is the local API.
 type API struct {
-	Listen        string   `key:"listen" default:"127.0.0.1:9786" check:"loopback" doc:"Address on this computer, host:port; port 0 takes any that is free."`
-	DeskTokenFile string   `key:"desk_token_file" default:"{run}/desk.token" check:"path" doc:"File with the token of the desk, written at each start (mode 0640, group of the directory)."`
+	Port          int      `key:"port" default:"9786" min:"0" max:"65535" doc:"Port on this computer (127.0.0.1 and ::1). 0 takes any that is free: see --port-file."`
+	DeskTokenFile string   `key:"desk_token_file" default:"{run}/desk.token" check:"path" doc:"File with the token of the desk, written anew at each start. Who can read it can check people in, and see who was."`
+	DeskGroup     string   `key:"desk_group" default:"chamthe-desk" max:"64" doc:"Group that may read that file (mode 0640), if there is one of this name. On Windows the permissions of the directory decide."`
 	Clients       []Client `key:"clients" example:"[{name: HIS, origin: 'https://his.hospital.lan', token_sha256: '…'}]" doc:"Hospital systems that may call, besides those paired at the desk: name, origin of the page (none for a program), and SHA-256 of the token in hexadecimal."`
 	Pairing       bool     `key:"pairing" default:"true" doc:"Let hospital systems ask to be paired at the desk."`
 }

@@ -42,7 +42,7 @@ func TestDefaultsWork(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%q: %v", file, err)
 		}
-		if c.API.Listen != "127.0.0.1:9786" || !c.Readers.PCSC || c.Log.Level != "info" || c.Data.KeepVisits != 30*24*time.Hour || c.Metrics.Listen != "" || c.Training.Allowed {
+		if c.API.Port != 9786 || !c.Readers.PCSC || c.Log.Level != "info" || c.Data.KeepVisits != 30*24*time.Hour || c.Metrics.Listen != "" || c.Training.Allowed {
 			t.Errorf("%q: defaults are %+v", file, *c)
 		}
 		if !filepath.IsAbs(c.Data.Dir) || !filepath.IsAbs(c.API.DeskTokenFile) || strings.Contains(c.Log.Dir, "{") {
@@ -143,8 +143,8 @@ func TestOnlyAdministrators(t *testing.T) {
 // TestProblems has every kind of mistake, in one file and alone.
 func TestProblems(t *testing.T) {
 	file := `api:
-  listen: 0.0.0.0:9786
-  lisen: 127.0.0.1:1
+  port: 99999
+  prot: 1
   clients: [{name: A, token_sha256: zz}]
 log:
   level: loud
@@ -163,7 +163,7 @@ central:
   proxy: http://u:geheim123@proxy:3128
 facility: 01013
 metrics:
-  listen: [a]
+  listen: 0.0.0.0:9787
 operator:
   required: *yes
 `
@@ -186,8 +186,8 @@ operator:
 		got = append(got, at+" "+p.Key+": "+p.Text)
 	}
 	want := []string{
-		"2 api.listen: only on this computer: 127.0.0.1, [::1] or localhost",
-		"3 api.lisen: no such key; did you mean listen?",
+		"2 api.port: want a number from 0 to 65535",
+		"3 api.prot: no such key; did you mean port?",
 		"4 api.clients: token_sha256: want 64 hexadecimal digits",
 		"6 log.level: want one of debug, info, warn, error",
 		"7 log.max_size_mb: want a number from 1 to 1024",
@@ -201,7 +201,7 @@ operator:
 		"18 central.urls: want a list: [a, b], or lines that begin with -",
 		"19 central.proxy: name and password go into proxy_user and proxy_password",
 		"20 facility: want keys below the section, indented",
-		"22 metrics.listen: want a single value",
+		"22 metrics.listen: only on this computer: 127.0.0.1, [::1] or localhost",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("problems (-want +got):\n%s", d)
@@ -226,7 +226,7 @@ func TestOneProblem(t *testing.T) {
 		{"mixed", "central:\n  urls: ['wss://a:1', 'tls://b:1']\n", "chamthe.yaml:2: central.urls: either all"},
 		{"user in address", "central:\n  urls: ['tls://u:geheim123@b:1']\n", "no name or password"},
 		{"password without proxy", "central:\n  proxy_password: x\n", "chamthe.yaml:2: central.proxy: a name or a password"},
-		{"same port", "metrics:\n  listen: 127.0.0.1:9786\n", "chamthe.yaml:2: metrics.listen: this is the address of the API"},
+		{"same port", "metrics:\n  listen: 127.0.0.1:9786\n", "chamthe.yaml:2: metrics.listen: this is the port of the API"},
 		{"origin", "api:\n  clients: [{name: A, origin: 'https://a/', token_sha256: " + strings.Repeat("ab", 32) + "}]\n", "origin: want https://host"},
 		{"control", "facility:\n  name: \"a\\x07b\"\n", "no control characters"},
 		{"too long", "facility:\n  name: " + strings.Repeat("a", 200) + "\n", "facility.name: too long"},
@@ -259,9 +259,9 @@ func TestEnvironment(t *testing.T) {
 	if d := cmp.Diff([]config.Client{{Name: "A", TokenSHA256: strings.Repeat("ab", 32)}}, c.API.Clients); d != "" {
 		t.Error(d)
 	}
-	o.Env = []string{"CHAMTHE_LOG_LEVL=debug", "CHAMTHE_API_LISTEN=x"}
+	o.Env = []string{"CHAMTHE_LOG_LEVL=debug", "CHAMTHE_API_PORT=x"}
 	_, err = config.Load(o)
-	want := "environment CHAMTHE_API_LISTEN: api.listen: want host:port\nenvironment CHAMTHE_LOG_LEVL: no such key; did you mean level?"
+	want := "environment CHAMTHE_API_PORT: api.port: want a number\nenvironment CHAMTHE_LOG_LEVL: no such key; did you mean level?"
 	if err == nil || err.Error() != want {
 		t.Errorf("Load = %v, want %s", err, want)
 	}

@@ -14,8 +14,8 @@ import (
 
 // A Key is one setting, for documentation and for showing it.
 type Key struct {
-	Name    string   // "api.listen"
-	Env     string   // CHAMTHE_API_LISTEN
+	Name    string   // "api.port"
+	Env     string   // CHAMTHE_API_PORT
 	Type    string   // text, yes/no, number, duration, list, list of clients
 	Default string   // as it stands in a file, with placeholders for directories; may be empty
 	Example string   // as it stands in a file; may be empty
@@ -130,7 +130,7 @@ var places = []place{
 	{"{state}", "/var/lib/chamthe", `%ProgramData%\chamthe\data`},
 	{"{trust}", "/etc/chamthe/trust", `%ProgramData%\chamthe\trust`},
 	{"{log}", "/var/log/chamthe", `%ProgramData%\chamthe\log`},
-	{"{run}", "/run/chamthe", `%ProgramData%\chamthe`},
+	{"{run}", "/run/chamthe", `%ProgramData%\chamthe\run`},
 }
 
 // expand puts directories in the place of their names.
@@ -167,7 +167,7 @@ func dir() string {
 }
 
 // DefaultFile is the file that is read when none is named. It may be missing.
-func DefaultFile() string { return filepath.Join(dir(), "chamthe.yaml") }
+func DefaultFile() string { return filepath.Join(dir(), "config.yaml") }
 
 // PolicyFile is the machine's policy: whatever stands in it wins. It may be missing.
 func PolicyFile() string { return filepath.Join(dir(), "policy.yaml") }

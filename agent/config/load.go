@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"reflect"
 	"regexp"
@@ -29,8 +30,8 @@ var (
 
 // A Problem is one mistake.
 type Problem struct {
-	Where string // "/etc/chamthe/chamthe.yaml:12", or "environment CHAMTHE_API_LISTEN"
-	Key   string // "api.listen"; empty if it is about the whole file
+	Where string // "/etc/chamthe/config.yaml:12", or "environment CHAMTHE_API_PORT"
+	Key   string // "api.port"; empty if it is about the whole file
 	Text  string // what is wrong, without the value
 }
 
@@ -83,7 +84,7 @@ type Options struct {
 	Policy string
 	// Env is the environment as [os.Environ] gives it; nil: that of the process.
 	Env []string
-	// Flags are values from a command line, by key ("api.listen").
+	// Flags are values from a command line, by key ("api.port").
 	Flags map[string]string
 }
 
@@ -437,8 +438,8 @@ func (l *loader) together() {
 	if sockets > 0 && sockets < len(c.Central.URLs) {
 		l.problem(where("central.urls"), "central.urls", "either all of them are WebSockets (ws, wss), or none is")
 	}
-	if m := c.Metrics.Listen; m != "" && m == c.API.Listen && !strings.HasSuffix(m, ":0") {
-		l.problem(where("metrics.listen"), "metrics.listen", "this is the address of the API")
+	if _, port, err := net.SplitHostPort(c.Metrics.Listen); err == nil && port != "0" && port == strconv.Itoa(c.API.Port) {
+		l.problem(where("metrics.listen"), "metrics.listen", "this is the port of the API")
 	}
 	names := map[string]bool{}
 	for _, client := range c.API.Clients {

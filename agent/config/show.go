@@ -118,7 +118,7 @@ func Page(w io.Writer) error {
 
 # Configuration
 
-One YAML file, ` + "`/etc/chamthe/chamthe.yaml`, on Windows `%ProgramData%\\chamthe\\chamthe.yaml`" + `. It may be missing: the
+One YAML file, ` + "`/etc/chamthe/config.yaml`, on Windows `%ProgramData%\\chamthe\\config.yaml`" + `. It may be missing: the
 defaults work for an enrolled computer. What is wrong is reported with file, line and key, and the agent does not start.
 
 | command | |

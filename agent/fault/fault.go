@@ -228,7 +228,7 @@ var infos = []Info{
 
 	{ConfigInvalid, 90, Input, "The configuration cannot be used.", "Correct what the lines name (file, line, key), and look with `chamthe config check`; the agent does not start until then."},
 	{PolicyExposed, 91, System, "The machine's policy file can be written by others than the administrators, so it is not believed.", "Give file and directory to root (or the administrators), take everybody else's right to write away, and look at what stands in it."},
-	{PortInUse, 92, System, "Another program uses the port of the local API or of the metrics.", "End the other program, or give another port: `api.listen` or `metrics.listen` in the configuration; hospital systems have to be told."},
+	{PortInUse, 92, System, "Another program uses the port of the local API or of the metrics.", "End the other program, or give another port: `api.port` or `metrics.listen` in the configuration; hospital systems have to be told."},
 	{ServiceTrouble, 93, System, "The system's manager of services did not do what was asked.", "Run the command as administrator (root); the text after the code is what the manager said."},
 	{TrainingRefused, 94, Input, "A software chip would be used together with a central service, and that is not allowed here.", "Leave out --chip; or, on a test system, set `training.allowed: true` in the configuration."},
 
