@@ -76,8 +76,8 @@ type Options struct {
 	Reader string
 	// Limit is how long the inspection may take; 0 means DefaultLimit.
 	Limit time.Duration
-	// Progress hears the steps of the inspection, then StepEntitlement and
-	// StepRecord. It is called from the goroutine that called CheckIn. May be nil.
+	// Progress hears the steps of the inspection, then StepEntitlement and, with
+	// CheckIn, StepRecord. It is called from the caller's goroutine. May be nil.
 	Progress func(inspect.Event)
 }
 
@@ -93,35 +93,73 @@ type Outcome struct {
 	Message contract.Message
 }
 
+// An Inspection is a person's turn at the desk up to the moment in which somebody
+// says that it may be recorded: [Inspection.Record]. It comes from [Desk.Inspect] or
+// [Desk.Claim], is the caller's, personal, and for one goroutine at a time.
+type Inspection struct {
+	Outcome
+	desk  *Desk
+	visit *contract.Visit // as far as it is known; nil: there is nothing to record
+	done  bool            // Record was called
+}
+
 // CheckIn inspects the card, applies the policy, looks the entitlement up and
-// records the visit. It records nothing unless the inspection went to its end
-// and the policy accepts, and the error then says why: that of [inspect.Run], or
+// records the visit, without asking anybody: [Desk.Inspect] and
+// [Inspection.Record] in one. It records nothing unless the inspection went to its
+// end and the policy accepts, and the error then says why: that of [inspect.Run], or
 // of [policy.Decision.Err]; [ErrNotRecorded] if only the recording failed.
-//
-// The visit's identity is fixed before the card is asked anything, because the
-// challenge that the chip signs is made from it (sync/contract, Challenge).
 func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspect.Access, opt Options) (*Outcome, error) {
-	now := d.Now
-	if now == nil {
-		now = time.Now
+	in, err := d.Inspect(ctx, card, access, opt)
+	if err != nil {
+		return &in.Outcome, err
 	}
-	started := contract.Timestamp(now())
+	return &in.Outcome, in.Record(ctx, d.Operator, opt.Progress)
+}
+
+// begin fixes what a visit is before anything is asked.
+func (d *Desk) begin(means contract.Means) (*Inspection, error) {
+	in := &Inspection{Outcome: Outcome{Report: &inspect.Report{Key: -1}}, desk: d}
+	started := contract.Timestamp(d.now())
 	v := &contract.Visit{
 		Version: contract.Version, Facility: d.Facility, Operator: d.Operator,
-		StartedAt: started, Means: contract.MeansChip, Clock: contract.ClockUnknown,
+		StartedAt: started, Means: means, Clock: contract.ClockUnknown,
 	}
-	out := &Outcome{Report: &inspect.Report{Key: -1}}
 	var err error
 	if v.ID, err = contract.NewID(started, d.Rand); err != nil {
-		return out, err
+		return in, err
 	}
 	if v.Agent, err = d.Signer.PublicKey(); err != nil {
-		return out, err
+		return in, err
 	}
 	if d.Clock != nil {
 		v.Clock = d.Clock()
 	}
-	v.Evidence = &contract.Evidence{Time: started}
+	in.visit = v
+	return in, nil
+}
+
+func (d *Desk) now() time.Time {
+	if d.Now != nil {
+		return d.Now()
+	}
+	return time.Now()
+}
+
+// Inspect inspects the card, applies the policy and looks the entitlement up. It
+// records nothing. The error says why the inspection cannot be recorded: that of
+// [inspect.Run], or of [policy.Decision.Err]. The Inspection is never nil; with an
+// error it holds what was found until then.
+//
+// The visit's identity is fixed before the card is asked anything, because the
+// challenge that the chip signs is made from it (sync/contract, Challenge).
+func (d *Desk) Inspect(ctx context.Context, card apdu.Transceiver, access inspect.Access, opt Options) (*Inspection, error) {
+	in, err := d.begin(contract.MeansChip)
+	if err != nil {
+		return in, err
+	}
+	v := in.visit
+	in.visit = nil // until it may be recorded
+	v.Evidence = &contract.Evidence{Time: v.StartedAt}
 	if d.Nonce != nil {
 		if n, ok := d.Nonce(); ok {
 			v.Evidence.Nonce = &n
@@ -136,7 +174,7 @@ func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspec
 	defer stopAsking()
 	challenge := [8]byte(v.Evidence.Challenge)
 	cfg := &inspect.Config{
-		At: started.In(now().Location()), Trust: d.Trust, Challenge: &challenge, Rand: d.Rand, Photo: opt.Photo, Now: now,
+		At: v.StartedAt.In(d.now().Location()), Trust: d.Trust, Challenge: &challenge, Rand: d.Rand, Photo: opt.Photo, Now: d.now,
 		Progress: func(e inspect.Event) {
 			if opt.Progress != nil {
 				opt.Progress(e)
@@ -161,49 +199,105 @@ func (d *Desk) CheckIn(ctx context.Context, card apdu.Transceiver, access inspec
 	var beside overlap.Group
 	defer beside.Wait()
 	cfg.Overlap = beside.Do
-	out.Report, err = inspect.Run(limited, card, access, cfg)
+	in.Report, err = inspect.Run(limited, card, access, cfg)
 	d.trouble(tuning.Save(context.WithoutCancel(ctx)))
-	out.Decision = d.Policy.Decide(out.Report)
+	in.Decision = d.Policy.Decide(in.Report)
 	if err != nil {
-		return out, err
+		return in, err
 	}
-	if err := out.Decision.Err(); err != nil {
-		return out, err
+	if err := in.Decision.Err(); err != nil {
+		return in, err
 	}
 
-	asked := now()
-	report := func(s inspect.Step, done bool) {
-		if opt.Progress == nil {
-			return
-		}
-		e := inspect.Event{Step: s, Done: done}
-		if done {
-			e.Elapsed = now().Sub(asked)
-		}
-		opt.Progress(e)
-	}
-	report(StepEntitlement, false)
+	end := d.step(opt.Progress, StepEntitlement)
 	if answer == nil {
-		return out, fmt.Errorf("%w: policy accepted a text that is not verified", ErrNotRecorded)
+		return in, fmt.Errorf("%w: policy accepted a text that is not verified", ErrNotRecorded)
 	}
-	out.Answer = <-answer
-	report(StepEntitlement, true)
+	in.Answer = <-answer
+	end()
+	in.visit = v
+	return in, nil
+}
 
-	asked = now()
-	report(StepRecord, false)
-	d.fill(v, out)
-	v.RecordedAt = contract.Timestamp(now())
+// A Claim is what somebody says of themselves, by a code that nobody signed or by
+// word of mouth.
+type Claim struct {
+	Means  contract.Means // not MeansChip
+	Person contract.Person
+}
+
+// Claim looks the entitlement of a person up who is not verified and, by this way,
+// never will be: there is no evidence, and every check is not performed. It records
+// nothing. The error is that of [policy.Decision.Err]; the Inspection is as with
+// [Desk.Inspect].
+func (d *Desk) Claim(ctx context.Context, c Claim, opt Options) (*Inspection, error) {
+	in, err := d.begin(c.Means)
+	if err != nil {
+		return in, err
+	}
+	v := in.visit
+	in.visit = nil
+	v.Person = c.Person
+	in.Report.At = v.StartedAt.In(d.now().Location())
+	in.Decision = d.Policy.DecideMeans(c.Means)
+	if err := in.Decision.Err(); err != nil {
+		return in, err
+	}
+	end := d.step(opt.Progress, StepEntitlement)
+	in.Answer = d.ask(ctx, c.Person)
+	end()
+	in.visit = v
+	return in, ctx.Err()
+}
+
+// Record puts the visit on record, and returns nil when it is on disk: then Visit
+// and Message are set. operator is who confirmed it. It can be called once; the
+// errors are those of the policy, and [ErrNotRecorded] with its cause.
+//
+// The policy is asked again, so that what was refused cannot be recorded by any way
+// through this package.
+func (in *Inspection) Record(ctx context.Context, operator string, progress func(inspect.Event)) error {
+	d, v := in.desk, in.visit
+	if d == nil || v == nil || in.done {
+		return fmt.Errorf("%w: there is nothing to record, or it was tried before", ErrNotRecorded)
+	}
+	in.done = true
+	if v.Means == contract.MeansChip {
+		if err := d.Policy.Decide(in.Report).Err(); err != nil {
+			return err
+		}
+		if !in.Report.TextVerified() {
+			return fmt.Errorf("%w: policy accepted a text that is not verified", ErrNotRecorded)
+		}
+	} else if err := d.Policy.DecideMeans(v.Means).Err(); err != nil {
+		return err
+	}
+	end := d.step(progress, StepRecord)
+	v.Operator = operator
+	d.fill(v, &in.Outcome)
+	v.RecordedAt = contract.Timestamp(d.now())
 	msg, err := contract.NewVisitMessage(d.Signer, v)
 	if err != nil {
-		return out, fmt.Errorf("%w: %w", ErrNotRecorded, err)
+		return fmt.Errorf("%w: %w", ErrNotRecorded, err)
 	}
 	err = d.Recorder.Put(ctx, outbox.Entry{ID: msg.ID, Subject: msg.Subject, Header: msg.Header, Payload: msg.Payload})
 	if err != nil {
-		return out, fmt.Errorf("%w: %w", ErrNotRecorded, err)
+		return fmt.Errorf("%w: %w", ErrNotRecorded, err)
 	}
-	out.Visit, out.Message = v, msg
-	report(StepRecord, true)
-	return out, nil
+	in.Visit, in.Message = v, msg
+	end()
+	return nil
+}
+
+// step tells of a step after the inspection; the function that it returns tells of
+// its end.
+func (d *Desk) step(progress func(inspect.Event), s inspect.Step) (end func()) {
+	if progress == nil {
+		return func() {}
+	}
+	began := d.now()
+	progress(inspect.Event{Step: s})
+	return func() { progress(inspect.Event{Step: s, Done: true, Elapsed: d.now().Sub(began)}) }
 }
 
 func (d *Desk) trouble(err error) {
@@ -219,7 +313,7 @@ func (d *Desk) ask(ctx context.Context, p contract.Person) lookup.Answer {
 	if d.Lookup == nil {
 		return none
 	}
-	a, err := d.Lookup.Lookup(ctx, lookup.Request{Number: p.Number, Name: p.Name, BirthDate: p.BirthDate})
+	a, err := d.Lookup.Lookup(ctx, lookup.Request{Number: p.Number, InsuranceNumber: p.InsuranceNumber, Name: p.Name, BirthDate: p.BirthDate})
 	if err != nil {
 		none.Cause = err
 		return none
@@ -230,12 +324,20 @@ func (d *Desk) ask(ctx context.Context, p contract.Person) lookup.Answer {
 // fill completes the visit from the report and the answer.
 func (d *Desk) fill(v *contract.Visit, out *Outcome) {
 	r := out.Report
-	v.Person = person(r)
+	if v.Means == contract.MeansChip {
+		v.Person = person(r)
+	}
 	for _, c := range r.Checks() {
 		v.Checks = append(v.Checks, contract.Check{
 			ID: string(c.ID), Result: contract.Result(c.Value.String()), Reason: string(c.Reason),
 			Algorithm: c.Algorithm, Millis: int64(c.Millis),
 		})
+	}
+	v.Entitlement = out.Answer.Entitlement.Clone()
+	v.Entitlement.Findings = lookup.Findings(v.Person, out.Answer, r.At)
+	if v.Means != contract.MeansChip {
+		v.Evidence, v.Verified = nil, false
+		return
 	}
 	v.Evidence.SOD, v.Evidence.DG1 = r.Evidence.SOD, r.Evidence.DG1
 	v.Evidence.DG15, v.Evidence.Signature = r.Evidence.DG15, r.Evidence.Signature
@@ -247,7 +349,5 @@ func (d *Desk) fill(v *contract.Visit, out *Outcome) {
 		// document is known that has more of it; such a visit is still recorded.
 		v.Evidence.DG14 = r.Evidence.DG14
 	}
-	v.Entitlement = out.Answer.Entitlement.Clone()
-	v.Entitlement.Findings = lookup.Findings(v.Person, out.Answer, r.At)
 	v.Verified = v.MayBeVerified()
 }

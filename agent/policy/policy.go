@@ -11,6 +11,7 @@ import (
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
+	"github.com/chamthe/chamthe/sync/contract"
 )
 
 // An Outcome is what the desk does. The zero value refuses.
@@ -43,11 +44,16 @@ type Reason struct {
 	ID      inspect.ID   `json:"check,omitempty"`
 	Check   result.Check `json:"result"`
 	Weak    string       `json:"weak,omitempty"` // as in [inspect.Report.Weak]; ID is empty then
+	// Means is how a person identified themselves who showed no chip; the fields above
+	// are empty then.
+	Means contract.Means `json:"means,omitempty"`
 }
 
 // String returns the reason in a line, without personal data.
 func (r Reason) String() string {
 	switch {
+	case r.Means != "":
+		return fmt.Sprintf("%s: not verified (%s)", r.Outcome, r.Means)
 	case r.Weak != "":
 		return fmt.Sprintf("%s: weak %s", r.Outcome, r.Weak)
 	case r.Check.Reason != "":
@@ -59,6 +65,9 @@ func (r Reason) String() string {
 // ErrWeak reports a document whose proof rests on an algorithm or a key that is too
 // weak for the site.
 var ErrWeak = errors.New("policy: weak algorithm")
+
+// ErrMeans reports a way of identification that the site does not take.
+var ErrMeans = errors.New("policy: means of identification not accepted here")
 
 // A Decision is what a [Policy] says of one report.
 type Decision struct {
@@ -82,6 +91,9 @@ func (d Decision) Err() error {
 		if r.Weak != "" {
 			weak = r.Weak
 			continue
+		}
+		if r.Means != "" {
+			return fmt.Errorf("%w: %w", ErrMeans, &inspect.CheckError{})
 		}
 		e := &inspect.CheckError{ID: r.ID, Check: r.Check}
 		if first == nil || r.Check.Value == result.Failed && first.Check.Value != result.Failed {
@@ -117,6 +129,33 @@ type Policy struct {
 	// guess the key of basic access control afterwards, and whoever sits between can
 	// make PACE fail.
 	AllowBAC bool
+	// RefuseNoPhoto refuses a document that has no photo, instead of accepting it with
+	// a warning: nobody can be compared with it.
+	RefuseNoPhoto bool
+	// Refused are the ways without a chip that the site does not take. Whoever comes
+	// by another one is checked in with a warning, and is never verified.
+	Refused RefusedMeans
+}
+
+// RefusedMeans says which ways without a chip a site refuses. The zero value refuses
+// none: whoever lost the card, and every child without one, is ill all the same.
+type RefusedMeans struct{ CardQR, InsuranceQR, VNeID, Manual bool }
+
+// DecideMeans applies the policy to a person who showed no chip. It never says
+// Accept, and refuses what it does not know: a chip is judged by its report.
+func (p Policy) DecideMeans(m contract.Means) Decision {
+	refused, known := map[contract.Means]bool{
+		contract.MeansCCCDQR:  p.Refused.CardQR,
+		contract.MeansHIQR:    p.Refused.InsuranceQR,
+		contract.MeansVNeIDQR: p.Refused.VNeID,
+		contract.MeansManual:  p.Refused.Manual,
+	}[m]
+	d := Decision{Outcome: Warn}
+	if refused || !known {
+		d.Outcome = Refuse
+	}
+	d.Reasons = []Reason{{Outcome: d.Outcome, Means: m}}
+	return d
 }
 
 // Prepare has an inspection do what the policy needs and allows. It changes nothing
@@ -226,7 +265,7 @@ func (p Policy) outcome(id inspect.ID, v result.Value, r *inspect.Report) Outcom
 		switch {
 		case v == result.NotPerformed && r != nil && r.Groups[2] == inspect.NotRequested:
 			return Accept // nobody asked for the photo
-		case v == result.NotSupported:
+		case v == result.NotSupported && !p.RefuseNoPhoto:
 			return Warn // a card without a photo (a child's): the receptionist cannot compare
 		}
 	case inspect.ActiveAuthentication, inspect.ChipAuthentication, inspect.PACECAM:

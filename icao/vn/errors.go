@@ -7,9 +7,9 @@ var (
 	// ErrDG13 reports a DG13 that is not structured as those of citizen cards
 	// are. It may still be in order: the structure belongs to the issuer.
 	ErrDG13 = errors.New("vn: not a citizen card's DG13")
-	// ErrQR reports text that is not the QR code of a citizen card: fewer than
-	// seven fields, or a first field that is not twelve digits.
-	ErrQR = errors.New("vn: not a citizen card's QR code")
+	// ErrQR reports text that is not the QR code in question: too few fields, or a
+	// first field that is no number of a citizen card, or of a health insurance card.
+	ErrQR = errors.New("vn: not a QR code of this kind")
 	// ErrTooLong reports input above the limits of this package.
 	ErrTooLong = errors.New("vn: too long")
 	// ErrText reports text that is not UTF-8, or has control characters.
@@ -25,7 +25,7 @@ var (
 	ErrDuplicate = errors.New("vn: duplicate field")
 )
 
-// A Field names a field of DG13 or of the QR code in an error.
+// A Field names a field of DG13 or of a QR code in an error.
 type Field string
 
 // The fields.
@@ -42,6 +42,10 @@ const (
 	FieldOldNumber    Field = "old_number"
 	FieldSerial       Field = "serial"
 	FieldExtra        Field = "extra"
+	FieldParent       Field = "parent"
+	FieldValidFrom    Field = "valid_from"
+	FieldValidTo      Field = "valid_to"
+	FieldFiveYears    Field = "five_years"
 )
 
 // A FieldError says which field is wrong and how.

@@ -58,8 +58,7 @@ func ParseCCCDQR(s string) (CCCDQR, error) {
 	if len(s) > maxQRLen {
 		return CCCDQR{}, ErrTooLong
 	}
-	s = strings.TrimSpace(strings.TrimPrefix(s, "\ufeff"))
-	fields := strings.Split(s, "|")
+	fields := strings.Split(trimmed(s), "|")
 	if len(fields) < minQRFields {
 		return CCCDQR{}, ErrQR
 	}

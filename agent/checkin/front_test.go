@@ -1,0 +1,294 @@
+package checkin_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chamthe/chamthe/agent/audit"
+	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/event"
+	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/wire"
+	"github.com/chamthe/chamthe/icao/chip"
+	"github.com/chamthe/chamthe/reader"
+	"github.com/chamthe/chamthe/reader/virtual"
+	"github.com/chamthe/chamthe/sync/contract"
+)
+
+// patience bounds a wait that something must end long before.
+const patience = time.Minute
+
+const readerName = "Software Reader PICC 0"
+
+// his is a client that is not the desk.
+const his = "https://his.example"
+
+// place is a front desk with everything around it.
+type place struct {
+	t      *testing.T
+	front  *checkin.Front
+	desk   *checkin.Desk
+	disk   *disk
+	slot   *virtual.Driver
+	events *event.Subscription
+	cfg    checkin.FrontConfig
+	log    bytes.Buffer
+	stop   func() error
+
+	mu       sync.Mutex
+	now      time.Time
+	operator string
+	trail    []audit.Entry
+	auditErr error
+	delivery wire.Delivery
+	changed  chan struct{}
+}
+
+func encodeFault(err error) *wire.Fault {
+	f := fault.Classify(err)
+	if f == nil {
+		return nil
+	}
+	return &wire.Fault{
+		Code: string(f.Code), Kind: string(f.Kind), Cause: f.Cause, Remedy: f.Remedy, Detail: f.Detail, ExitCode: f.Exit, TriesLeft: f.Tries,
+	}
+}
+
+// open makes a place for a document, with a reader and no card on it, and runs it.
+func open(t *testing.T, p paper, change func(*place)) *place {
+	t.Helper()
+	pl := &place{t: t, slot: virtual.New(readerName), now: at, operator: "lan", changed: make(chan struct{})}
+	pl.desk, pl.disk = desk(t, p)
+	pl.desk.Now = nil
+	hub, err := reader.OpenHub(reader.HubConfig{Sources: []reader.Source{{Name: "virtual", Driver: pl.slot}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus := event.New()
+	pl.cfg = checkin.FrontConfig{
+		Readers: hub, Desk: func(context.Context) (*checkin.Desk, error) { return pl.desk, nil },
+		Fault: encodeFault, Deliveries: pl, Events: bus,
+		Operator: func() string {
+			pl.mu.Lock()
+			defer pl.mu.Unlock()
+			return pl.operator
+		},
+		Audit: func(_ context.Context, entries ...audit.Entry) error {
+			pl.mu.Lock()
+			defer pl.mu.Unlock()
+			if pl.auditErr == nil {
+				pl.trail = append(pl.trail, entries...)
+			}
+			return pl.auditErr
+		},
+		Logger: slog.New(slog.NewTextHandler(&pl.log, nil)),
+		Now: func() time.Time {
+			pl.mu.Lock()
+			defer pl.mu.Unlock()
+			return pl.now
+		},
+	}
+	if change != nil {
+		change(pl)
+	}
+	if pl.front, err = checkin.NewFront(pl.cfg); err != nil {
+		t.Fatal(err)
+	}
+	pl.events = bus.Subscribe(event.Desk, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- pl.front.Run(ctx) }()
+	pl.stop = sync.OnceValue(func() error {
+		cancel()
+		err := <-done
+		pl.events.Close()
+		return errors.Join(err, hub.Close())
+	})
+	t.Cleanup(func() {
+		if err := pl.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return pl
+}
+
+// Delivery and Changed make a place a [checkin.Deliveries].
+func (pl *place) Delivery(_ context.Context, visit string) (*wire.Delivery, error) {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	d := pl.delivery
+	if d.State == "" {
+		d.State = "queued"
+	}
+	d.VisitID = visit
+	return &d, nil
+}
+
+func (pl *place) Changed() <-chan struct{} {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	return pl.changed
+}
+
+func (pl *place) deliver(d wire.Delivery) {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	pl.delivery = d
+	close(pl.changed)
+	pl.changed = make(chan struct{})
+}
+
+// pass lets time pass.
+func (pl *place) pass(d time.Duration) {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	pl.now = pl.now.Add(d)
+}
+
+func (pl *place) start(s wire.Start) wire.CheckIn {
+	pl.t.Helper()
+	c, err := pl.front.Start(pl.t.Context(), his, s)
+	if err != nil {
+		pl.t.Fatal(err)
+	}
+	return c
+}
+
+// await returns the check-in once ok holds.
+func (pl *place) await(id, what string, ok func(wire.CheckIn) bool) wire.CheckIn {
+	pl.t.Helper()
+	ctx, cancel := context.WithTimeout(pl.t.Context(), patience)
+	defer cancel()
+	for {
+		c, err := pl.front.Get(ctx, his, id)
+		if err != nil {
+			pl.t.Fatalf("%s: %v", what, err)
+		}
+		if ok(c) {
+			return c
+		}
+		if _, err := pl.events.Next(ctx); err != nil {
+			pl.t.Fatalf("never %s: state %s, fault %+v", what, c.State, c.Fault)
+		}
+	}
+}
+
+func (pl *place) state(id, state string) wire.CheckIn {
+	pl.t.Helper()
+	return pl.await(id, state, func(c wire.CheckIn) bool { return c.State == state })
+}
+
+func (pl *place) insert(c virtual.Chip) {
+	pl.t.Helper()
+	if err := pl.slot.Insert(readerName, c); err != nil {
+		pl.t.Fatal(err)
+	}
+}
+
+func (pl *place) remove() {
+	pl.t.Helper()
+	if err := pl.slot.Remove(readerName); err != nil {
+		pl.t.Fatal(err)
+	}
+}
+
+func (pl *place) visits() int {
+	pl.disk.mu.Lock()
+	defer pl.disk.mu.Unlock()
+	return len(pl.disk.entries)
+}
+
+// scan is what a scanner reads from the document.
+func (p paper) scan() *wire.Key { return &wire.Key{Scan: p.doc.QR} }
+
+var confirmed = wire.Confirmation{PhotoMatches: true}
+
+// TestFront goes the whole way: key, card, text, photo, entitlement, confirmation,
+// record, verdict.
+func TestFront(t *testing.T) {
+	p := document(t, chip.ProfileCCCD, chip.TamperNone)
+	pl := open(t, p, nil)
+	c := pl.start(wire.Start{Photo: true, Reference: "his-1"})
+	if c.State != wire.StateKey || c.Wants != wire.WantsKey || c.Owner != his || c.Means != wire.MeansChip || c.Reference != "his-1" {
+		t.Fatalf("begun: %+v", c)
+	}
+	c, err := pl.front.Key(t.Context(), his, c.ID, *p.scan())
+	if err != nil || c.State != wire.StateCard {
+		t.Fatalf("key: %v, state %s", err, c.State)
+	}
+	pl.insert(p.card(t))
+
+	var states []string
+	for c.State != wire.StateConfirm {
+		e, err := pl.events.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.CheckIn.ID != c.ID || e.CheckIn.Version <= c.Version && e.CheckIn.Version != 1 && e.CheckIn.Version != 2 {
+			t.Fatalf("event %d of %s after %d", e.CheckIn.Version, e.CheckIn.ID, c.Version)
+		}
+		c = *e.CheckIn
+		if len(states) == 0 || states[len(states)-1] != c.State {
+			states = append(states, c.State)
+		}
+		if (c.Person != nil && c.Person.Verified) != (c.State == wire.StateConfirm) {
+			t.Errorf("state %s, person %v", c.State, c.Person != nil)
+		}
+		if c.State == wire.StateReading && c.Person != nil {
+			t.Error("a person before anything is verified")
+		}
+	}
+	if want := []string{"key", "card", "reading", "text", "confirm"}; !slices.Equal(states, want) {
+		t.Errorf("states %q, want %q", states, want)
+	}
+	if c.Person.Name != "Nguyễn Văn Thử" || c.Entitlement.Status != "valid" || c.Report.Decision != "accept" || !c.Photo.Available || !c.Photo.Signed {
+		t.Errorf("name ok %v, entitlement %+v, decision %s, photo %+v", c.Person.Name == "Nguyễn Văn Thử", c.Entitlement, c.Report.Decision, c.Photo)
+	}
+	picture, media, err := pl.front.Photo(t.Context(), his, c.ID)
+	if err != nil || media != "image/jpeg" || !bytes.HasPrefix(picture, []byte{0xFF, 0xD8}) {
+		t.Errorf("photo: %v, %s, %d bytes", err, media, len(picture))
+	}
+	if pl.visits() != 0 {
+		t.Fatal("recorded before anybody confirmed")
+	}
+	if _, err := pl.front.Record(t.Context(), his, c.ID); !errors.Is(err, checkin.ErrState) {
+		t.Errorf("a record before it is recorded: %v", err)
+	}
+
+	c, err = pl.front.Confirm(t.Context(), his, c.ID, confirmed)
+	if err != nil || c.State != wire.StateRecorded || pl.visits() != 1 || c.Delivery.State != "queued" {
+		t.Fatalf("confirmed: %v, state %s, %d visits", err, c.State, pl.visits())
+	}
+	e := pl.disk.entries[0]
+	v, err := contract.OpenVisit(e.Subject, e.Header, e.Payload)
+	if err != nil || v.ID != c.Visit || v.Operator != "lan" || !v.Verified || v.Evidence.Challenge != v.ExpectedChallenge() {
+		t.Fatalf("visit: %v", err)
+	}
+	again, err := pl.front.Confirm(t.Context(), his, c.ID, confirmed)
+	if err != nil || again.Visit != c.Visit || pl.visits() != 1 {
+		t.Errorf("confirmed twice: %v, %d visits", err, pl.visits())
+	}
+
+	pl.deliver(wire.Delivery{State: "stored"})
+	pl.await(c.ID, "stored", func(c wire.CheckIn) bool { return c.Delivery.State == "stored" })
+	pl.deliver(wire.Delivery{State: "accepted", Assurance: "verified_chip"})
+	pl.await(c.ID, "accepted", func(c wire.CheckIn) bool { return c.Delivery.State == "accepted" })
+
+	xml, err := pl.front.Record(t.Context(), his, c.ID)
+	if err != nil || !strings.Contains(string(xml), "<HO_TEN>Nguyễn Văn Thử</HO_TEN>") {
+		t.Errorf("record: %v", err)
+	}
+	if len(pl.trail) != 1 || pl.trail[0].Action != audit.VisitExported || pl.trail[0].Object != c.Visit || pl.trail[0].Actor != "lan" {
+		t.Errorf("trail %+v", pl.trail)
+	}
+	if _, err := pl.front.Current(t.Context(), his); !errors.Is(err, checkin.ErrNone) {
+		t.Errorf("still current: %v", err)
+	}
+}
