@@ -34,7 +34,7 @@ func (c *Chip) internalAuthenticate(in command) response {
 	}
 	key, form := c.p.ActiveAuthentication, c.p.ActiveAuthenticationForm
 	for range maxDraws {
-		signature, err := form.sign(c.p.Rand, key, in.data)
+		signature, err := form.sign(c.p.Rand, key, in.data, c.p.Faults.Representative)
 		if err != nil {
 			return status(apdu.NoPreciseDiagnosis)
 		}
@@ -77,15 +77,16 @@ func (f AAForm) hash(key *issuer.Key) crypto.Hash {
 	return key.Hash()
 }
 
-// sign signs the challenge.
-func (f AAForm) sign(rand io.Reader, key *issuer.Key, rndIFD []byte) ([]byte, error) {
+// sign signs the challenge. alter, if not nil, is the fault
+// [Faults.Representative].
+func (f AAForm) sign(rand io.Reader, key *issuer.Key, rndIFD []byte, alter func([]byte) []byte) ([]byte, error) {
 	if key.EC != nil {
 		return signECDSA(rand, key, f.hash(key), f.DER, rndIFD)
 	}
 	if f.PSS {
 		return f.pss(key).Sign(rand, key, rndIFD)
 	}
-	return signISO9796(rand, key, f, rndIFD)
+	return signISO9796(rand, key, f, rndIFD, alter)
 }
 
 // pss is the algorithm of a form with RSASSA-PSS.
@@ -120,7 +121,7 @@ var trailers = map[crypto.Hash][]byte{
 // signISO9796 signs rndIFD with scheme 1 of ISO/IEC 9796-2:2010: M1 is drawn by
 // the chip and comes back with the signature, M2 is the challenge
 // (Doc 9303-11, 6.1.2.2).
-func signISO9796(rand io.Reader, key *issuer.Key, form AAForm, rndIFD []byte) ([]byte, error) {
+func signISO9796(rand io.Reader, key *issuer.Key, form AAForm, rndIFD []byte, alter func([]byte) []byte) ([]byte, error) {
 	const partialRecovery = 0x6A // header 01, more data 1, padding 000, border 1010
 	hash := form.hash(key)
 	trailer := trailers[hash]
@@ -141,6 +142,9 @@ func signISO9796(rand io.Reader, key *issuer.Key, form AAForm, rndIFD []byte) ([
 	f = append(f, m1...)
 	f = h.Sum(f)
 	f = append(f, trailer...)
+	if alter != nil {
+		f = alter(f)
+	}
 	// Annex B.6, which Doc 9303 asks for: the plain power, not the smaller of it
 	// and its complement (B.4).
 	signature := key.Power(new(big.Int).SetBytes(f))

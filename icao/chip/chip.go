@@ -278,7 +278,11 @@ func (c *Chip) processProtected(in command) []byte {
 	if c.p.Quirks.Naked != NakedNo && r.failed() {
 		return c.naked(s, before, r)
 	}
-	body, ok := s.protect(in.ins, r)
+	var alter func([]byte) []byte
+	if c.p.Faults.Protect != nil {
+		alter = func(objects []byte) []byte { return c.p.Faults.Protect(c.exchanges, in.ins, objects) }
+	}
+	body, ok := s.protect(in.ins, r, alter)
 	if !ok {
 		c.abort()
 		return status(apdu.SMObjectsIncorrect).bytes()

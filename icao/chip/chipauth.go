@@ -148,7 +148,7 @@ func (c *Chip) setKAT(ephemeral, reference []byte) response {
 // old ones, and they stay in force if the agreement fails (6.2.2, 9.8.2).
 func (c *Chip) startCA(v *caVariant, ephemeral []byte) response {
 	public, err := v.domain.parse(ephemeral)
-	if err != nil {
+	if err != nil || c.p.Faults.Ephemeral != nil && !c.p.Faults.Ephemeral(ephemeral) {
 		return status(apdu.WrongData)
 	}
 	secret, err := v.domain.power(public, v.private)
@@ -161,6 +161,9 @@ func (c *Chip) startCA(v *caVariant, ephemeral []byte) response {
 		return status(apdu.NoPreciseDiagnosis)
 	}
 	r := status(apdu.OK)
+	if c.p.Faults.OldKeys {
+		next = c.state.session
+	}
 	r.commit = func() { c.state.session, c.state.ca = next, nil }
 	return r
 }

@@ -449,7 +449,7 @@ func (c *Chip) paceToken(run *paceRun, tIFD []byte) response {
 		body = tlv.Append(body, tlv.Tag(doAuthority+i), []byte(car))
 	}
 	if run.static != nil {
-		body = tlv.Append(body, doChipAuthentication, run.encryptedAuthenticationData())
+		body = tlv.Append(body, doChipAuthentication, run.encryptedAuthenticationData(c.p.Faults.AuthenticationData))
 	}
 	r := success(tlv.Append(nil, doDynamic, body))
 	r.commit = func() {
@@ -490,11 +490,16 @@ func (run *paceRun) authenticationData() []byte {
 }
 
 // encryptedAuthenticationData is A_IC: AES in CBC mode under KSenc, with the
-// initial value E(KSenc, -1) (4.4.3.5.3 and 4.4.3.5.4).
-func (run *paceRun) encryptedAuthenticationData() []byte {
+// initial value E(KSenc, -1) (4.4.3.5.3 and 4.4.3.5.4). alter, if not nil, is the
+// fault [Faults.AuthenticationData].
+func (run *paceRun) encryptedAuthenticationData(alter func([]byte) []byte) []byte {
 	iv := bytes.Repeat([]byte{0xFF}, run.next.enc.BlockSize())
 	run.next.enc.Encrypt(iv, iv)
-	data := mac.Pad(run.authenticationData(), run.next.enc.BlockSize())
+	data := run.authenticationData()
+	if alter != nil {
+		data = alter(data)
+	}
+	data = mac.Pad(data, run.next.enc.BlockSize())
 	cipher.NewCBCEncrypter(run.next.enc, iv).CryptBlocks(data, data)
 	return data
 }

@@ -180,6 +180,34 @@ type Personalisation struct {
 	// leaves the field, once. Inserted again, it stays.
 	TearAfter int
 	Fault     FaultFunc // nil for none
+	// Faults are mistakes inside the protocols, behind keys that a FaultFunc does
+	// not have.
+	Faults Faults
+}
+
+// Faults are the mistakes of a chip that only the chip itself can make, because
+// what goes wrong is encrypted or authenticated afterwards. They are for tests of
+// terminals, which have to notice. The zero value makes none. The functions are
+// called from within [Chip.Transmit] and must not keep what they are given.
+type Faults struct {
+	// Protect is given the exchange, counted as for a [FaultFunc], the instruction
+	// and the data objects of a protected response (DO'87' or DO'85', then DO'99'),
+	// and returns those that are sent instead. The checksum is computed over these.
+	Protect func(exchange int, ins byte, objects []byte) []byte
+	// OldKeys lets secure messaging go on with the keys of before after a chip
+	// authentication, its counter included (Doc 9303-11, 6.2.2 and 9.8.2).
+	OldKeys bool
+	// Ephemeral is shown the terminal's ephemeral key of chip authentication; with
+	// false the chip refuses it (6A80).
+	Ephemeral func(key []byte) bool
+	// AuthenticationData is given the chip authentication data of PACE with chip
+	// authentication mapping before it is padded and encrypted (4.4.3.5.1), and
+	// returns what is sent instead.
+	AuthenticationData func(data []byte) []byte
+	// Representative is given the message representative of an RSA key of active
+	// authentication, header and trailer included (ISO/IEC 9796-2:2010, 9), and
+	// returns what is signed instead, of the same length.
+	Representative func(f []byte) []byte
 }
 
 // allPACE is every variant of PACE.

@@ -222,8 +222,9 @@ func protectedLe(le tlv.String, extended bool) (ne int, ok bool) {
 }
 
 // protect builds the protected response to a command with the given INS,
-// without the trailing status word. ok is false when the counter is used up.
-func (s *session) protect(ins byte, r response) (body []byte, ok bool) {
+// without the trailing status word. alter, if not nil, is the chip's fault
+// [Faults.Protect]. ok is false when the counter is used up.
+func (s *session) protect(ins byte, r response, alter func(objects []byte) []byte) (body []byte, ok bool) {
 	if !s.count() {
 		return nil, false
 	}
@@ -237,6 +238,9 @@ func (s *session) protect(ins byte, r response) (body []byte, ok bool) {
 		}
 	}
 	body = tlv.Append(body, doStatus, []byte{r.sw.SW1(), r.sw.SW2()})
+	if alter != nil {
+		body = alter(body)
+	}
 	cc := s.suite.mac8(s.ksMac, append(append([]byte(nil), s.ssc...), body...), true)
 	return tlv.Append(body, doMAC, cc), true
 }

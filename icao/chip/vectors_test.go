@@ -181,7 +181,7 @@ func TestVectorsSecureMessaging(t *testing.T) {
 						t.Errorf("exchange %d: Ne %d, want %d", i, got.ne, le)
 					}
 				}
-				body, ok := s.protect(in.ins, response{data: data, sw: sw})
+				body, ok := s.protect(in.ins, response{data: data, sw: sw}, nil)
 				resp := append(body, 0x90, 0x00)
 				if !ok || !bytes.Equal(resp, vectortest.Hex(t, x.ProtectedResponse)) {
 					t.Errorf("exchange %d: protected to %x, want %s", i, resp, x.ProtectedResponse)

@@ -246,6 +246,12 @@ func (in *inspection) openBAC(ctx context.Context, d apdu.Doer) error {
 			in.r.set(AccessControl, result.Pass(in.r.Access))
 			return nil
 		}
+		if in.unprotected(ctx, err) {
+			in.inClear = true
+			in.again = func(ctx context.Context) (*sm.Channel, error) { return nil, lds.Select(ctx, in.plain) }
+			in.r.set(AccessControl, result.Check{Value: result.NotSupported, Reason: ReasonUnprotected})
+			return nil
+		}
 		if !errors.Is(err, bac.ErrWrongKey) || in.lost(err) {
 			return in.accessFailed(err)
 		}
@@ -255,6 +261,30 @@ func (in *inspection) openBAC(ctx context.Context, d apdu.Doer) error {
 		}
 	}
 	return in.wrongKey(last)
+}
+
+// unprotected reports whether the chip, which does not run basic access control,
+// hands its files out without (Doc 9303-11, 4.2: access control is the issuer's
+// choice; BSI TR-03105-5.1, ISO7816_A_01). Nobody who sits between can gain by
+// making a protected chip look like that: [AccessControl] is not successful then.
+func (in *inspection) unprotected(ctx context.Context, refused error) bool {
+	var sw apdu.Status
+	if errors.Is(refused, bac.ErrWrongKey) || errors.Is(refused, bac.ErrCardAuthentication) || !errors.As(refused, &sw) || in.lost(refused) {
+		return false
+	}
+	return lds.Ask(ctx, in.plain, lds.EFSOD, nil) == nil
+}
+
+// doer is what commands go through: the channel, or the plain session of a chip
+// without access control.
+func (in *inspection) doer() apdu.Doer {
+	switch {
+	case in.inClear:
+		return in.plain
+	case in.ch == nil:
+		return nil
+	}
+	return in.ch
 }
 
 // candidates returns the keys that are tried on one chip.

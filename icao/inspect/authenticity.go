@@ -130,6 +130,11 @@ func (in *inspection) chipAuthentication(ctx context.Context) error {
 		in.r.set(ChipAuthentication, result.Check{Value: result.NotSupported, Reason: why})
 		return nil
 	}
+	if in.inClear {
+		// The protocol changes the keys of a channel, and there is none (Doc 9303-11, 6.2).
+		in.r.set(ChipAuthentication, result.Unknown(ReasonNotTried))
+		return nil
+	}
 	ch, res, err := in.proveKey(ctx)
 	if errors.Is(err, ErrCopy) {
 		return err
@@ -303,7 +308,7 @@ func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, erro
 	if len(in.infos.ActiveAuthentication) > 0 {
 		opt.SignatureAlgorithm = in.infos.ActiveAuthentication[0].SignatureAlgorithm
 	}
-	res, err := activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)
+	res, err := activeauth.Authenticate(ctx, in.doer(), key, rndIFD, opt)
 	gaveUpExtended := false
 	for tries := 1; err != nil && in.lost(err) && tries < 4; tries++ {
 		silent := in.meter.err != nil
@@ -322,7 +327,7 @@ func (in *inspection) sign(ctx context.Context, dg15 []byte) (result.Check, erro
 		default:
 			tries = 4
 		}
-		res, err = activeauth.Authenticate(ctx, in.ch, key, rndIFD, opt)
+		res, err = activeauth.Authenticate(ctx, in.doer(), key, rndIFD, opt)
 	}
 	if err == nil && gaveUpExtended {
 		in.learned.NoExtended = true

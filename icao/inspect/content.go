@@ -18,19 +18,37 @@ import (
 // hands out. On a document of its issuer they are the same; a chip that somebody
 // else filled may open with what is printed on a forged card and hand out the
 // signed data of another person.
+//
+// Where the printed zone is known, DG1 has to be that zone (Doc 9303-10, 4.7.1;
+// BSI TR-03105-5.1, LDS_B_11 and LDS_B_12).
 func (in *inspection) keyBinding(m mrz.MRZ) result.Check {
-	if in.r.Key < 0 || in.r.Key >= len(in.access.Keys) {
+	keys := in.access.Keys
+	switch {
+	case in.inClear: // no key was needed: any that was given has to fit
+	case in.r.Key >= 0 && in.r.Key < len(keys):
+		keys = keys[in.r.Key : in.r.Key+1]
+	default:
+		keys = nil
+	}
+	if len(keys) > 0 && !slices.ContainsFunc(keys, func(k mrz.Key) bool { return sameKey(k, m) }) {
+		return result.Fail(ReasonOtherDocument)
+	}
+	switch zone := in.access.Zone; {
+	case zone != nil && !slices.Equal(zone.Lines, m.Lines):
+		return result.Fail(ReasonZoneDiffers)
+	case zone == nil && len(keys) == 0:
 		return result.Check{Value: result.NotSupported, Reason: ReasonByCAN}
 	}
+	return result.Pass("")
+}
+
+func sameKey(k mrz.Key, m mrz.MRZ) bool {
 	key, err := m.Key()
 	if err != nil {
-		return result.Fail(ReasonOtherDocument)
+		return false
 	}
-	want, got := in.access.Keys[in.r.Key].Hash(), key.Hash()
-	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
-		return result.Fail(ReasonOtherDocument)
-	}
-	return result.Pass("")
+	want, got := k.Hash(), key.Hash()
+	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
 // cardAccess compares what the chip offered in the clear with what its issuer

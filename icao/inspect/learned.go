@@ -39,7 +39,7 @@ const relearnEvery = 16
 // done now and then only, because a chip that does have the limits may end the
 // channel over it.
 func (in *inspection) relearn(ctx context.Context) {
-	if in.known == (lds.Learned{}) || in.learned != in.known || in.ch == nil {
+	if in.known == (lds.Learned{}) || in.learned != in.known || in.doer() == nil {
 		return // nothing was known, or this very read has shown it
 	}
 	var dice [1]byte
@@ -56,7 +56,7 @@ func (in *inspection) relearn(ctx context.Context) {
 	opt.Learned = &fresh
 	dg1, _ := lds.DataGroup(1)
 	for _, f := range []lds.File{dg1, lds.EFSOD} {
-		if _, err := lds.ReadFile(ctx, in.ch, f, &opt); err != nil {
+		if _, err := lds.ReadFile(ctx, in.doer(), f, &opt); err != nil {
 			return // what was known is known now
 		}
 	}

@@ -2,9 +2,12 @@ package inspect
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/chamthe/chamthe/icao/activeauth"
 	"github.com/chamthe/chamthe/icao/chipauth"
+	"github.com/chamthe/chamthe/icao/cms"
 	"github.com/chamthe/chamthe/icao/lds"
 	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
@@ -122,7 +125,7 @@ func (in *inspection) askOnly(ctx context.Context) error {
 // the state is NotRequested if the file could be read.
 func (in *inspection) ask(ctx context.Context, f lds.File) (GroupState, error) {
 	_, state, err := in.attempt(ctx, func() ([]byte, error) {
-		return nil, lds.Ask(ctx, in.ch, f, &in.learned)
+		return nil, lds.Ask(ctx, in.doer(), f, &in.learned)
 	}, nil)
 	if state == Read {
 		state = NotRequested
@@ -188,6 +191,23 @@ func (in *inspection) com(ctx context.Context) error {
 	return nil
 }
 
+// permitted are deviations that are listed and leave a document conforming. The
+// strength of an algorithm is judged by [Report.Weak]; documents of the first years
+// were made with SHA-1, as their edition of the standard had it, and are accepted
+// (BSI TR-03105-5.1, 7.1.1 and LDS_H_01). That a signature uses another hash than
+// its message digest is allowed (RFC 5652, 5.4; LDS_H_75 and LDS_H_76). A lost
+// exchange says nothing about the document.
+var permitted = []string{devReopened, cms.DevSHA1, lds.DevSODHashSHA1, cms.DevDigestsDiffer}
+
+// conforms reports whether a deviation leaves a document conforming, in whichever
+// certificate it is.
+func conforms(deviation string) bool {
+	for _, prefix := range []string{"signer: ", "anchor: ", lds.EFSOD.Name + ": "} {
+		deviation = strings.TrimPrefix(deviation, prefix)
+	}
+	return slices.Contains(permitted, deviation)
+}
+
 // conformity is the strict mode: whatever a parser tolerated, in any file that was
 // read, fails. It says nothing of whether the document is genuine.
 func (in *inspection) conformity() {
@@ -198,8 +218,7 @@ func (in *inspection) conformity() {
 	}
 	c := result.Pass("")
 	for _, d := range in.r.Deviations {
-		// A lost exchange says nothing about the document.
-		if d != devReopened {
+		if !conforms(d) {
 			c = result.Fail(ReasonNonconforming)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/chamthe/chamthe/icao/face"
 	"github.com/chamthe/chamthe/icao/lds"
 	"github.com/chamthe/chamthe/icao/mrz"
+	"github.com/chamthe/chamthe/icao/passiveauth"
 	"github.com/chamthe/chamthe/icao/result"
 	"github.com/chamthe/chamthe/icao/vn"
 )
@@ -35,7 +36,7 @@ const (
 	ChipAuthentication    ID = "chip_authentication"   // the chip holds the private key that belongs to DG14
 	ActiveAuthentication  ID = "active_authentication" // the chip holds the private key that belongs to DG15
 	ChipAuthenticity      ID = "chip_authenticity"     // any covered protocol proved that the chip is no copy (TR-03135-1, 5.6.4.1)
-	KeyBinding            ID = "key_binding"           // DG1 is of the document whose code opened the chip
+	KeyBinding            ID = "key_binding"           // DG1 is of the document whose code opened the chip, and repeats its printed zone
 	CardAccess            ID = "card_access"           // the offer of PACE is the one that was signed (Doc 9303-11, 4.2)
 	DataConsistency       ID = "data_consistency"      // DG1 and DG13 speak of the same person
 	DocumentValidity      ID = "document_validity"     // the document had not expired at the time of inspection
@@ -80,6 +81,7 @@ func IDs() []ID {
 const (
 	ReasonWrongKey       result.Reason = "wrong_key"           // the chip refused every key candidate
 	ReasonRefused        result.Reason = "access_refused"      // the chip refused the access protocol itself
+	ReasonUnprotected    result.Reason = "unprotected"         // the chip has no access control and hands its data to everybody
 	ReasonInterrupted    result.Reason = "interrupted"         // the chip went away or broke off during this check
 	ReasonAbsent         result.Reason = "file_absent"         // the chip does not have the file
 	ReasonDenied         result.Reason = "file_denied"         // the chip refuses to hand out the file
@@ -95,6 +97,7 @@ const (
 	ReasonNotTried       result.Reason = "proof_not_performed" // the document has a key whose proof was not asked for
 	ReasonOtherDocument  result.Reason = "other_document"      // the chip holds the data of another document than its key
 	ReasonByCAN          result.Reason = "opened_by_can"       // the chip was not opened with a key from the MRZ
+	ReasonZoneDiffers    result.Reason = "zone_differs"        // DG1 is not the zone that is printed on the document
 	ReasonOfferAltered   result.Reason = "offer_altered"       // EF.CardAccess offers something else than DG14
 	ReasonOfferHidden    result.Reason = "offer_hidden"        // DG14 offers PACE and EF.CardAccess was not to be had
 	ReasonOfferUnsigned  result.Reason = "offer_unsigned"      // EF.CardAccess offers PACE and nothing signed confirms it
@@ -305,4 +308,41 @@ func (r *Report) Err(required ...ID) error {
 		return nil
 	}
 	return first
+}
+
+// StrictErr is the strictest reading of a report, that of BSI TR-03105 Part 5.1: nil
+// only if an inspection with [Config.Photo], [Config.All] and [Config.Strict] found
+// nothing to object to. Every check has to be successful that the document gives cause
+// for; EF.COM has to agree with EF.SOD, and nothing may deviate from the standard.
+// Only what the document does not have may be missing: access control, a protocol
+// against copying, an optional data group, a revocation list. Otherwise it is a
+// [*CheckError] for the worst check. What a site does about it is its policy, in
+// package policy of the agent; a desk tolerates more.
+func (r *Report) StrictErr() error {
+	var required []ID
+	for _, id := range append(IDs(), OptionalIDs()...) {
+		if c := r.Check(id); !excused(id, c) {
+			required = append(required, id)
+		}
+	}
+	return r.Err(append(required, SODSignature, TrustChain, DG1Integrity, DG2Integrity, COMConsistency, Conformity)...)
+}
+
+// excused reports whether a check need not be successful for [Report.StrictErr].
+func excused(id ID, c result.Check) bool {
+	switch {
+	case c.Value == result.Failed || c.Value == result.Aborted:
+		return false
+	case id == AccessControl:
+		return c.Reason == ReasonUnprotected
+	case id == Revocation:
+		return c.Reason == passiveauth.NoRevocationInformation
+	case c.Value == result.Undetermined:
+		return false
+	}
+	switch c.Reason {
+	case "", ReasonNotCovered, ReasonAbsent, ReasonByCAN:
+		return true // the document has nothing of the kind, or it was not asked for
+	}
+	return false
 }

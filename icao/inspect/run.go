@@ -91,6 +91,9 @@ func (e *StepError) Unwrap() error { return e.Err }
 type Access struct {
 	Keys []mrz.Key
 	CAN  string
+	// Zone is the machine readable zone that is printed on the document, if all of it
+	// was read: DG1 has to repeat it, see [KeyBinding]. It opens nothing by itself.
+	Zone *mrz.MRZ
 }
 
 // Format prints "[redacted]" for every verb.
@@ -234,6 +237,7 @@ type inspection struct {
 	ch       *sm.Channel
 	again    func(context.Context) (*sm.Channel, error) // opens the chip as it was opened
 	selected bool                                       // PACE only: the application was selected
+	inClear  bool                                       // the chip has no access control: everything travels in clear
 	reopened int
 	// shortened is how often less was asked for after reading broke off at broke.
 	shortened int
@@ -615,7 +619,7 @@ func (in *inspection) group(ctx context.Context, dg int) ([]byte, GroupState, er
 func (in *inspection) file(ctx context.Context, f lds.File) ([]byte, GroupState, error) {
 	opt := in.read
 	b, state, err := in.attempt(ctx,
-		func() ([]byte, error) { return lds.ReadFile(ctx, in.ch, f, &opt) },
+		func() ([]byte, error) { return lds.ReadFile(ctx, in.doer(), f, &opt) },
 		func(e *lds.ReadError) { opt.Resume, opt.MaxNe = e.Partial, in.read.MaxNe })
 	if state == Read {
 		in.saw(f, b)
