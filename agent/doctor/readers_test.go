@@ -89,7 +89,8 @@ func TestReaders(t *testing.T) {
 		{
 			"a module that is silent", &hub{devices: []reader.Device{device("PN532 /dev/ttyUSB0", 1)}},
 			func(string) error { return reader.ErrTimeout },
-			[]string{wire.LevelError}, "stopped answering",
+			[]string{wire.LevelError},
+			"stopped answering",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
