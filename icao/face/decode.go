@@ -31,8 +31,8 @@ const (
 )
 
 // DecodeJPEG decodes a JPEG picture. Size and number of passes are checked
-// before anything is decoded. Errors: [ErrFormat] if img is not a JPEG (a JPEG
-// 2000 picture, for now, is one of these), [ErrTooLarge], [ErrPicture].
+// before anything is decoded. Errors: [ErrFormat] if img is not a JPEG,
+// [ErrTooLarge], [ErrPicture]. agent/picture decodes JPEG 2000 as well.
 func DecodeJPEG(img Image) (image.Image, error) {
 	if Detect(img.Data) != JPEG {
 		return nil, ErrFormat

@@ -9,9 +9,10 @@
 //
 // Left out on purpose: everything that a record says about the person (sex,
 // colour of eyes and hair, expression, pose) and where the features of the
-// face are; pictures in three dimensions. Left out for now: the decoding of
-// JPEG 2000, which gives [ErrFormat]; a picture that cannot be shown is no
-// reason to distrust a document.
+// face are; pictures in three dimensions; the decoding of JPEG 2000, whose
+// decoder is foreign code that is run in a sandbox, and that is not pure:
+// agent/picture has it. A picture that cannot be shown is no reason to distrust
+// a document.
 package face
 
 import (
