@@ -25,14 +25,12 @@ package lookup
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
 
-	"go.etcd.io/bbolt"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/chamthe/chamthe/sync/contract"
@@ -127,6 +125,7 @@ type Answer struct {
 // when done, before closing the store.
 type Service struct {
 	c      Config
+	cache  *cache
 	flight singleflight.Group
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -135,19 +134,10 @@ type Service struct {
 	wg     sync.WaitGroup
 }
 
-var (
-	answersBucket = []byte("answers") // HMAC(person) -> sealed record
-	fetchedBucket = []byte("fetched") // t, HMAC(person) -> nothing: for Purge
-)
-
-const (
-	placeAnswer = "lookup/answer"
-	placePerson = "lookup/person"
-	timeSize    = 8
-)
-
 // Open returns a Service on a store. It ties the store to the sealer's key and
-// returns store.ErrWrongKey when that is another one.
+// returns store.ErrWrongKey when that is another one. The cached answers of a large
+// store are checked in the background (see [store.Store.Checked]) and not used
+// until then.
 func Open(c Config) (*Service, error) {
 	if c.Store == nil || c.Sealer == nil || c.Asker == nil {
 		return nil, errors.New("lookup: store, sealer and asker are required")
@@ -166,19 +156,16 @@ func Open(c Config) (*Service, error) {
 	if err := c.Store.Bind(c.Sealer.KeyID()); err != nil {
 		return nil, err
 	}
-	err := c.Store.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{answersBucket, fetchedBucket} {
-			if _, err := tx.Bucket(store.LookupBucket).CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := makeBuckets(c.Store); err != nil {
 		return nil, fmt.Errorf("lookup: %w", err)
 	}
-	s := &Service{c: c}
+	s := &Service{c: c, cache: newCache(c.Store, c.Sealer)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if size, err := c.Store.Size(); err != nil || size <= checkAtOnce {
+		s.cache.check(s.ctx)
+	} else {
+		s.wg.Go(func() { s.cache.check(s.ctx) })
+	}
 	return s, nil
 }
 
@@ -203,8 +190,9 @@ func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
 	if ctx.Err() == context.Canceled {
 		return Answer{}, ctx.Err()
 	}
+	began := time.Now()
 	key := s.key(r)
-	cached, have := s.load(key)
+	cached, have := s.cache.load(key)
 	now := s.c.Now()
 	if have && s.fresh(cached, now) {
 		a := answerOf(cached, contract.SourceCache)
@@ -215,6 +203,7 @@ func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
 	// same answer, and the next patient with this number will.
 	result := s.flight.DoChan(string(key), func() (any, error) { return s.ask(key, r) })
 	var cause error
+	var told record // with ErrNoAnswer
 	select {
 	case <-ctx.Done():
 		if ctx.Err() == context.Canceled {
@@ -228,14 +217,18 @@ func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
 		if errors.Is(res.Err, ErrClosed) {
 			return Answer{}, ErrClosed
 		}
-		if cause = res.Err; errors.Is(cause, ErrNoAnswer) && !have {
-			if a, ok := s.listed(r, s.c.Now(), cause); ok {
-				return a, nil
-			}
-			a := answerOf(res.Val.(record), contract.SourceCentral)
-			a.Cause = cause
+		cause, told = res.Err, res.Val.(record)
+	}
+	if !have {
+		cached, have = s.late(ctx, began, key)
+	}
+	if errors.Is(cause, ErrNoAnswer) && !have {
+		if a, ok := s.listed(r, s.c.Now(), cause); ok {
 			return a, nil
 		}
+		a := answerOf(told, contract.SourceCentral)
+		a.Cause = cause
+		return a, nil
 	}
 	now = s.c.Now()
 	listed, inList := s.listed(r, now, cause)
@@ -249,6 +242,17 @@ func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
 		Entitlement: contract.Entitlement{Source: contract.SourceNone, Status: contract.StatusUnknown},
 		Cause:       cause,
 	}, nil
+}
+
+// late returns a cached answer from a cache that was shut when the question was
+// asked, if it opens within the time limit.
+func (s *Service) late(ctx context.Context, began time.Time, key []byte) (record, bool) {
+	ctx, cancel := context.WithDeadline(ctx, began.Add(s.c.Timeout))
+	defer cancel()
+	if s.cache.await(ctx) != nil {
+		return record{}, false
+	}
+	return s.cache.load(key)
 }
 
 // listed returns what the list of people says: of whoever has the number of another
@@ -320,7 +324,7 @@ func (s *Service) ask(key []byte, r Request) (record, error) {
 	}
 	// A cache that cannot be written (a full disk) makes the next lookup
 	// slower; it does not make this answer wrong.
-	_ = s.save(key, rec)
+	_ = s.cache.save(key, rec)
 	return rec, nil
 }
 
@@ -371,80 +375,15 @@ func answerOf(r record, source contract.Source) Answer {
 // key files a person.
 func (s *Service) key(r Request) []byte { return askedOf(r).key(s.c.Sealer) }
 
-// load returns a cached answer. One that cannot be opened is none.
-func (s *Service) load(key []byte) (r record, ok bool) {
-	var sealed []byte
-	err := s.c.Store.View(func(tx *bbolt.Tx) error {
-		sealed = slices.Clone(tx.Bucket(store.LookupBucket).Bucket(answersBucket).Get(key))
-		return nil
-	})
-	if err != nil || sealed == nil {
-		return record{}, false
-	}
-	plain, err := s.c.Sealer.Open(placeAnswer, key, sealed)
-	if err != nil || !r.decode(plain) {
-		return record{}, false
-	}
-	return r, true
-}
-
-func (s *Service) save(key []byte, r record) error {
-	plain := r.encode()
-	old, had := s.load(key)
-	return s.c.Store.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(store.LookupBucket)
-		fetched := b.Bucket(fetchedBucket)
-		if had {
-			if err := fetched.Delete(fetchedKey(old.FetchedAt, key)); err != nil {
-				return err
-			}
-		}
-		return errors.Join(
-			b.Bucket(answersBucket).Put(key, s.c.Sealer.Seal(placeAnswer, key, plain)),
-			fetched.Put(fetchedKey(r.FetchedAt, key), nil),
-		)
-	})
-}
-
-func fetchedKey(at time.Time, key []byte) []byte {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, timeSize+len(key)), uint64(max(0, at.UnixMilli())))
-	return append(b, key...)
-}
-
 // Purge removes up to n answers that are older than Config.Keep, in one
-// transaction, and returns how many; call it until it returns 0.
+// transaction, and returns how many; call it until it returns 0. It waits until
+// the store has been checked.
 func (s *Service) Purge(ctx context.Context, n int) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	removed := 0
-	limit := fetchedKey(s.c.Now().Add(-s.c.Keep), nil)
-	err := s.c.Store.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(store.LookupBucket)
-		var keys [][]byte
-		c := b.Bucket(fetchedBucket).Cursor()
-		for k, _ := c.First(); k != nil && len(keys) < n && len(k) > timeSize && string(k[:timeSize]) < string(limit); k, _ = c.Next() {
-			keys = append(keys, slices.Clone(k))
-		}
-		if len(keys) == 0 {
-			return errNothing
-		}
-		for _, k := range keys {
-			if err := errors.Join(b.Bucket(fetchedBucket).Delete(k), b.Bucket(answersBucket).Delete(k[timeSize:])); err != nil {
-				return err
-			}
-		}
-		removed = len(keys)
-		return nil
-	})
-	if errors.Is(err, errNothing) {
-		return 0, nil
-	}
-	if err != nil {
+	if err := s.cache.await(ctx); err != nil {
 		return 0, err
 	}
-	return removed, nil
+	return s.cache.purge(s.c.Now().Add(-s.c.Keep), n)
 }
-
-// errNothing ends a transaction that has nothing to write.
-var errNothing = errors.New("lookup: nothing to remove")

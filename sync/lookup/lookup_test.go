@@ -82,6 +82,18 @@ func (d *desk) advance(by time.Duration) {
 
 func newDesk(t testing.TB) *desk {
 	t.Helper()
+	d := newDeskAt(t, filepath.Join(t.TempDir(), "visits.db"))
+	t.Cleanup(func() { // before those of newDeskAt
+		if err := d.st.Check(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// newDeskAt opens a desk on a store that may be damaged.
+func newDeskAt(t testing.TB, path string) *desk {
+	t.Helper()
 	m, err := seal.NewMaster(bytes.Repeat([]byte{3}, seal.MasterSize))
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +102,7 @@ func newDesk(t testing.TB) *desk {
 	if d.seal, err = seal.New(m); err != nil {
 		t.Fatal(err)
 	}
-	if d.st, err = store.Open(filepath.Join(t.TempDir(), "visits.db"), nil); err != nil {
+	if d.st, err = store.Open(path, nil); err != nil {
 		t.Fatal(err)
 	}
 	start := time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)
@@ -111,9 +123,6 @@ func newDesk(t testing.TB) *desk {
 	}
 	t.Cleanup(func() {
 		d.Close()
-		if err := d.st.Check(context.Background()); err != nil {
-			t.Error(err)
-		}
 		if err := d.st.Close(); err != nil {
 			t.Error(err)
 		}

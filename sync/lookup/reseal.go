@@ -20,15 +20,7 @@ var ErrUnknown = errors.New("lookup: unknown data among the answers")
 // how many it left behind: those that cannot be opened, or that an earlier version
 // wrote, which did not keep what had been asked.
 func Reseal(ctx context.Context, from *store.Store, old *seal.Sealer, to *store.Store, fresh *seal.Sealer) (copied, left int, err error) {
-	err = to.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{answersBucket, fetchedBucket} {
-			if _, err := tx.Bucket(store.LookupBucket).CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := errors.Join(from.Checked(ctx), to.Checked(ctx), makeBuckets(to)); err != nil {
 		return 0, 0, fmt.Errorf("reseal the answers: %w", err)
 	}
 	copier := store.NewCopier(to)

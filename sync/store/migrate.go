@@ -23,7 +23,8 @@ var (
 
 	// OutboxBucket belongs to package outbox.
 	OutboxBucket = []byte("outbox")
-	// LookupBucket belongs to package lookup.
+	// LookupBucket belongs to package lookup. What is in the buckets inside of it
+	// may be used after [Store.Checked] only.
 	LookupBucket = []byte("lookup")
 )
 

@@ -10,15 +10,20 @@
 //
 // # Damage
 //
-// bbolt does not survive a damaged page. [Open] therefore reads the file and
-// checks its pages before bbolt uses them. Whoever was killed or lost power left
-// a file of which anything may be true: then it is every page, half a second for
-// a million cached answers (800 MiB) that the system has in memory, and as long
-// as the disk takes when it has not. A file that was closed properly has a mark
-// beside it (visits.db.closed) that names its last transaction; then it is the
-// pages that hold the tree together, a hundredth of them. What breaks later, or
-// in a leaf while the program was not running, is caught where it is used, and
-// found by [Store.Check]. All of it is [ErrCorrupt].
+// bbolt does not survive a damaged page: it loses what is on it, or follows it in
+// a circle until the process is killed. [Open] therefore reads every page of
+// every bucket but one from the file, and checks it, before bbolt uses any of them:
+// whatever was done to the file since it was last open. A hundred thousand visits
+// take a seventh of a second.
+//
+// The one is the bucket of cached lookups, which may be the larger part of the file
+// and which nobody's money depends on. Whoever uses it waits for
+// [Store.Checked], which reads that as well, in the background; visits are recorded
+// meanwhile. Nothing says that this may be left out: a mark beside the file that it
+// was closed properly would promise nothing about the disk.
+//
+// What breaks later is caught where it is used, and found by [Store.Check]. All of
+// it is [ErrCorrupt].
 //
 // # Full disk
 //
@@ -91,6 +96,7 @@ type Store struct {
 	uncertain atomic.Bool
 	corrupt   atomic.Bool
 
+	sound    atomic.Bool           // a Check has found nothing
 	checking sync.Mutex            // one Check at a time
 	check    atomic.Pointer[check] // the one that runs, or nil
 	onPage   pageHook              // of Check; nil but in a test
@@ -142,9 +148,6 @@ func open(path string, o *Options, steps []migration) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	// From here on the file may change. A mark that stays all the same names a
-	// transaction that is no longer the last.
-	_ = os.Remove(closedMark(path))
 	if err := migrate(db, path, have, steps); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate %w", classify(err)), db.Close())
 	}
@@ -168,9 +171,9 @@ func guarded(path string, options bbolt.Options) (db *bbolt.DB, err error) {
 }
 
 // inspect reads the schema version without changing the file. It also makes
-// sure that every page is inside the file: bbolt maps the file into memory, and
-// touching a page beyond the end of a file that was cut off would kill the
-// process.
+// sure that what Open promises is sound, and inside the file: bbolt maps the file
+// into memory, and touching a page beyond the end of a file that was cut off would
+// kill the process.
 func inspect(path string, options bbolt.Options) (version int, err error) {
 	options.ReadOnly = true
 	db, err := guarded(path, options)
@@ -198,11 +201,7 @@ func inspect(path string, options bbolt.Options) (version int, err error) {
 	if tx.Size() > info.Size() {
 		return 0, ErrCorrupt
 	}
-	much := whole
-	if closedProperly(tx, path) {
-		much = branches
-	}
-	if err := walk(context.Background(), tx, path, much, nil); err != nil {
+	if err := walk(context.Background(), tx, path, start, nil); err != nil {
 		return 0, err
 	}
 	return schemaOf(tx)
@@ -296,7 +295,7 @@ func (s *Store) update(fn func(*bbolt.Tx) error) error {
 	return nil
 }
 
-// damage runs fn on the database. Open has walked every page, but a disk can
+// damage runs fn on the database. Its pages have been walked, but a disk can
 // fail later: bbolt then panics, or touches memory that is not there. That is a
 // foreign library's word for a damaged file, not a mistake of this program, and
 // so it becomes [ErrCorrupt]; the store refuses further use, because locks may
@@ -377,16 +376,48 @@ type check struct {
 func (s *Store) Check(ctx context.Context) error {
 	s.checking.Lock()
 	defer s.checking.Unlock()
+	return s.checkAll(ctx)
+}
+
+// Checked returns nil once a [Store.Check] has found nothing since Open: it
+// waits for one that runs, or makes it. Until then nobody may use a bucket inside
+// of [LookupBucket].
+func (s *Store) Checked(ctx context.Context) error {
+	if s.sound.Load() {
+		return nil
+	}
+	s.checking.Lock()
+	defer s.checking.Unlock()
+	if s.sound.Load() {
+		return nil
+	}
+	return s.checkAll(ctx)
+}
+
+// checkAll is Check. The caller holds checking.
+func (s *Store) checkAll(ctx context.Context) error {
 	defer s.check.Store(nil)
 	for hold := firstHold; ; hold *= 2 {
 		turn, yield := context.WithCancel(ctx)
 		s.check.Store(&check{yield, hold})
 		err := s.View(func(tx *bbolt.Tx) error { return walk(turn, tx, s.path, whole, s.onPage) })
 		yield()
+		if err == nil {
+			s.sound.Store(true)
+		}
 		if ctx.Err() != nil || !errors.Is(err, context.Canceled) {
 			return err
 		}
 	}
+}
+
+// Size returns how many bytes the file has in use, free pages among them.
+func (s *Store) Size() (size int64, err error) {
+	err = s.View(func(tx *bbolt.Tx) error {
+		size = tx.Size()
+		return nil
+	})
+	return size, err
 }
 
 // Path returns the path of the file.
@@ -396,10 +427,9 @@ func (s *Store) Path() string { return s.path }
 // of a transaction.
 const closeDamaged = time.Second
 
-// Close waits for running transactions, notes beside the file that it was closed
-// properly, and closes it. A damaged store may stay open until the process ends.
+// Close waits for running transactions and closes the file. A damaged store may
+// stay open until the process ends.
 func (s *Store) Close() error {
-	s.markClosed()
 	closed := make(chan error, 1)
 	go func() { closed <- s.db.Close() }()
 	var never <-chan time.Time

@@ -6,12 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -81,7 +81,7 @@ func TestOpenCreatesAndReopens(t *testing.T) {
 	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v", info.Mode())
 	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 2 { // and the mark that it was closed
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 		t.Errorf("%d files are left", len(entries))
 	}
 	if got := get(t, open(t, path), "k"); got != "v" {
@@ -198,7 +198,7 @@ func TestMigrationLeavesABackup(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 3 { // the file, the mark that it was closed, the backup
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 { // the file and the backup
 		t.Errorf("%d files are left", len(entries))
 	}
 }
@@ -338,27 +338,29 @@ func scribble(t *testing.T, path string, at int64, b []byte) {
 }
 
 // many fills a store with enough for pages of every kind: branches, values that
-// span pages, free pages, a bucket of its own page.
+// span pages, free pages, a bucket of its own page, and a cache beside it.
 func many(t testing.TB, path string) {
 	t.Helper()
 	s, err := store.Open(path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = s.Update(func(tx *bbolt.Tx) error {
-		b, err := tx.Bucket(store.OutboxBucket).CreateBucket([]byte("log"))
-		if err != nil {
-			return err
-		}
-		for i := range 400 {
-			if err := b.Put(binary.BigEndian.AppendUint64(nil, uint64(i)), make([]byte, 300)); err != nil {
+	for _, of := range []struct{ bucket, name []byte }{{store.OutboxBucket, []byte("log")}, {store.LookupBucket, []byte("answers")}} {
+		err = s.Update(func(tx *bbolt.Tx) error {
+			b, err := tx.Bucket(of.bucket).CreateBucket(of.name)
+			if err != nil {
 				return err
 			}
+			for i := range 400 {
+				if err := b.Put(append(bytes.Clone(of.name[:1]), binary.BigEndian.AppendUint64(nil, uint64(i))...), make([]byte, 300)); err != nil {
+					return err
+				}
+			}
+			return b.Put([]byte("long"), make([]byte, 9000))
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return b.Put([]byte("long"), make([]byte, 9000))
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	for i := range 3 {
 		put(t, s, strconv.Itoa(i), "some value")
@@ -368,66 +370,52 @@ func many(t testing.TB, path string) {
 	}
 }
 
-// visit goes through everything in a store, as its users do.
-func visit(s *store.Store) error {
+// visit goes through everything in a store, as its users do, but for what is in
+// the buckets inside of one.
+func visit(s *store.Store, but ...[]byte) error {
 	return s.View(func(tx *bbolt.Tx) error {
-		var all func(b *bbolt.Bucket) error
+		var all func(b *bbolt.Bucket, deeper bool) error
 		n := 0
-		all = func(b *bbolt.Bucket) error {
+		all = func(b *bbolt.Bucket, deeper bool) error {
 			return b.ForEach(func(k, v []byte) error {
 				if n++; n > 1e5 {
 					return errors.New("no end")
 				}
 				if v == nil {
-					return all(b.Bucket(k))
+					if inner := b.Bucket(k); inner != nil && deeper {
+						return all(inner, true)
+					}
+					return nil
 				}
 				_ = string(k) + string(v)
 				return nil
 			})
 		}
-		return tx.ForEach(func(_ []byte, b *bbolt.Bucket) error { return all(b) })
+		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
+			return all(b, !slices.ContainsFunc(but, func(other []byte) bool { return bytes.Equal(name, other) }))
+		})
 	})
 }
 
-// use reads everything as the packages above do: buckets by their names, and
-// not one that a damaged element claims to be.
-func use(s *store.Store) error {
-	return s.View(func(tx *bbolt.Tx) error {
-		outbox := tx.Bucket(store.OutboxBucket)
-		sum, n := crc32.NewIEEE(), 0
-		for _, b := range []*bbolt.Bucket{tx.Bucket(store.MetaBucket), tx.Bucket(store.LookupBucket), outbox, outbox.Bucket([]byte("log"))} {
-			if b == nil {
-				continue // its name is damaged
-			}
-			err := b.ForEach(func(k, v []byte) error {
-				if n++; n > 1e5 {
-					return errors.New("no end")
-				}
-				_, _ = sum.Write(k)
-				_, _ = sum.Write(v)
-				return nil
-			})
-			if err != nil {
-				return err
-			}
+// write records something, as the outbox does.
+func write(s *store.Store) error {
+	return s.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.Bucket(store.OutboxBucket).CreateBucketIfNotExists([]byte("log"))
+		if err != nil {
+			return err
 		}
-		return nil
+		return b.Put([]byte("new"), make([]byte, 5000))
 	})
 }
 
-// TestAnyPageDamaged damages each part of each page. After a kill the file
-// either opens and can be gone through, or is called damaged. After a proper end
-// it may open all the same; then whoever comes across the damage is told, and
-// Check finds it.
+// TestAnyPageDamaged damages each part of each page. Either the file is called
+// damaged when it is opened, or its visits can be gone through and written to, and
+// the cache as well unless it is called damaged before anybody uses it.
 func TestAnyPageDamaged(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good.db")
 	many(t, good)
 	b, err := os.ReadFile(good)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mark, err := os.ReadFile(good + ".closed")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -439,11 +427,14 @@ func TestAnyPageDamaged(t *testing.T) {
 			continue // mostly heads of pages: there is what bbolt trusts
 		}
 		bad := bytes.Clone(b)
-		switch rng.IntN(3) {
+		switch rng.IntN(4) {
 		case 0:
 			bad[at+rng.IntN(16)] ^= 1 << rng.IntN(8)
 		case 1:
 			bad[at+rng.IntN(16)] = byte(rng.IntN(40)) // a page number, perhaps
+		case 2: // another page's, but for its own number
+			page, other := at/4096*4096, rng.IntN(len(b)/4096)*4096
+			copy(bad[page+8:page+4096], b[other+8:other+4096])
 		default:
 			for i := range 16 {
 				bad[at+i] ^= byte(rng.Uint32())
@@ -452,100 +443,89 @@ func TestAnyPageDamaged(t *testing.T) {
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		sound := true
 		s, err := store.Open(path, nil)
-		switch {
+		if err != nil {
+			if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrNewerSchema) {
+				t.Fatalf("at %d: %v", at, err)
+			}
+			refused++
+			continue
+		}
+		if err := visit(s, store.LookupBucket); err != nil {
+			t.Errorf("at %d: %v", at, err)
+		}
+		switch err := s.Checked(t.Context()); {
 		case err == nil:
 			if err := visit(s); err != nil {
 				t.Errorf("at %d: %v", at, err)
 			}
-			if err := s.Close(); err != nil {
-				t.Errorf("at %d: %v", at, err)
+		case errors.Is(err, store.ErrCorrupt):
+			if late++; late%10 != 0 {
+				break
 			}
-			if err := os.Remove(path + ".closed"); err != nil {
-				t.Fatal(err)
+			if err := errors.Join(visit(s, store.LookupBucket), write(s)); err != nil {
+				t.Errorf("at %d, with a cache that is known to be damaged: %v", at, err)
 			}
-		case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrNewerSchema):
-			refused++
-			sound = false
 		default:
-			t.Fatalf("at %d: %v", at, err)
+			t.Errorf("at %d: %v", at, err)
 		}
-
-		if err := os.WriteFile(path, bad, 0o600); err != nil {
-			t.Fatal(err)
+		if err := s.Close(); err != nil {
+			t.Errorf("at %d: %v", at, err)
 		}
-		if err := os.WriteFile(path+".closed", mark, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if s, err = store.Open(path, nil); err == nil {
-			if err := s.Check(t.Context()); sound != (err == nil) {
-				t.Errorf("at %d: Check = %v; sound: %v", at, err, sound)
-			}
-			if err := use(s); err != nil && !errors.Is(err, store.ErrCorrupt) {
-				t.Errorf("at %d: %v", at, err)
-			}
-			_ = s.Close() // returns
-			if !sound {
-				late++
-			}
-		} else if sound || !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrNewerSchema) {
-			t.Errorf("at %d: %v; sound: %v", at, err, sound)
-		}
-		_ = os.Remove(path + ".closed")
 	}
-	t.Logf("%d damaged files were refused, %d of them only later after a proper end", refused, late)
-	if refused < 30 {
-		t.Errorf("only %d damaged files were refused", refused)
+	t.Logf("%d damaged files were refused, %d damaged caches found", refused, late)
+	if refused < 30 || late < 30 {
+		t.Errorf("only %d damaged files were refused, and %d damaged caches found", refused, late)
 	}
 }
 
-// TestMarkOfAProperEnd: the whole file is read unless exactly this state of it
-// was closed properly. Damage in a leaf shows which it was.
-func TestMarkOfAProperEnd(t *testing.T) {
+// TestLeafThatIsABranch: a leaf that has become a copy of the branch above it
+// would have bbolt go round in a circle until the process is killed, and a key
+// beside its place would hide a visit. Neither is met, whatever is beside the file.
+func TestLeafThatIsABranch(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good.db")
 	many(t, good)
 	file, err := os.ReadFile(good)
 	if err != nil {
 		t.Fatal(err)
 	}
-	mark, err := os.ReadFile(good + ".closed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	open(t, good)
-	if _, err := os.Stat(good + ".closed"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the mark of an open file: %v", err)
-	}
-	// A key of the last leaf of many: out of order, which only reading it tells.
-	damaged := bytes.Clone(file)
-	var key []byte
-	for i := uint64(300); bytes.Count(damaged, key) != 1; i++ { // those in a branch are there twice
-		if key = binary.BigEndian.AppendUint64(nil, i); i == 400 {
-			t.Fatal("no such key in the file")
+	circle := func(first byte) []byte { // of the tree whose keys begin with that
+		bad, n := bytes.Clone(file), 0
+		for page := 2; page < len(bad)/4096; page++ {
+			p := bad[page*4096:]
+			if binary.NativeEndian.Uint16(p[8:]) != 1 || binary.NativeEndian.Uint64(p) != uint64(page) || p[16+binary.NativeEndian.Uint32(p[16:])] != first {
+				continue
+			}
+			for i := 1; i < int(binary.NativeEndian.Uint16(p[10:])); i++ { // each leaf but the first
+				child := int(binary.NativeEndian.Uint64(p[16+16*i+8:]))
+				copy(bad[child*4096+8:child*4096+4096], p[8:4096])
+				n++
+			}
 		}
+		if n == 0 {
+			t.Fatalf("no branch for keys with %q", first)
+		}
+		return bad
 	}
-	damaged = bytes.ReplaceAll(damaged, key, make([]byte, 8))
-
-	killed := filepath.Join(t.TempDir(), "killed.db") // a later state, of a process that did not end
-	if err := os.WriteFile(killed, file, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	put(t, open(t, killed), "late", "v")
-	later, err := os.ReadFile(killed)
-	if err != nil {
-		t.Fatal(err)
+	misplaced := func(first byte) []byte {
+		for i := uint64(399); i > 300; i-- { // those in a branch are there twice
+			if key := binary.BigEndian.AppendUint64([]byte{first}, i); bytes.Count(file, key) == 1 {
+				return bytes.ReplaceAll(file, key, make([]byte, len(key)))
+			}
+		}
+		t.Fatal("no such key in the file")
+		return nil
 	}
 	tests := []struct {
-		name       string
-		file, mark []byte
-		want       error
+		name          string
+		file          []byte
+		open, checked error
 	}{
-		{"closed properly", damaged, mark, nil},
-		{"no mark", damaged, nil, store.ErrCorrupt},
-		{"half a mark", damaged, mark[:len(mark)-2], store.ErrCorrupt},
-		{"longer mark", damaged, append(bytes.Clone(mark), '\n'), store.ErrCorrupt},
-		{"mark of an earlier state", bytes.ReplaceAll(later, key, make([]byte, 8)), mark, store.ErrCorrupt},
+		{"sound", file, nil, nil},
+		{"circle among the visits", circle('l'), store.ErrCorrupt, nil},
+		{"misplaced visit", misplaced('l'), store.ErrCorrupt, nil},
+		{"circle among the answers", circle('a'), nil, store.ErrCorrupt},
+		{"misplaced answer", misplaced('a'), nil, store.ErrCorrupt},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -553,48 +533,23 @@ func TestMarkOfAProperEnd(t *testing.T) {
 			if err := os.WriteFile(path, tt.file, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if tt.mark != nil {
-				if err := os.WriteFile(path+".closed", tt.mark, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
 			s, err := store.Open(path, nil)
-			if !errors.Is(err, tt.want) {
-				t.Fatalf("Open = %v, want %v", err, tt.want)
+			if !errors.Is(err, tt.open) {
+				t.Fatalf("Open = %v, want %v", err, tt.open)
 			}
 			if err != nil {
 				return
 			}
-			if err := s.Check(t.Context()); !errors.Is(err, store.ErrCorrupt) {
-				t.Errorf("Check = %v, want %v", err, store.ErrCorrupt)
+			defer s.Close()
+			for range 2 {
+				if err := s.Checked(t.Context()); !errors.Is(err, tt.checked) {
+					t.Errorf("Checked = %v, want %v", err, tt.checked)
+				}
 			}
-			if err := s.Close(); err != nil {
+			if err := errors.Join(visit(s, store.LookupBucket), write(s)); err != nil {
 				t.Error(err)
 			}
 		})
-	}
-}
-
-// TestNoMarkOfADamagedFile: what was found to be damaged is read as a whole the
-// next time.
-func TestNoMarkOfADamagedFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "visits.db")
-	many(t, path)
-	s, err := store.Open(path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	scribble(t, path, 2*4096, bytes.Repeat([]byte{0xA5}, int(info.Size())-2*4096))
-	if err := visit(s); !errors.Is(err, store.ErrCorrupt) {
-		t.Fatalf("error = %v, want %v", err, store.ErrCorrupt)
-	}
-	_ = s.Close() // returns
-	if _, err := os.Stat(path + ".closed"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a mark: %v", err)
 	}
 }
 
@@ -656,7 +611,7 @@ func TestDamagedWhileOpen(t *testing.T) {
 		name string
 		use  func(*store.Store) error
 	}{
-		{"View", visit},
+		{"View", func(s *store.Store) error { return visit(s) }},
 		{"Update", func(s *store.Store) error {
 			return s.Update(func(tx *bbolt.Tx) error { return tx.Bucket(store.LookupBucket).Put([]byte("k"), []byte("v")) })
 		}},

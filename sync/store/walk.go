@@ -50,7 +50,7 @@ type walker struct {
 	pageSize int
 	end      uint64 // the first page behind the last
 	seen     []bool
-	quick    bool             // leave out most of the leaves
+	much     extent
 	buf      [maxDepth][]byte // a page for each depth: those above are still needed
 	pages    int              // how many were read
 	onPage   pageHook         // nil but in a test
@@ -66,11 +66,28 @@ type extent uint8
 const (
 	// whole is every page in use.
 	whole extent = iota
-	// branches leaves out the leaves that lie side by side under a branch, but
-	// the first: a hundredth of a large file. That a reference leads out of the
-	// file or in a circle is found; that a leaf is damaged is not.
-	branches
+	// start is what must be sound before anything is written: every tree but
+	// those in the bucket of cached lookups, and of a value that does not fit into
+	// its first page that there is room for it.
+	start
 )
+
+// place is where in the file a tree is.
+type place uint8
+
+const (
+	top    place = iota // the names of the buckets
+	visits              // a bucket, or one in it
+	cache               // the bucket of cached lookups
+)
+
+// within returns the place of a bucket that is called name.
+func (at place) within(name []byte) place {
+	if at == top && bytes.Equal(name, LookupBucket) {
+		return cache
+	}
+	return visits
+}
 
 // walk checks the structure of the file as tx sees it: every page within the
 // file, used once, in order, and not free. It returns [ErrCorrupt] or ctx's
@@ -89,7 +106,7 @@ func walk(ctx context.Context, tx *bbolt.Tx, path string, much extent, onPage pa
 	b := meta[pageHeader:]
 	w := &walker{
 		ctx: ctx, file: file, pageSize: int(binary.NativeEndian.Uint32(b[8:])),
-		end: binary.NativeEndian.Uint64(b[40:]), quick: much == branches, onPage: onPage,
+		end: binary.NativeEndian.Uint64(b[40:]), much: much, onPage: onPage,
 	}
 	root, free := binary.NativeEndian.Uint64(b[16:]), binary.NativeEndian.Uint64(b[32:])
 	info, err := file.Stat()
@@ -101,7 +118,7 @@ func walk(ctx context.Context, tx *bbolt.Tx, path string, much extent, onPage pa
 	}
 	w.seen = make([]bool, w.end)
 	w.seen[0], w.seen[1] = true, true
-	if _, err := w.tree(root, nil, nil, 0); err != nil {
+	if err := w.tree(root, top, nil, nil, 0); err != nil {
 		return err
 	}
 	return w.freelist(free)
@@ -130,46 +147,52 @@ func (m *metaReader) Write(p []byte) (int, error) {
 	return 0, errEnough
 }
 
-// page reads one page with everything that belongs to it. It is valid until the
-// next call for the same depth.
-func (w *walker) page(id uint64, depth int) ([]byte, error) {
+// page reads a page, without the pages that it overflows into, and returns how
+// many bytes it has with them. It is valid until the next call for the same depth.
+func (w *walker) page(id uint64, depth int) (p []byte, size uint64, err error) {
 	if w.onPage != nil {
 		w.onPage(w.ctx, w.pages)
 	}
 	w.pages++
 	if err := w.ctx.Err(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if depth >= maxDepth {
-		return nil, errPage(id, "too deep")
+		return nil, 0, errPage(id, "too deep")
 	}
 	if id < 2 || id >= w.end {
-		return nil, errPage(id, "outside of the file")
+		return nil, 0, errPage(id, "outside of the file")
 	}
 	if w.buf[depth] == nil {
 		w.buf[depth] = make([]byte, w.pageSize)
 	}
-	p := w.buf[depth][:w.pageSize]
+	p = w.buf[depth][:w.pageSize]
 	if _, err := w.file.ReadAt(p, int64(id)*int64(w.pageSize)); err != nil {
-		return nil, fmt.Errorf("%w: page %d: %w", ErrCorrupt, id, err)
+		return nil, 0, fmt.Errorf("%w: page %d: %w", ErrCorrupt, id, err)
 	}
 	if binary.NativeEndian.Uint64(p) != id {
-		return nil, errPage(id, "is another one")
+		return nil, 0, errPage(id, "is another one")
 	}
 	over := uint64(binary.NativeEndian.Uint32(p[12:]))
 	if id+over >= w.end {
-		return nil, errPage(id, "longer than the file")
+		return nil, 0, errPage(id, "longer than the file")
 	}
 	for i := id; i <= id+over; i++ {
 		if err := w.use(i); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	if over > 0 {
-		p = make([]byte, int(over+1)*w.pageSize)
-		if _, err := w.file.ReadAt(p, int64(id)*int64(w.pageSize)); err != nil {
-			return nil, fmt.Errorf("%w: page %d: %w", ErrCorrupt, id, err)
-		}
+	return p, (over + 1) * uint64(w.pageSize), nil
+}
+
+// rest returns a page with the pages that it overflows into.
+func (w *walker) rest(id uint64, p []byte, size uint64) ([]byte, error) {
+	if size == uint64(len(p)) {
+		return p, nil
+	}
+	p = make([]byte, size)
+	if _, err := w.file.ReadAt(p, int64(id)*int64(w.pageSize)); err != nil {
+		return nil, fmt.Errorf("%w: page %d: %w", ErrCorrupt, id, err)
 	}
 	return p, nil
 }
@@ -186,35 +209,42 @@ func (w *walker) use(id uint64) error {
 	return nil
 }
 
-// tree visits a page and those below it, and reports whether it is a leaf. Its
-// keys are not below low and, unless that is nil, below high. Depth counts pages
-// and buckets.
-func (w *walker) tree(id uint64, low, high []byte, depth int) (leaf bool, err error) {
-	p, err := w.page(id, depth)
+// tree visits a page and those below it. Its keys are not below low and, unless
+// that is nil, below high. Depth counts pages and buckets.
+func (w *walker) tree(id uint64, at place, low, high []byte, depth int) error {
+	p, size, err := w.page(id, depth)
 	if err != nil {
-		return false, err
+		return err
 	}
 	flags, count := binary.NativeEndian.Uint16(p[8:]), int(binary.NativeEndian.Uint16(p[10:]))
-	switch {
-	case flags == flagLeaf:
-		return true, w.leaf(id, p, low, high, depth)
-	case flags != flagBranch || count == 0:
-		return false, errPage(id, "neither branch nor leaf")
+	if flags == flagLeaf {
+		if w.much == whole || !keysIn(p) {
+			if p, err = w.rest(id, p, size); err != nil {
+				return err
+			}
+		}
+		return w.leaf(id, p, size, at, low, high, depth)
+	}
+	if flags != flagBranch || count == 0 {
+		return errPage(id, "neither branch nor leaf")
+	}
+	if p, err = w.rest(id, p, size); err != nil {
+		return err
 	}
 	keys, pages := make([][]byte, count), make([]uint64, count)
 	for i := range count {
 		at := pageHeader + i*pageElement
 		if at+pageElement > len(p) {
-			return false, errPage(id, "too many elements")
+			return errPage(id, "too many elements")
 		}
 		e := p[at:]
 		pos, size := uint64(binary.NativeEndian.Uint32(e)), uint64(binary.NativeEndian.Uint32(e[4:]))
 		if pos+size > uint64(len(e)) {
-			return false, errPage(id, "element outside of it")
+			return errPage(id, "element outside of it")
 		}
 		keys[i], pages[i] = e[pos:pos+size], binary.NativeEndian.Uint64(e[8:])
 		if i > 0 && bytes.Compare(keys[i-1], keys[i]) >= 0 {
-			return false, errPage(id, "keys out of order")
+			return errPage(id, "keys out of order")
 		}
 	}
 	for i := range count {
@@ -222,41 +252,58 @@ func (w *walker) tree(id uint64, low, high []byte, depth int) (leaf bool, err er
 		if i+1 < count {
 			below = keys[i+1]
 		}
-		if leaf && w.quick {
-			// All pages under one branch are of one kind: bbolt's trees are balanced.
-			if err := w.use(pages[i]); err != nil {
-				return false, err
-			}
-			continue
-		}
-		if leaf, err = w.tree(pages[i], keys[i], below, depth+1); err != nil {
-			return false, err
+		if err := w.tree(pages[i], at, keys[i], below, depth+1); err != nil {
+			return err
 		}
 	}
-	return false, nil
+	return nil
 }
 
-// leaf visits the elements of a leaf page, and the buckets among them.
-func (w *walker) leaf(id uint64, p, low, high []byte, depth int) error {
-	var last []byte
+// keysIn reports whether everything is in the first page of a leaf that a walk
+// looks at: elements, keys and buckets.
+func keysIn(p []byte) bool {
 	for i := range int(binary.NativeEndian.Uint16(p[10:])) {
 		at := pageHeader + i*pageElement
 		if at+pageElement > len(p) {
-			return errPage(id, "too many elements")
+			return false
 		}
 		e := p[at:]
+		end := uint64(binary.NativeEndian.Uint32(e[4:])) + uint64(binary.NativeEndian.Uint32(e[8:]))
+		if binary.NativeEndian.Uint32(e)&bucketElement != 0 {
+			end += uint64(binary.NativeEndian.Uint32(e[12:]))
+		}
+		if end > uint64(len(e)) {
+			return false
+		}
+	}
+	return true
+}
+
+// leaf visits the elements of a leaf page of size bytes, and the buckets among
+// them. What of the page is not in p are values.
+func (w *walker) leaf(id uint64, p []byte, size uint64, at place, low, high []byte, depth int) error {
+	var last []byte
+	for i := range int(binary.NativeEndian.Uint16(p[10:])) {
+		from := pageHeader + i*pageElement
+		if from+pageElement > len(p) {
+			return errPage(id, "too many elements")
+		}
+		e := p[from:]
 		flags, pos := binary.NativeEndian.Uint32(e), uint64(binary.NativeEndian.Uint32(e[4:]))
-		size, value := uint64(binary.NativeEndian.Uint32(e[8:])), uint64(binary.NativeEndian.Uint32(e[12:]))
-		if flags&^bucketElement != 0 || pos+size+value > uint64(len(e)) {
+		n, value := uint64(binary.NativeEndian.Uint32(e[8:])), uint64(binary.NativeEndian.Uint32(e[12:]))
+		if flags&^bucketElement != 0 || pos+n+value > size-uint64(from) || pos+n > uint64(len(e)) {
 			return errPage(id, "element outside of it")
 		}
-		key := e[pos : pos+size]
+		key := e[pos : pos+n]
 		if i > 0 && bytes.Compare(last, key) >= 0 || bytes.Compare(key, low) < 0 || high != nil && bytes.Compare(key, high) >= 0 {
 			return errPage(id, "keys out of order")
 		}
 		last = key
 		if flags == bucketElement {
-			if err := w.bucket(id, e[pos+size:pos+size+value], depth+1); err != nil {
+			if pos+n+value > uint64(len(e)) {
+				return errPage(id, "element outside of it")
+			}
+			if err := w.bucket(id, e[pos+n:pos+n+value], at, key, depth+1); err != nil {
 				return err
 			}
 		}
@@ -264,31 +311,38 @@ func (w *walker) leaf(id uint64, p, low, high []byte, depth int) error {
 	return nil
 }
 
-// bucket visits a bucket in a bucket. A small one is inside its element, as a
-// leaf page without a place of its own.
-func (w *walker) bucket(id uint64, value []byte, depth int) error {
+// bucket visits a bucket by its element in a leaf of at. A small one is inside
+// the element, as a leaf page without a place of its own.
+func (w *walker) bucket(id uint64, value []byte, at place, name []byte, depth int) error {
 	if len(value) < bucketHeader {
 		return errPage(id, "bucket is cut off")
 	}
 	if root := binary.NativeEndian.Uint64(value); root != 0 {
-		_, err := w.tree(root, nil, nil, depth)
-		return err
+		if at == cache && w.much == start {
+			return nil
+		}
+		return w.tree(root, at.within(name), nil, nil, depth)
 	}
 	inline := value[bucketHeader:]
 	if len(inline) < pageHeader || binary.NativeEndian.Uint16(inline[8:]) != flagLeaf || depth > maxDepth {
 		return errPage(id, "bucket is cut off")
 	}
-	return w.leaf(id, inline, nil, nil, depth)
+	return w.leaf(id, inline, uint64(len(inline)), at.within(name), nil, nil, depth)
 }
 
 // freelist checks that no page is both free and in use: the next write would
 // overwrite it.
 func (w *walker) freelist(id uint64) error {
 	if id == noFreelist {
-		return nil
+		// This program always writes one. Without, bbolt would go through all trees
+		// for it when it opens the file, also through those that nobody has read.
+		return fmt.Errorf("%w: no freelist", ErrCorrupt)
 	}
-	p, err := w.page(id, 0)
+	p, size, err := w.page(id, 0)
 	if err != nil {
+		return err
+	}
+	if p, err = w.rest(id, p, size); err != nil {
 		return err
 	}
 	if binary.NativeEndian.Uint16(p[8:]) != flagFreelist {
