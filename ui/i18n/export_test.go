@@ -1,0 +1,4 @@
+package i18n
+
+// Words is the list of sentences.
+func Words() map[string]pair { return words }
