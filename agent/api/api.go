@@ -12,12 +12,13 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/chamthe/chamthe/agent/audit"
+	"github.com/chamthe/chamthe/agent/event"
 	"github.com/chamthe/chamthe/agent/wire"
 )
 
 // OwnerDesk is the owner of what the desk begins, and the audience of its
 // events. It sees every check-in.
-const OwnerDesk = "desk"
+const OwnerDesk = event.Desk
 
 // CheckIns is the front desk: one check-in at a time. Each method takes the
 // caller as owner and does nothing to another's check-in. It is satisfied by
@@ -49,29 +50,15 @@ type Operators interface {
 	Current() string
 }
 
-// Events carries what happens to those who listen. Publish never blocks;
-// audience is the owner whom the event is for, and empty for everybody. The desk
-// hears all. It is satisfied by event.Bus, but for the type of what
-// Subscribe returns.
-type Events interface {
-	Publish(e wire.Event, audience string)
-	Subscribe(audience string) Stream
-}
-
-// A Stream is one listener's events. Next returns the next one, or when ctx ends
-// an error, after which it may be called again and nothing was lost.
-type Stream interface {
-	Next(ctx context.Context) (wire.Event, error)
-	Close()
-}
-
 // Config is what a [Server] serves. What is nil or zero has the default that is
 // said there; a function that is nil answers as not ready.
 type Config struct {
 	CheckIns  CheckIns
 	Journal   Journal
 	Operators Operators
-	Events    Events
+	// Events carries what happens; check-ins are published to their owner. Nil: there
+	// is no event stream.
+	Events *event.Bus
 	// Status is asked on behalf of owner: whose check-in runs is for the one who
 	// began it.
 	Status  func(ctx context.Context, owner string) (wire.Status, error)
@@ -114,7 +101,8 @@ type Server struct {
 	pairing *pairings
 	seen    *views
 
-	strangers *rate.Limiter // requests that nobody vouches for
+	strangers *rate.Limiter // pages and pairing, which need no token
+	refusals  *rate.Limiter // those who were not let in: they do not use up the above
 	asking    *rate.Limiter // pairings
 	signIns   *rate.Limiter // PINs
 
@@ -141,6 +129,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Logger, now: cfg.Now,
 		seen:      &views{},
 		strangers: rate.NewLimiter(strangerRate, strangerBurst),
+		refusals:  rate.NewLimiter(strangerRate, strangerBurst),
 		asking:    rate.NewLimiter(askingRate, askingBurst),
 		signIns:   rate.NewLimiter(signInRate, signInBurst),
 	}

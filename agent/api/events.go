@@ -51,7 +51,7 @@ func (s *Server) events(c *call) error {
 	}
 	defer s.leave(c.client)
 	ctx := c.r.Context()
-	stream := s.cfg.Events.Subscribe(c.owner())
+	stream := s.cfg.Events.Subscribe(c.owner(), 0)
 	defer stream.Close()
 	w := &eventWriter{w: c.w, rc: http.NewResponseController(c.w)}
 	c.w.Header().Set("Content-Type", "text/event-stream")

@@ -7,15 +7,15 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/wire"
 )
 
-// Errors of [CheckIns], [Journal] and [Operators] that have a status of their
-// own. Other errors get theirs by what [Config.Fault] says.
+// Errors of [Journal] and [Operators] that have a status of their own, as those of
+// package checkin have. Other errors get theirs by what [Config.Fault] says.
 var (
-	ErrBusy  = errors.New("api: another check-in is running")
-	ErrNone  = errors.New("api: there is no such thing")
-	ErrState = errors.New("api: not in this state")
+	// ErrNone reports a visit that there is not.
+	ErrNone = errors.New("api: there is no such thing")
 	// ErrDenied reports a wrong name or PIN of an operator.
 	ErrDenied = errors.New("api: wrong name or PIN")
 )
@@ -69,6 +69,7 @@ var (
 	failMethod     = refusal(405, "method_not_allowed", "input", "The address does not take this method.", "Look at /openapi.json for the methods of each address.")
 	failBusy       = refusal(409, "checkin_busy", "retry", "Another check-in is running on this computer.", "Wait for its end, or have it cancelled at the desk.")
 	failState      = refusal(409, "wrong_state", "input", "The check-in does not take this in its present state.", "Read its state and do what that asks for.")
+	failOperator   = refusal(409, "operator_required", "input", "Nobody is signed in at the desk, and nothing is recorded before somebody is.", "Sign in at the desk, then confirm again.")
 	failPairWait   = refusal(409, "pairing_waiting", "waiting", "The desk has not approved this yet.", "Approve it at the desk, then send the code.")
 	failPairCode   = refusal(400, "pairing_code", "input", "This is not the code that the desk shows.", "Type the six digits that the desk shows.")
 	failNameTaken  = refusal(409, "name_taken", "input", "A program of this name may call already.", "Take its token back at the desk first, or use another name.")
@@ -86,12 +87,17 @@ func (s *Server) failureOf(err error) *failure {
 	switch {
 	case errors.As(err, &f):
 		return f
-	case errors.Is(err, ErrBusy):
+	case errors.Is(err, checkin.ErrBusy):
 		return failBusy
-	case errors.Is(err, ErrNone):
+	// Another's check-in is none: who may not see it need not know that it exists.
+	case errors.Is(err, ErrNone), errors.Is(err, checkin.ErrNone), errors.Is(err, checkin.ErrOwner):
 		return failNotFound
-	case errors.Is(err, ErrState):
+	case errors.Is(err, checkin.ErrState):
 		return failState
+	case errors.Is(err, checkin.ErrOperator):
+		return failOperator
+	case errors.Is(err, checkin.ErrClosed):
+		return failNotReady
 	case errors.Is(err, ErrDenied):
 		return failDenied
 	}

@@ -104,7 +104,7 @@ func (s *Server) serve(w *recorder, r *http.Request) (pattern, who string) {
 		w.fail(f)
 		return pattern, ""
 	}
-	if f := s.deadlines(w, r, rt); f != nil {
+	if f := s.deadlines(w, c.r, rt); f != nil {
 		w.fail(f)
 		return pattern, who
 	}
@@ -116,7 +116,7 @@ func (s *Server) serve(w *recorder, r *http.Request) (pattern, who string) {
 
 // refuse answers somebody who was not let in, more slowly than he asks.
 func (s *Server) refuse(w *recorder, f *failure) string {
-	if g := limited(s.strangers); g != nil {
+	if g := limited(s.refusals); g != nil {
 		f = g
 	}
 	w.fail(f)
