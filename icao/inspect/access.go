@@ -178,7 +178,7 @@ func (in *inspection) openPACE(ctx context.Context, d apdu.Doer, info secinfo.PA
 	}
 	var last error
 	for _, pw := range passwords {
-		ch, cam, err := pace.Establish(ctx, d, info, pw.Password, &pace.Config{Rand: in.cfg.Rand})
+		ch, cam, err := pace.Establish(ctx, d, info, pw.Password, &pace.Config{Rand: in.cfg.Rand, Deviates: in.deviates})
 		if err == nil {
 			in.ch, in.cam = ch, cam
 			in.again = func(ctx context.Context) (*sm.Channel, error) {

@@ -45,7 +45,7 @@ func (in *inspection) verifyCAM() {
 		wait()
 		in.r.set(PACECAM, v.check)
 		in.r.Deviations = append(in.r.Deviations, v.deviations...)
-		in.cardInfos, in.cardSecurityFailed = v.infos, v.unsigned
+		in.cardInfos, in.cardInfosRead, in.cardSecurityFailed = v.infos, v.check.Value == result.Successful, v.unsigned
 		if v.weakKey {
 			in.weak("chip authentication mapping key, " + v.check.Algorithm)
 		}
@@ -222,7 +222,7 @@ func (in *inspection) dg14(ctx context.Context) error {
 		in.dg14Malformed = true
 		return nil
 	}
-	in.infos = infos
+	in.infos, in.infosRead = infos, true
 	in.r.Deviations = append(in.r.Deviations, infos.Deviations...)
 	return nil
 }

@@ -51,12 +51,30 @@ func sameKey(k mrz.Key, m mrz.MRZ) bool {
 	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
+// Deviations of the signed copies of EF.CardAccess.
+const (
+	devDG14Offer         = "DG14 does not repeat EF.CardAccess"
+	devCardSecurityOffer = "EF.CardSecurity does not repeat EF.CardAccess"
+)
+
 // cardAccess compares what the chip offered in the clear with what its issuer
 // signed (Doc 9303-11, 4.2, step 3). An offer that was changed on the way is
 // somebody's doing. One that was not to be had may be an old chip's habit, or
 // somebody who wants to see BAC: it costs the protection against listening, not
 // the truth of the data.
+//
+// Both DG14 and EF.CardSecurity have to repeat EF.CardAccess (9.2.11). One that
+// does is enough to know that the offer was not changed; one that does not is the
+// issuer's mistake then (BSI TR-03105-5.1, LDS_J_02 and LDS_J_03).
 func (in *inspection) cardAccess() result.Check {
+	if len(in.offered) > 0 {
+		if in.infosRead && len(in.infos.PACE) == 0 { // one that offers something else fails below
+			in.deviates(devDG14Offer)
+		}
+		if in.cardInfosRead && !sameOffer(in.offered, in.cardInfos.PACE) {
+			in.deviates(devCardSecurityOffer)
+		}
+	}
 	signed := in.infos.PACE
 	if len(signed) == 0 {
 		signed = in.cardInfos.PACE

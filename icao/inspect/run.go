@@ -257,11 +257,13 @@ type inspection struct {
 	cam           *pace.CAM // the chip's proof, if PACE was run with chip authentication mapping
 	cardSecurity  []byte
 	cardInfos     secinfo.SecurityInfos // of EF.CardSecurity, once it was found to be signed
+	cardInfosRead bool                  // cardInfos are there
 	// cardSecurityFailed: the signature of EF.CardSecurity is why the mapping failed.
 	cardSecurityFailed bool
 	defects            []trust.KnownDefect   // of the signer's documents
 	seen               []seenFile            // every file that was read, in strict mode
 	infos              secinfo.SecurityInfos // of DG14, once its hash was found to be the signed one
+	infosRead          bool                  // infos are there
 }
 
 // seenFile is a file as it was read.

@@ -28,11 +28,15 @@ const (
 	DevCOMMandatory   = "lds: list of data groups lacks a required one"
 )
 
-// Versions that the standard and its examples know: 1.7 and 1.8 of Doc 9303-10,
-// 1.6 of the example in Doc 9303-11, Appendix D.4. Each goes with Unicode 4.0.0.
-var ldsVersions = []string{"0106", "0107", "0108"}
-
-const unicodeVersion = "040000"
+// Versions that are in order: 1.7 and 1.8 of Doc 9303-10, 1.6 of the example in
+// Doc 9303-11, Appendix D.4, and minor versions to come, which change nothing that
+// is read here (Doc 9303-10, 4.6.1.1; BSI TR-03105-5.1, LDS_A_04 and LDS_H_89).
+// Each goes with Unicode 4.0.0.
+const (
+	ldsMajor       = "01"
+	ldsMinor       = "06" // or later
+	unicodeVersion = "040000"
+)
 
 // DataGroups returns the numbers of the data groups that are listed, in the
 // order of the list; tags of no data group are left out.
@@ -74,7 +78,7 @@ func ParseCOM(b []byte) (COM, error) {
 		}
 		c.Tags = append(c.Tags, tag)
 	}
-	if !slices.Contains(ldsVersions, c.LDSVersion) {
+	if c.LDSVersion[:2] != ldsMajor || c.LDSVersion[2:] < ldsMinor {
 		dev.note(DevLDSVersion)
 	}
 	if c.UnicodeVersion != unicodeVersion {

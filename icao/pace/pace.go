@@ -60,7 +60,15 @@ type Config struct {
 	// integrated mapping, read in the order of their use. It has to be
 	// cryptographically secure; nil is crypto/rand.
 	Rand io.Reader
+	// Deviates, if not nil, is called for each thing that the chip does against the
+	// standard and that is tolerated: one of the constants of this package.
+	Deviates func(deviation string)
 }
+
+// DevAuthData is a deviation: the chip sends chip authentication data (DO'8A')
+// without having been asked for chip authentication mapping, which it must not
+// (Doc 9303-11, 4.4.4.3, table 4). It proves nothing and harms nothing.
+const DevAuthData = "pace_chip_authentication_data_unasked"
 
 // Commands (Doc 9303-11, 4.4.4).
 const (
@@ -128,8 +136,11 @@ func Establish(ctx context.Context, d apdu.Doer, info secinfo.PACEInfo, pw Passw
 		return nil, nil, err
 	}
 	r := run{d: d, info: info, suite: s, password: pw, random: rand.Reader}
-	if cfg != nil && cfg.Rand != nil {
-		r.random = cfg.Rand
+	if cfg != nil {
+		if cfg.Rand != nil {
+			r.random = cfg.Rand
+		}
+		r.deviates = cfg.Deviates
 	}
 	return r.do(ctx)
 }
@@ -141,6 +152,7 @@ type run struct {
 	suite    suite
 	password Password
 	random   io.Reader
+	deviates func(string) // may be nil
 }
 
 func (r *run) do(ctx context.Context) (*sm.Channel, *CAM, error) {
@@ -196,13 +208,14 @@ func (r *run) do(ctx context.Context) (*sm.Channel, *CAM, error) {
 		return nil, nil, fmt.Errorf("%w: wrong token", ErrCardAuthentication)
 	}
 
-	// Step 4. In the other mappings this data must not be there; a chip that
-	// sends it all the same proves nothing with it, and harms nothing.
+	// Step 4.
 	var cam *CAM
 	if r.suite.mapping == chipAuthentication {
 		if cam, err = r.chipAuthentication(objects, ksEnc, mapIC); err != nil {
 			return nil, nil, err
 		}
+	} else if _, unasked := objects.find(doChipAuthData); unasked && r.deviates != nil {
+		r.deviates(DevAuthData)
 	}
 	// Doc 9303-11, 9.8.6.3 and 9.8.7.3: the counter starts at zero.
 	ssc := make([]byte, r.suite.cipher.BlockSize())
