@@ -339,15 +339,10 @@ func (s *service) bundle(ctx context.Context, req micro.Request) {
 		s.fail(req, codeBadRequest, string(reasonOf(err)))
 		return
 	}
-	facility, err := s.store.facilityOf(ctx, r.Agent)
-	if err != nil {
-		s.unavailable(req, err)
+	if !s.enrolled(ctx, req, r.Agent, r.Facility) {
 		return
 	}
-	if facility != r.Facility {
-		s.fail(req, codeForbidden, string(contract.ReasonUnknownAgent))
-		return
-	}
+	facility := r.Facility
 	if r.Kind == contract.BundleTrust {
 		facility = "" // the same for everybody
 	}
@@ -439,7 +434,7 @@ func (c *Central) publishBundles(ctx context.Context, s *store) error {
 func (s *store) everybody(ctx context.Context) ([]Person, error) {
 	var all []Person
 	seen := make(map[string]bool)
-	err := each(ctx, s.people, func(value []byte) error {
+	err := each(ctx, s.people, func(_ string, value []byte) error {
 		var p Person
 		if err := json.Unmarshal(value, &p); err != nil {
 			return fmt.Errorf("central: unreadable entry in bucket %s", bucketPeople)
@@ -456,7 +451,7 @@ func (s *store) everybody(ctx context.Context) ([]Person, error) {
 // facilities returns the facilities that have an agent, in order.
 func (s *store) facilities(ctx context.Context) ([]string, error) {
 	var all []string
-	err := each(ctx, s.agents, func(value []byte) error {
+	err := each(ctx, s.agents, func(_ string, value []byte) error {
 		var a Agent
 		if err := json.Unmarshal(value, &a); err != nil {
 			return fmt.Errorf("central: unreadable entry in bucket %s", bucketAgents)
@@ -468,8 +463,8 @@ func (s *store) facilities(ctx context.Context) ([]string, error) {
 	return slices.Compact(all), err
 }
 
-// each calls fn with every value of a bucket as it is now.
-func each(ctx context.Context, kv jetstream.KeyValue, fn func(value []byte) error) error {
+// each calls fn with every entry of a bucket as it is now.
+func each(ctx context.Context, kv jetstream.KeyValue, fn func(key string, value []byte) error) error {
 	w, err := kv.WatchAll(ctx, jetstream.IgnoreDeletes())
 	if err != nil {
 		return err
@@ -486,7 +481,7 @@ func each(ctx context.Context, kv jetstream.KeyValue, fn func(value []byte) erro
 			case e == nil:
 				return nil // that was all
 			}
-			if err := fn(e.Value()); err != nil {
+			if err := fn(e.Key(), e.Value()); err != nil {
 				return err
 			}
 		}

@@ -28,6 +28,10 @@ const (
 	reconnectMax = 10 * time.Second
 )
 
+// MinKeepVisits is the least that [Config.KeepVisits] may be: a visit that waits
+// because nobody judges it, for a month even, is not thrown away.
+const MinKeepVisits = 90 * 24 * time.Hour
+
 // Credentials prove to the NATS server who the service is. The zero value is
 // nobody, which only a server without users accepts.
 type Credentials = natsconn.Credentials
@@ -47,12 +51,22 @@ type Config struct {
 	// (DER) of the trust bundle.
 	BundleKey   contract.Signer
 	TrustPieces [][]byte
+	// PeopleKey (32 random bytes) is what people are filed under in the store, where
+	// their numbers must not show. It must stay the same; another is [ErrPeopleKey],
+	// and nothing is served. nil has the first process make one, which is kept in the
+	// store: as good against who sees the names of things there, and worthless
+	// against who sees their contents.
+	PeopleKey []byte
 	// Workers verify visits side by side; 0 is one.
 	Workers int
 	// Replicas of every stream: 0 and 1 for one server, 3 for a cluster.
 	Replicas int
 	// MaxBytes limits the stream of visits; 0 does not.
 	MaxBytes int64
+	// KeepVisits is how long the stream keeps a visit, [MinKeepVisits] at least; 0 is
+	// for ever. What became of a visit is kept for ever: without it a visit that is
+	// sent again would be counted again.
+	KeepVisits time.Duration
 	// Logger never receives anything about a person; nil discards.
 	Logger *slog.Logger
 	// Ready is called each time the service begins to answer; it must not
@@ -66,6 +80,7 @@ type Central struct {
 	log    *slog.Logger
 	now    func() time.Time
 	counts counts
+	limits limits
 }
 
 // New assembles a central service; [Central.Run] runs it.
@@ -73,7 +88,8 @@ func New(cfg Config) (*Central, error) {
 	if cfg.Anchors == nil || cfg.Anchors.Len() == 0 {
 		return nil, ErrNoAnchors
 	}
-	if cfg.Workers < 0 || cfg.Replicas < 0 || cfg.MaxBytes < 0 {
+	if cfg.Workers < 0 || cfg.Replicas < 0 || cfg.MaxBytes < 0 || cfg.KeepVisits != 0 && cfg.KeepVisits < MinKeepVisits ||
+		cfg.PeopleKey != nil && len(cfg.PeopleKey) != PeopleKeySize {
 		return nil, ErrConfig
 	}
 	if cfg.Seed != nil {
@@ -81,7 +97,7 @@ func New(cfg Config) (*Central, error) {
 			return nil, err
 		}
 	}
-	c := &Central{cfg: cfg, log: cfg.Logger, now: time.Now}
+	c := &Central{cfg: cfg, log: cfg.Logger, now: time.Now, limits: newLimits()}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -133,8 +149,11 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 	if err != nil {
 		return err
 	}
-	st, err := openStore(ctx, js, storeOptions{replicas: max(c.cfg.Replicas, 1), maxBytes: c.cfg.MaxBytes, log: c.log})
+	st, err := openStore(ctx, js, storeOptions{replicas: max(c.cfg.Replicas, 1), maxBytes: c.cfg.MaxBytes, maxAge: c.cfg.KeepVisits, log: c.log})
 	if err != nil {
+		return err
+	}
+	if err := st.openPeople(ctx, c.cfg.PeopleKey); err != nil {
 		return err
 	}
 	if c.cfg.Seed != nil {
@@ -146,12 +165,18 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 		return err
 	}
 
-	svc := &service{store: st, counts: &c.counts, log: c.log, now: c.now}
+	svc := &service{store: st, counts: &c.counts, log: c.log, now: c.now, lookups: c.limits.lookups}
 	stop, err := svc.serve(nc)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	watch := &statuses{store: st, counts: &c.counts, log: c.log, now: c.now, limit: c.limits.statuses}
+	stopWatch, err := watch.listen(nc)
+	if err != nil {
+		return err
+	}
+	defer stopWatch()
 	if err := nc.FlushTimeout(callTimeout); err != nil { // the subscriptions are made
 		return err
 	}
@@ -161,7 +186,7 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 		c.cfg.Ready()
 	}
 
-	in := &intake{store: st, verifier: &Verifier{Anchors: c.cfg.Anchors}, counts: &c.counts, log: c.log, now: c.now}
+	in := &intake{store: st, verifier: &Verifier{Anchors: c.cfg.Anchors}, counts: &c.counts, log: c.log, now: c.now, bad: c.limits.bad}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return in.run(gctx, max(c.cfg.Workers, 1)) })
 	g.Go(func() error { return closed(gctx, nc) })

@@ -14,10 +14,12 @@
 //	ins-visits          visit id -> what became of it; the first writer wins
 //	ins-nonces          nonce id -> the nonce, for as long as a station may be offline
 //	ins-agents          agent -> facility
-//	ins-people          entitlements, by the hash of a number
+//	ins-people          entitlements, by the keyed hash of a number
+//	ins-keys            which key that is; the key itself unless the deployment has it
 //	ins-bundles         lists that agents keep, see package contract
 //	ins-attempts        visits that may be taking processes down, see below
 //	ins-codes           hash of a one-time code -> who may be, or was, enrolled with it
+//	ins-statuses        agent -> what it said of itself last
 //	ins-enrolments      agent -> its account, and when it was enrolled and revoked
 //
 // # Once
@@ -45,13 +47,14 @@
 // its arrival is attested at most, and its certificates are judged for the time of
 // its arrival; the doubt is on record. Arrival is by the NATS server's clock.
 //
-// Agents publish their status for whoever watches them; this service does not
-// listen.
+// Agents publish their status every few minutes. The last one of each is kept, with
+// the time at which it was heard; a status that is not signed by the agent that it
+// is about, or not of its facility, is not.
 //
 // # How much it keeps
 //
-// VISITS has no limit unless Config.MaxBytes sets one, and none of age or number:
-// it is the only copy of the signed evidence, and what an auditor asks for. A
+// VISITS has no limit unless Config.MaxBytes or Config.KeepVisits sets one: it is the
+// only copy of the signed evidence, and what an auditor asks for. A
 // visit takes about 6 kB with a chip, so that ten million take 60 GB on each
 // replica. When the limit is reached, or the disk is full, the stream refuses
 // (DiscardNew) and drops nothing: agents keep what was refused, say so at the

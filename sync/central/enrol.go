@@ -1,6 +1,7 @@
 package central
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -95,6 +96,7 @@ type Registry struct {
 	codes      jetstream.KeyValue
 	enrolments jetstream.KeyValue
 	agents     jetstream.KeyValue
+	statuses   jetstream.KeyValue
 	known      jetstream.Stream // that holds agents
 	verdicts   jetstream.Stream
 
@@ -140,7 +142,7 @@ func openRegistry(ctx context.Context, cfg *RegistryConfig, create bool) (_ *Reg
 		}
 	}
 	for name, to := range map[string]*jetstream.KeyValue{
-		bucketCodes: &r.codes, bucketEnrolments: &r.enrolments, bucketAgents: &r.agents,
+		bucketCodes: &r.codes, bucketEnrolments: &r.enrolments, bucketAgents: &r.agents, bucketStatuses: &r.statuses,
 	} {
 		if *to, err = js.KeyValue(ctx, name); err != nil {
 			return nil, registryError("bucket "+name, err)
@@ -222,48 +224,40 @@ func (r *Registry) NewCode(ctx context.Context, facility string, valid time.Dura
 // EnrolledAgent is an agent in the registry.
 type EnrolledAgent struct {
 	Key, Facility string
-	Code          string    // the name of the code, see [Registry.NewCode]
-	Enrolled      time.Time //
-	Revoked       time.Time // zero: it is not
+	Code          string       // the name of the code, see [Registry.NewCode]
+	Enrolled      time.Time    //
+	Revoked       time.Time    // zero: it is not
+	Status        *AgentStatus // nil: it was never heard of
 }
 
 // Agents returns all agents that were enrolled with a code, those of one facility
 // together.
 func (r *Registry) Agents(ctx context.Context) ([]EnrolledAgent, error) {
-	w, err := r.enrolments.WatchAll(ctx, jetstream.IgnoreDeletes())
+	heard := make(map[string]*AgentStatus)
+	err := each(ctx, r.statuses, func(agent string, value []byte) error {
+		st := new(AgentStatus)
+		if err := json.Unmarshal(value, st); err != nil {
+			return fmt.Errorf("central: unreadable entry in bucket %s", bucketStatuses)
+		}
+		heard[agent] = st
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = w.Stop() }() // it ends with the connection at the latest
 	var all []EnrolledAgent
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case entry, open := <-w.Updates():
-			if !open {
-				return nil, nats.ErrConnectionClosed
-			}
-			if entry == nil { // that was all
-				slices.SortFunc(all, func(a, b EnrolledAgent) int {
-					return cmpStrings(a.Facility, b.Facility, a.Key, b.Key)
-				})
-				return all, nil
-			}
-			var e enrolment
-			if err := json.Unmarshal(entry.Value(), &e); err != nil {
-				return nil, fmt.Errorf("central: unreadable entry in bucket %s", bucketEnrolments)
-			}
-			all = append(all, EnrolledAgent{entry.Key(), e.Facility, codeName(e.Code), e.At, e.Revoked})
+	err = each(ctx, r.enrolments, func(agent string, value []byte) error {
+		var e enrolment
+		if err := json.Unmarshal(value, &e); err != nil {
+			return fmt.Errorf("central: unreadable entry in bucket %s", bucketEnrolments)
 		}
-	}
-}
-
-func cmpStrings(a, b, c, d string) int {
-	if n := strings.Compare(a, b); n != 0 {
-		return n
-	}
-	return strings.Compare(c, d)
+		all = append(all, EnrolledAgent{agent, e.Facility, codeName(e.Code), e.At, e.Revoked, heard[agent]})
+		return nil
+	})
+	slices.SortFunc(all, func(a, b EnrolledAgent) int {
+		return cmp.Or(strings.Compare(a.Facility, b.Facility), strings.Compare(a.Key, b.Key))
+	})
+	return all, err
 }
 
 // Revoke takes an agent's credentials back: it is disconnected, cannot connect

@@ -113,6 +113,16 @@ func TestAgentUsesItsOwnSubjects(t *testing.T) {
 	if _, err := heard.NextMsg(patience); err != nil {
 		t.Errorf("status: %v", err)
 	}
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		all, err := d.admin().Agents(ctx)
+		must(t, err)
+		if len(all) == 1 && all[0].Key == a.name && all[0].Status != nil && all[0].Status.Software == "test" {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("nobody has kept its status: %+v", all)
+		}
+	}
 
 	visit := declared(t, a.agent)
 	m, err := contract.NewVisitMessage(a, visit)
@@ -226,7 +236,7 @@ func TestAgentMayNotPublishElsewhere(t *testing.T) {
 		"$JS.API.CONSUMER.MSG.NEXT.VERDICTS." + other, "$JS.API.CONSUMER.MSG.NEXT.VISITS.central-intake",
 		n.ack, "$JS.ACK.VISITS.central-intake.1.1.1.0.0", "$JS.FC.VERDICTS.x",
 
-		"$KV.ins-people.x", "$KV.ins-agents." + mine, "$KV.ins-enrolments." + mine, "$KV.ins-codes.x", "$O.x.C.y",
+		"$KV.ins-people.x", "$KV.ins-agents." + mine, "$KV.ins-enrolments." + mine, "$KV.ins-codes.x", "$KV.ins-statuses." + mine, "$KV.ins-keys.people", "$O.x.C.y",
 		"$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.USER.INFO", "$SYS.REQ.SERVER.PING", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$SYS.ACCOUNT.x.CONNECT",
 		"$SRV.PING", "$SRV.INFO.chamthe-central", "_R_.x.y", "$GR.x", "$JSC.x", "_INBOX." + other + ".x", "_INBOX." + mine + ".x", "_INBOX.x", "x",
 	}

@@ -103,25 +103,6 @@ func credentials(u operator.User) central.Credentials {
 	return central.Credentials{Sign: u.Key.Sign, JWT: func() (string, error) { return u.JWT, nil }}
 }
 
-// serve runs a service until the test's end.
-func (d *deployment) serve(run func(context.Context) error, ready <-chan struct{}) {
-	d.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- run(ctx) }()
-	d.t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			d.t.Errorf("run: %v", err)
-		}
-	})
-	select {
-	case <-ready:
-	case <-time.After(patience):
-		d.t.Fatalf("not ready; log:\n%s", d.log)
-	}
-}
-
 func (d *deployment) runCentral(logger *slog.Logger) {
 	d.t.Helper()
 	ready := make(chan struct{}, 16)
@@ -133,7 +114,8 @@ func (d *deployment) runCentral(logger *slog.Logger) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.serve(c.Run, ready)
+	runUntil(d.t, c.Run)
+	await(d.t, ready, d.log)
 }
 
 func insured() central.Person {
@@ -147,7 +129,8 @@ func (d *deployment) runEnroller() {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	d.serve(e.Run, ready)
+	runUntil(d.t, e.Run)
+	await(d.t, ready, d.log)
 }
 
 // admin is what the command line uses.

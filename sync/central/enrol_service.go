@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/micro"
@@ -206,56 +205,24 @@ func address(req micro.Request) string {
 
 // tries limits how often enrolment is tried. It is safe for concurrent use.
 type tries struct {
-	all *rate.Limiter
-
-	mu   sync.Mutex
-	from map[string]*rate.Limiter // of failures, by address
+	all  *rate.Limiter
+	from *limiter // of failures, by address
 }
 
 func newTries() *tries {
 	return &tries{
 		all:  rate.NewLimiter(enrolPerSecond, enrolBurst),
-		from: make(map[string]*rate.Limiter),
+		from: newLimiter(rate.Limit(triesPerMinute)/60, triesBurst, addressesKnown),
 	}
 }
 
 // allow reports whether an address may try now.
 func (t *tries) allow(from string, now time.Time) bool {
-	t.mu.Lock()
-	l := t.from[from]
-	t.mu.Unlock()
-	if l != nil && l.TokensAt(now) < 1 {
+	if t.from.spent(from, now) {
 		return false // it costs the others nothing
 	}
 	return t.all.AllowN(now, 1)
 }
 
 // failed counts a failure.
-func (t *tries) failed(from string, now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	l := t.from[from]
-	if l == nil {
-		if len(t.from) >= addressesKnown {
-			t.forget(now)
-		}
-		l = rate.NewLimiter(rate.Limit(float64(triesPerMinute)/60), triesBurst)
-		t.from[from] = l
-	}
-	l.AllowN(now, 1)
-}
-
-// forget makes room: first those who have waited long enough, then anybody.
-func (t *tries) forget(now time.Time) {
-	for from, l := range t.from {
-		if l.TokensAt(now) >= triesBurst {
-			delete(t.from, from)
-		}
-	}
-	for from := range t.from {
-		if len(t.from) < addressesKnown {
-			return
-		}
-		delete(t.from, from)
-	}
-}
+func (t *tries) failed(from string, now time.Time) { t.from.allow(from, now) }

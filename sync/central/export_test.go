@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/chamthe/chamthe/sync/contract"
 )
 
@@ -21,3 +23,14 @@ func (r *Registry) Enrol(ctx context.Context, agent string, code contract.EnrolC
 	_, err := r.enrol(ctx, agent, code)
 	return err
 }
+
+// Limiter opens a limiter to tests.
+type Limiter struct{ l *limiter }
+
+func NewLimiter(every float64, burst, room int) Limiter {
+	return Limiter{newLimiter(rate.Limit(every), burst, room)}
+}
+
+func (l Limiter) Allow(key string, now time.Time) bool { return l.l.allow(key, now) }
+func (l Limiter) Spent(key string, now time.Time) bool { return l.l.spent(key, now) }
+func (l Limiter) Len() int                             { return len(l.l.keys) }

@@ -37,6 +37,7 @@ type intake struct {
 	counts   *counts
 	log      *slog.Logger
 	now      func() time.Time
+	bad      *limiter // visits that are refused at the door, by agent
 }
 
 // run works until ctx ends (nil) or the consumer is lost.
@@ -267,11 +268,11 @@ func (in *intake) charge(ctx context.Context, v *contract.Visit, f Finding) (Fin
 // record in its other form, or as the card that follows, with the person of a
 // personal number.
 func (s *store) insured(ctx context.Context, insurance, number string) (*Person, error) {
-	p, err := s.person(ctx, personKey(kindInsurance, insurance))
+	p, err := s.person(ctx, s.personKey(kindInsurance, insurance))
 	if p != nil || err != nil || number == "" {
 		return p, err
 	}
-	p, err = s.person(ctx, personKey(kindNumber, number))
+	p, err = s.person(ctx, s.personKey(kindNumber, number))
 	if p == nil || err != nil {
 		return nil, err
 	}
@@ -294,7 +295,16 @@ func (in *intake) finish(ctx context.Context, msg jetstream.Msg, meta *jetstream
 // refuse rejects a message without leaving a record: it is not authentic, or
 // not the visit that owns the id. Only the agent in whose name it came is told,
 // because the server let nobody else publish there.
+//
+// An agent that has too many refused is told no more, and neither is the log: each
+// answer is a write, which the others wait for. An honest one asks again for what it
+// has no verdict of.
 func (in *intake) refuse(ctx context.Context, msg jetstream.Msg, meta *jetstream.MsgMetadata, agent, id string, why contract.Reason) {
+	if !in.bad.allow(agent, time.Now()) {
+		in.counts.add(&in.counts.Untold)
+		in.end(msg.TermWithReason(string(why)))
+		return
+	}
 	in.log.Warn("visit refused", "sequence", meta.Sequence.Stream, "reason", why)
 	if id != "" {
 		verdict := contract.Verdict{

@@ -232,7 +232,7 @@ func TestBadInputHarmsNobody(t *testing.T) {
 	}
 	request("odd facility", contract.Message{Subject: "ins.v1.nonce." + strings.Repeat("9", 33)}, "400", contract.ReasonMalformed)
 
-	// A status of any kind reaches nobody here.
+	// A status of any kind is not kept.
 	status, err := contract.StatusSubject(r.agent.name)
 	if err != nil {
 		t.Fatal(err)
@@ -248,9 +248,14 @@ func TestBadInputHarmsNobody(t *testing.T) {
 	}
 	by.unharmed(t)
 
+	kinds := len(spoilt(message().Payload))
+	until(t, c, "statuses", func(n central.Counts) bool { return n.StatusesRefused[contract.ReasonAgentSignature] == uint64(kinds) })
 	r.drained()
 	stop()
 	n := c.Counts()
+	if n.Statuses+n.Limited+n.Untold != 0 {
+		t.Errorf("%+v", n)
+	}
 	if n.Accepted != uint64(by.visits)+1 || n.Repeated != 1 || n.Malformed != 1 || n.Unheard != 1 {
 		t.Errorf("%+v; want %d accepted, 1 repeated, 1 malformed, 1 unheard", n, by.visits+1)
 	}

@@ -179,6 +179,12 @@ func (b *syncBuffer) Write(p []byte) (int, error) {
 	return b.buf.Write(p)
 }
 
+func (b *syncBuffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf.Reset()
+}
+
 func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -248,22 +254,36 @@ func (r *rig) run() (c *central.Central, stop func()) {
 	if r.clock != nil {
 		c.SetClock(r.clock)
 	}
+	stop = runUntil(r.t, c.Run)
+	await(r.t, ready, r.log)
+	return c, stop
+}
+
+// runUntil runs a service until stop is called or the test ends, which waits for its
+// end.
+func runUntil(t *testing.T, run func(context.Context) error) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
+	go func() { done <- run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
-			r.t.Errorf("Run = %v, want nil", err)
+			t.Errorf("Run = %v, want nil", err)
 		}
 	})
-	r.t.Cleanup(stop)
+	t.Cleanup(stop)
+	return stop
+}
+
+// await waits until a service answers.
+func await(t *testing.T, ready <-chan struct{}, log fmt.Stringer) {
+	t.Helper()
 	select {
 	case <-ready:
 	case <-time.After(patience):
-		r.t.Fatalf("the service is not ready; log:\n%s", r.log)
+		t.Fatalf("the service is not ready; log:\n%s", log)
 	}
-	return c, stop
 }
 
 func (r *rig) nonce() *contract.Nonce {

@@ -122,18 +122,6 @@ func (p Person) check() error {
 	return err
 }
 
-// keys returns under which keys of ins-people the person is found.
-func (p Person) keys() []string {
-	var keys []string
-	if p.Number != "" {
-		keys = append(keys, personKey(kindNumber, p.Number))
-	}
-	if p.InsuranceNumber != "" {
-		keys = append(keys, personKey(kindInsurance, p.InsuranceNumber))
-	}
-	return keys
-}
-
 // sameName compares names as two registers write them: without tone marks,
 // case and spacing.
 func sameName(a, b string) bool {

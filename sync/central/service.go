@@ -48,6 +48,8 @@ type service struct {
 	log    *slog.Logger
 	now    func() time.Time
 
+	lookups *limiter // by agent
+
 	mu      sync.Mutex
 	current *contract.Nonce
 }
@@ -76,15 +78,22 @@ func (s *service) serve(nc *nats.Conn) (stop func(), err error) {
 	for _, e := range []struct {
 		name, subject string
 		handle        func(context.Context, micro.Request)
+		limit         *limiter // by agent
 	}{
-		{"lookup", contract.LookupSubjects, s.lookup},
-		{"nonce", contract.NonceSubjects, s.nonce},
-		{"bundle", contract.BundleSubjects, s.bundle},
+		{"lookup", contract.LookupSubjects, s.lookup, s.lookups},
+		{"nonce", contract.NonceSubjects, s.nonce, nil},
+		{"bundle", contract.BundleSubjects, s.bundle, nil},
 	} {
 		handler := micro.HandlerFunc(func(req micro.Request) {
 			if !isInbox(req.Reply()) {
 				s.counts.add(&s.counts.Unheard)
 				s.log.Warn("request dropped: its reply subject is no inbox", "endpoint", e.name)
+				return
+			}
+			// Before anything is spent on it. An agent's name costs nothing, but only
+			// what it has signed is counted against it.
+			if e.limit != nil && e.limit.spent(req.Headers().Get(contract.HeaderAgent), time.Now()) {
+				s.limited(req)
 				return
 			}
 			if busy.Acquire(ctx, 1) != nil {
@@ -112,6 +121,20 @@ func isInbox(reply string) bool {
 	return strings.HasPrefix(reply, "_INBOX.") || strings.HasPrefix(reply, "_R_.")
 }
 
+// enrolled reports whether an agent may ask for a facility, and tells it if not.
+func (s *service) enrolled(ctx context.Context, req micro.Request, agent, facility string) bool {
+	own, err := s.store.facilityOf(ctx, agent)
+	switch {
+	case err != nil:
+		s.unavailable(req, err)
+	case own != facility: // "" when nobody enrolled the agent
+		s.fail(req, codeForbidden, string(contract.ReasonUnknownAgent))
+	default:
+		return true
+	}
+	return false
+}
+
 // lookup answers a signed [contract.LookupRequest].
 func (s *service) lookup(ctx context.Context, req micro.Request) {
 	r, err := contract.OpenLookup(req.Subject(), req.Headers(), req.Data())
@@ -119,18 +142,17 @@ func (s *service) lookup(ctx context.Context, req micro.Request) {
 		s.fail(req, codeBadRequest, string(reasonOf(err)))
 		return
 	}
-	facility, err := s.store.facilityOf(ctx, r.Agent)
-	if err != nil {
-		s.unavailable(req, err)
+	if !s.enrolled(ctx, req, r.Agent, r.Facility) {
 		return
 	}
-	if facility != r.Facility {
-		s.fail(req, codeForbidden, string(contract.ReasonUnknownAgent))
+	// The request is the agent's own, and so is what it costs.
+	if !s.lookups.allow(r.Agent, time.Now()) {
+		s.limited(req)
 		return
 	}
-	key := personKey(kindNumber, r.Number)
+	key := s.store.personKey(kindNumber, r.Number)
 	if r.Number == "" {
-		key = personKey(kindInsurance, r.InsuranceNumber)
+		key = s.store.personKey(kindInsurance, r.InsuranceNumber)
 	}
 	p, err := s.store.person(ctx, key)
 	if err != nil {
@@ -283,6 +305,13 @@ func answer(nc *nats.Conn, log *slog.Logger, req micro.Request, header nats.Head
 // failure returns the headers by which package micro tells an error.
 func failure(code, reason string) nats.Header {
 	return nats.Header{micro.ErrorCodeHeader: {code}, micro.ErrorHeader: {reason}}
+}
+
+// limited puts off an agent that asks too often. It is told what it is told when the
+// service is out of reach: it is to go on with what it knows.
+func (s *service) limited(req micro.Request) {
+	s.counts.add(&s.counts.Limited)
+	s.fail(req, codeUnavailable, string(contract.ReasonUnavailable))
 }
 
 func (s *service) unavailable(req micro.Request, err error) {

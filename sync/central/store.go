@@ -67,7 +67,11 @@ type store struct {
 	people   jetstream.KeyValue
 	bundles  jetstream.KeyValue
 	attempts jetstream.KeyValue
+	keys     jetstream.KeyValue
+	statuses jetstream.KeyValue
 	log      *slog.Logger
+
+	peopleKey []byte // set by openPeople
 
 	made  map[string]time.Time // when each stream was made, as openStore found it
 	doubt chan struct{}        // a call has failed: look whether everything is there
@@ -85,6 +89,7 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 		Replicas:    o.replicas,
 		Duplicates:  duplicateWindow,
 		MaxBytes:    o.maxBytes,
+		MaxAge:      o.maxAge,
 		MaxMsgSize:  contract.MaxVisit + headerRoom,
 		// A full stream refuses; the agents keep what it refused. The other
 		// policy would throw away the oldest visits.
@@ -122,6 +127,8 @@ func openStore(ctx context.Context, js jetstream.JetStream, o storeOptions) (*st
 		{&s.people, bucketPeople, 0},
 		{&s.bundles, bucketBundles, 0},
 		{&s.attempts, bucketAttempts, attemptsKept},
+		{&s.keys, bucketKeys, 0},
+		{&s.statuses, bucketStatuses, 0},
 	} {
 		kv, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 			Bucket: b.name, Storage: jetstream.FileStorage, Replicas: o.replicas, TTL: b.ttl, History: 1,
@@ -159,7 +166,7 @@ func (s *store) streams(ctx context.Context) (map[string]time.Time, error) {
 	for _, name := range []string{
 		contract.VisitStream, contract.VerdictStream,
 		bucketStream + bucketVisits, bucketStream + bucketNonces, bucketStream + bucketAgents, bucketStream + bucketPeople, bucketStream + bucketBundles,
-		bucketStream + bucketAttempts,
+		bucketStream + bucketAttempts, bucketStream + bucketKeys, bucketStream + bucketStatuses,
 	} {
 		st, err := s.js.Stream(ctx, name)
 		if err != nil {
@@ -215,6 +222,7 @@ var errBegunAnew = errors.New("central: a part of the store was made anew")
 type storeOptions struct {
 	replicas int
 	maxBytes int64
+	maxAge   time.Duration // of visits
 	log      *slog.Logger
 }
 
@@ -329,7 +337,7 @@ func (s *store) seed(ctx context.Context, seed *Seed) error {
 		if err != nil {
 			return err
 		}
-		for _, key := range p.keys() {
+		for _, key := range s.personKeys(&p) {
 			people[key] = b
 		}
 	}
@@ -431,16 +439,13 @@ func get(ctx context.Context, kv jetstream.KeyValue, key string, v any) (uint64,
 	return e.Revision(), nil
 }
 
-const (
-	kindNumber    = "number"
-	kindInsurance = "insurance"
-)
-
-// personKey hashes a number, because a key is part of a subject, and subjects
-// appear in logs, metrics and monitoring of a NATS server. The hash hides the
-// number from a glance, not from an attacker who tries all of them; who may
-// read the bucket may read the people.
-func personKey(kind, number string) string {
-	sum := sha256.Sum256([]byte("chamthe person v1\x00" + kind + "\x00" + number))
-	return hex.EncodeToString(sum[:])
+func set(ctx context.Context, kv jetstream.KeyValue, key string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err = kv.Put(ctx, key, b)
+	return err
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,6 +38,7 @@ const (
 	serviceSeed  = "keys/service.nk"
 	enrolSeed    = "keys/enrol.nk"
 	bundleSeed   = "keys/bundle.nk"
+	peopleFile   = "keys/people.key"
 	centralCreds = "central.creds"
 	pusherCreds  = "pusher.creds"
 
@@ -128,6 +131,9 @@ func makeDeployment(dir string, u *url.URL, hosts []string, at time.Time) (err e
 		confFile:       serverConf(f, d, u.Port()),
 		deploymentFile: append(about, '\n'),
 	}
+	people := make([]byte, central.PeopleKeySize)
+	rand.Read(people) // crypto/rand.Read never fails
+	files[peopleFile] = fmt.Appendln(nil, hex.EncodeToString(people))
 	for name, key := range map[string]nkeys.KeyPair{
 		operatorSeed: d.Operator, signingSeed: d.Signing, systemSeed: d.System, serviceSeed: d.Service, enrolSeed: d.Enrol, bundleSeed: bundle,
 	} {
@@ -196,6 +202,7 @@ type deployed struct {
 	tls     *tls.Config
 	bundle  nkeys.KeyPair
 	signing nkeys.KeyPair
+	people  []byte // what people are filed under
 	central central.Credentials
 	pusher  central.Credentials
 }
@@ -232,6 +239,13 @@ func readDeployment(dir string) (_ *deployed, err error) {
 		if *to, err = d.key(name); err != nil {
 			return nil, err
 		}
+	}
+	text, err := d.secret(peopleFile)
+	if err != nil {
+		return nil, err
+	}
+	if d.people, err = hex.DecodeString(string(bytes.TrimSpace(text))); err != nil || len(d.people) != central.PeopleKeySize {
+		return nil, fmt.Errorf("%s: no key", peopleFile) // nothing of it in an error
 	}
 	for name, to := range map[string]*central.Credentials{centralCreds: &d.central, pusherCreds: &d.pusher} {
 		if *to, err = d.credentials(name); err != nil {

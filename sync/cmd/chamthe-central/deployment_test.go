@@ -89,7 +89,7 @@ func TestInit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(before) < 17 {
+	if len(before) < 18 {
 		t.Errorf("%d files", len(before))
 	}
 	if _, bad, status := command(t, "init", dir, "--url", "tls://localhost"); status == 0 || !strings.Contains(bad, "not empty") {
@@ -116,7 +116,7 @@ func TestExposedKeys(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("a file's mode says nothing about who may read it on Windows")
 	}
-	for _, name := range []string{signingSeed, bundleSeed, centralCreds, pusherCreds} {
+	for _, name := range []string{signingSeed, bundleSeed, peopleFile, centralCreds, pusherCreds} {
 		dir, _ := newDeployment(t)
 		if err := os.Chmod(filepath.Join(dir, name), 0o640); err != nil {
 			t.Fatal(err)
@@ -233,6 +233,43 @@ func TestDeployment(t *testing.T) {
 	if out := mustRun(t, "agents", "list", "--dir", dir); !strings.Contains(out, answer.Agent) || !strings.Contains(out, c.Name) {
 		t.Errorf("list %q", out)
 	}
+	// It tells how it is, by a clock that is a day ahead.
+	ahead := contract.Timestamp(time.Now().Add(24 * time.Hour))
+	st, err := contract.NewStatusMessage(key, &contract.Status{
+		Version: contract.Version, Agent: answer.Agent, Facility: "01013", At: ahead, Clock: contract.ClockUnknown, Software: "v1.2.3",
+		Queued: 4, Oldest: ahead.Add(-3 * time.Hour), Trust: contract.Timestamp(time.Now().Add(-50 * time.Hour)), Rejected: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := func() (item agentItem, out string) {
+		var list struct {
+			Agents []agentItem `json:"agents"`
+		}
+		if err := json.Unmarshal([]byte(mustRun(t, "agents", "list", "--dir", dir, "--json")), &list); err != nil || len(list.Agents) != 1 {
+			t.Fatalf("list %+v, %v", list, err)
+		}
+		return list.Agents[0], mustRun(t, "agents", "list", "--dir", dir)
+	}
+	if item, _ := heard(); item.Status != nil {
+		t.Errorf("heard before it spoke: %+v", item.Status)
+	}
+	if err := nc.PublishMsg(&nats.Msg{Subject: st.Subject, Header: nats.Header(st.Header), Data: st.Payload}); err != nil {
+		t.Fatal(err)
+	}
+	item, listed := heard()
+	for end := time.Now().Add(patience); item.Status == nil; item, listed = heard() {
+		if time.Now().After(end) {
+			t.Fatal("nobody hears it")
+		}
+	}
+	since := item.Status.Seen.Sub(item.Status.Oldest)
+	if s := item.Status; s.Version != "v1.2.3" || s.Queued != 4 || s.Rejected != 1 || since != 3*time.Hour || s.Seen.After(time.Now()) || s.Trust.IsZero() {
+		t.Errorf("status %+v", s)
+	}
+	if got := strings.Join(strings.Fields(strings.Split(listed, "\n")[1])[6:], " "); got != "now v1.2.3 4 3 h 1 2 d" {
+		t.Errorf("listed %q", got)
+	}
 	mustRun(t, "agents", "revoke", "--dir", dir, answer.Agent)
 	for end := time.Now().Add(patience); !nc.IsClosed(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -255,6 +292,7 @@ func TestDeployment(t *testing.T) {
 		{"enrol", "code", "--dir", dir, "--facility", "01.13"},
 		{"enrol", "code", "--dir", dir, "--facility", "01013", "--valid", "1000h"},
 		{"serve", "--trust", f.trust, "--dir", dir, "--nkey", "x"},
+		{"serve", "--trust", f.trust, "--dir", dir, "--keep-visit-days", "89"},
 	} {
 		if out, _, status := command(t, args...); status != 1 || out != "" {
 			t.Errorf("%v: exit status %d, %q", args, status, out)

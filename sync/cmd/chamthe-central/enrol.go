@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -132,21 +131,77 @@ func agents(stdout io.Writer) *cobra.Command {
 
 // agentItem is one agent in JSON.
 type agentItem struct {
-	Agent    string    `json:"agent"`
-	Facility string    `json:"facility"`
-	Code     string    `json:"code"` // its name
-	Enrolled time.Time `json:"enrolled"`
-	Revoked  time.Time `json:"revoked,omitzero"`
+	Agent    string      `json:"agent"`
+	Facility string      `json:"facility"`
+	Code     string      `json:"code"` // its name
+	Enrolled time.Time   `json:"enrolled"`
+	Revoked  time.Time   `json:"revoked,omitzero"`
+	Status   *statusItem `json:"status,omitempty"` // absent: never heard of
+}
+
+// statusItem is what an agent said of itself last. All times are by the clock of the
+// central service.
+type statusItem struct {
+	Seen       time.Time `json:"seen"`
+	Version    string    `json:"version"`
+	Build      string    `json:"build,omitempty"`
+	Reader     string    `json:"reader,omitempty"`
+	Clock      string    `json:"clock"`
+	Queued     int64     `json:"queued"`
+	Stored     int64     `json:"stored"`
+	Rejected   int64     `json:"rejected"`
+	Oldest     time.Time `json:"oldest,omitzero"` // since when a visit waits
+	Trust      time.Time `json:"trust,omitzero"`
+	Population time.Time `json:"population,omitzero"`
+	Malformed  int64     `json:"malformed"`
+}
+
+func itemOf(e central.EnrolledAgent) agentItem {
+	i := agentItem{e.Key, e.Facility, e.Code, e.Enrolled, e.Revoked, nil}
+	if s := e.Status; s != nil {
+		i.Status = &statusItem{
+			s.Heard, s.Software, s.Build, string(s.Reader), string(s.Clock), s.Queued, s.Stored, s.Rejected,
+			time.Time{}, s.Trust, s.Population, s.Malformed,
+		}
+		// Both of its times are by the agent's clock: how far apart they are is right
+		// whatever that shows.
+		if !s.Oldest.IsZero() {
+			i.Status.Oldest = s.Heard.Add(-max(s.At.Sub(s.Oldest), 0))
+		}
+	}
+	return i
+}
+
+// ago says how long ago something was, roughly; "-" for never.
+func ago(t, now time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case t.IsZero():
+		return "-"
+	case d < time.Minute:
+		return "now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	}
+	return fmt.Sprintf("%d d", d/(24*time.Hour))
 }
 
 func agentsList(stdout io.Writer) *cobra.Command {
 	var a adminFlags
 	var asJSON bool
 	c := &cobra.Command{
-		Use:     "list --dir DIR",
-		Short:   "List the agents, and the name of the code each was enrolled with",
-		Example: `  chamthe-central agents list --dir /var/lib/chamthe`,
-		Args:    cobra.NoArgs,
+		Use:   "list --dir DIR",
+		Short: "List the agents, and how each of them is",
+		Long: `list shows each agent with the name of the code that it was enrolled with and what
+it said of itself last: when that was (SEEN), its version, how many visits wait to be
+sent and since when, how many the insurer has rejected, and how old the certificates
+are that it verifies cards with. An agent tells it every few minutes while it is
+connected.`,
+		Example: `  chamthe-central agents list --dir /var/lib/chamthe
+  chamthe-central agents list --dir /var/lib/chamthe --json`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			_, r, err := a.open(c.Context())
 			if err != nil {
@@ -159,28 +214,37 @@ func agentsList(stdout io.Writer) *cobra.Command {
 			}
 			items := []agentItem{}
 			for _, e := range all {
-				items = append(items, agentItem{e.Key, e.Facility, e.Code, e.Enrolled, e.Revoked})
+				items = append(items, itemOf(e))
 			}
 			if asJSON {
 				return json.NewEncoder(stdout).Encode(struct {
 					Agents []agentItem `json:"agents"`
 				}{items})
 			}
-			w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "AGENT\tFACILITY\tCODE\tENROLLED\tREVOKED\t")
-			for _, i := range items {
-				revoked := ""
-				if !i.Revoked.IsZero() {
-					revoked = i.Revoked.Format(time.DateTime)
-				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t\n", i.Agent, i.Facility, i.Code, i.Enrolled.Format(time.DateTime), cmp.Or(revoked, "-"))
-			}
-			return w.Flush()
+			return printAgents(stdout, items, time.Now())
 		},
 	}
 	a.add(c)
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
+}
+
+func printAgents(stdout io.Writer, items []agentItem, now time.Time) error {
+	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "AGENT\tFACILITY\tCODE\tENROLLED\tREVOKED\tSEEN\tVERSION\tQUEUED\tOLDEST\tREJECTED\tTRUST\t")
+	for _, i := range items {
+		revoked := "-"
+		if !i.Revoked.IsZero() {
+			revoked = i.Revoked.Format(time.DateTime)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t", i.Agent, i.Facility, i.Code, i.Enrolled.Format(time.DateTime), revoked)
+		if s := i.Status; s != nil {
+			fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%d\t%s\t\n", ago(s.Seen, now), s.Version, s.Queued, ago(s.Oldest, now), s.Rejected, ago(s.Trust, now))
+		} else {
+			fmt.Fprintln(w, "-\t-\t-\t-\t-\t-\t")
+		}
+	}
+	return w.Flush()
 }
 
 func agentsRevoke(stdout io.Writer) *cobra.Command {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nkeys"
 	"github.com/spf13/cobra"
@@ -33,6 +34,7 @@ type settings struct {
 	listen, dir       string
 	unsafeSync, debug bool
 	workers, replicas int
+	visitDays         int
 	visitBytes        int64
 	stdout, stderr    io.Writer
 	log               *slog.Logger
@@ -91,6 +93,7 @@ each file that ends in .der, .cer or .crt (DER).`,
 	f.IntVar(&s.workers, "workers", 1, "visits that are verified side by side")
 	f.IntVar(&s.replicas, "replicas", 1, "copies of every stream: 3 in a cluster")
 	f.Int64Var(&s.visitBytes, "max-visit-bytes", 0, "refuse visits when they take so many `BYTES`; 0: no limit")
+	f.IntVar(&s.visitDays, "keep-visit-days", 0, "remove visits after so many `DAYS`, 90 at least; what became of them stays; 0: never")
 	f.BoolVar(&s.debug, "debug", false, "log more")
 	_ = cmd.MarkFlagRequired("trust") // fails for a flag that does not exist
 	cmd.MarkFlagsOneRequired("dir", "nats")
@@ -104,7 +107,10 @@ func (s *settings) run(ctx context.Context) error {
 	}
 	s.log = slog.New(slog.NewTextHandler(s.stderr, &slog.HandlerOptions{Level: level}))
 
-	cfg := central.Config{Workers: s.workers, Replicas: s.replicas, MaxBytes: s.visitBytes, Logger: s.log}
+	if least := int(central.MinKeepVisits / (24 * time.Hour)); s.visitDays != 0 && s.visitDays < least {
+		return fmt.Errorf("--keep-visit-days: %d at least, or 0 for ever", least)
+	}
+	cfg := central.Config{Workers: s.workers, Replicas: s.replicas, MaxBytes: s.visitBytes, KeepVisits: time.Duration(s.visitDays) * 24 * time.Hour, Logger: s.log}
 	var err error
 	switch {
 	case isDeployment(s.dir):
@@ -115,6 +121,7 @@ func (s *settings) run(ctx context.Context) error {
 			return err
 		}
 		cfg.TLS, cfg.Credentials, cfg.BundleKey = s.deployed.tls, s.deployed.central, s.deployed.bundle
+		cfg.PeopleKey = s.deployed.people
 	case s.dir != "" && len(s.nats) > 0:
 		return errors.New("[dir nats]: give one of them, or a DIR that init has made")
 	case s.seed == "":
