@@ -101,6 +101,9 @@ func (s *Server) failureOf(err error) *failure {
 	case errors.Is(err, ErrDenied):
 		return failDenied
 	}
+	if in, ok := errors.AsType[*checkin.InputError](err); ok {
+		return failBadRequest.saying(in.Field + ": " + in.Why) // nothing of its value
+	}
 	if s.cfg.Fault != nil {
 		if w := s.cfg.Fault(err); w != nil {
 			return &failure{status: statusOf(w.Kind), fault: *w, cause: err}

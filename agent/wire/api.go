@@ -244,6 +244,9 @@ type Status struct {
 	Busy bool `json:"busy"`
 	// Training: the cards are samples and nothing reaches an insurer.
 	Training bool `json:"training"`
+	// Sample opens the sample card that lies on the virtual reader, where there is
+	// one: only ever with Training.
+	Sample *Key `json:"sample,omitempty"`
 }
 
 // A Facility is the place that this computer works for.
