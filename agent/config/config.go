@@ -71,6 +71,7 @@ type Readers struct {
 	Prefer      string   `key:"prefer" example:"ACR1252" max:"128" doc:"Name, or a part of it, of the reader to use first."`
 	PN532       []string `key:"pn532" example:"[/dev/ttyUSB0]" check:"port" doc:"Serial ports with a PN532 module as card reader."`
 	Scanners    []string `key:"scanners" example:"[/dev/ttyACM0]" check:"port" doc:"Serial ports with a scanner of QR codes or machine readable lines."`
+	ScanStarts  bool     `key:"scan_starts" default:"true" doc:"A scan begins a check-in of the desk when none is running."`
 	ScannerBaud int      `key:"scanner_baud" default:"9600" min:"300" max:"4000000" doc:"Speed of scanners with a serial cable."`
 }
 
