@@ -124,14 +124,16 @@ const (
 	NameDiffers      Finding = "name_differs"       // other letters; tone marks are not compared
 	BirthDateDiffers Finding = "birth_date_differs" // in the parts that both sides know
 	SexDiffers       Finding = "sex_differs"
-	PeriodEnded      Finding = "period_ended"     // the card's last day is past
-	PeriodNotBegun   Finding = "period_not_begun" // the card's first day is still to come
+	CardDiffers      Finding = "card_number_differs" // the answer is about another insurance number
+	NotComparable    Finding = "not_comparable"      // the insurer says "entitled", and not whom enough to compare
+	PeriodEnded      Finding = "period_ended"        // the card's last day is past
+	PeriodNotBegun   Finding = "period_not_begun"    // the card's first day is still to come
 )
 
 func (Finding) values() []string {
 	return []string{
 		string(NumberDiffers), string(NameDiffers), string(BirthDateDiffers), string(SexDiffers),
-		string(PeriodEnded), string(PeriodNotBegun),
+		string(CardDiffers), string(NotComparable), string(PeriodEnded), string(PeriodNotBegun),
 	}
 }
 

@@ -15,10 +15,50 @@ import (
 var indochina = time.FixedZone("ICT", 7*60*60)
 
 // Findings returns everything in an answer that does not fit the person in
-// front of the desk on that day: [Compare] and [Period] together, without
-// repetition. It changes nothing.
+// front of the desk on that day: [Compare] and [Period] together, whether the answer
+// is about the card that was shown, and, of somebody who is entitled, whether that
+// is this person at all: an answer that names nobody fits everybody. It changes
+// nothing.
 func Findings(document contract.Person, a Answer, at time.Time) []contract.Finding {
-	return append(Compare(document, a.Person), Period(a.Entitlement, at)...)
+	f := Compare(document, a.Person)
+	if cardDiffers(document.InsuranceNumber, a.Entitlement) {
+		f = append(f, contract.CardDiffers)
+	}
+	if a.Entitlement.Status == contract.StatusValid && !comparable(document, a.Person) {
+		f = append(f, contract.NotComparable)
+	}
+	return append(f, Period(a.Entitlement, at)...)
+}
+
+// comparable reports whether both sides know enough for a difference to show: a
+// name, and a number or a birth date. The least of a birth date is its year.
+func comparable(document contract.Person, insured *contract.Insured) bool {
+	if insured == nil || letters(document.Name) == "" || letters(insured.Name) == "" {
+		return false
+	}
+	return document.Number != "" && insured.Number != "" || hasYear(document.BirthDate) && hasYear(insured.BirthDate)
+}
+
+func hasYear(d contract.Date) bool {
+	year, _, _, ok := d.Parts()
+	return ok && year != 0
+}
+
+// cardDiffers compares the number that was shown with the one that the insurer
+// names and the one that replaces it.
+func cardDiffers(shown string, e contract.Entitlement) bool {
+	if shown == "" || e.CardNumber == "" || sameCard(shown, e.CardNumber) {
+		return false
+	}
+	return e.Next == nil || !sameCard(shown, e.Next.CardNumber)
+}
+
+// sameCard compares all characters, or, where one side has only the ten digits of
+// the social insurance number that cards of 2021 show, those: they end the longer
+// number (QĐ 1351/QĐ-BHXH, QĐ 1666/QĐ-BHXH).
+func sameCard(a, b string) bool {
+	const digits = 10
+	return a == b || len(a) >= digits && len(b) >= digits && (len(a) == digits || len(b) == digits) && a[len(a)-digits:] == b[len(b)-digits:]
 }
 
 // Compare returns in what the insurer's data differ from the document's. What

@@ -80,6 +80,64 @@ func TestCompareAll(t *testing.T) {
 	}
 }
 
+// TestFindingsOfAnAnswer: an answer about nobody, or about another card, is not one
+// about the person at the desk.
+func TestFindingsOfAnAnswer(t *testing.T) {
+	const number, name, birth, card = "001099000001", "Nguyễn Văn Thử", contract.Date("1999-01-31"), "GD4010100000001"
+	at := time.Date(2026, 3, 2, 5, 0, 0, 0, time.UTC)
+	document := contract.Person{Number: number, Name: name, BirthDate: birth, InsuranceNumber: card}
+	insured := contract.Insured{Number: number, Name: name, BirthDate: birth}
+	tests := []struct {
+		name  string
+		spoil func(d *contract.Person, a *lookup.Answer)
+		want  []contract.Finding
+	}{
+		{"all fits", func(*contract.Person, *lookup.Answer) {}, nil},
+		{"nobody", func(_ *contract.Person, a *lookup.Answer) { a.Person = nil }, []contract.Finding{contract.NotComparable}},
+		{"somebody without anything", func(_ *contract.Person, a *lookup.Answer) { *a.Person = contract.Insured{} }, []contract.Finding{contract.NotComparable}},
+		{"no name", func(_ *contract.Person, a *lookup.Answer) { a.Person.Name = "" }, []contract.Finding{contract.NotComparable}},
+		{"name without letters", func(_ *contract.Person, a *lookup.Answer) { a.Person.Name = "--" }, []contract.Finding{contract.NameDiffers, contract.NotComparable}},
+		{"a name alone", func(_ *contract.Person, a *lookup.Answer) { a.Person.Number, a.Person.BirthDate = "", "" }, []contract.Finding{contract.NotComparable}},
+		{"no number", func(_ *contract.Person, a *lookup.Answer) { a.Person.Number = "" }, nil},
+		{"a year of birth", func(_ *contract.Person, a *lookup.Answer) { a.Person.Number, a.Person.BirthDate = "", "1999" }, nil},
+		{"no birth date", func(_ *contract.Person, a *lookup.Answer) { a.Person.BirthDate = "" }, nil},
+		{"a document without a name", func(d *contract.Person, _ *lookup.Answer) { d.Name = "" }, []contract.Finding{contract.NotComparable}},
+		{"nobody, and not entitled", func(_ *contract.Person, a *lookup.Answer) {
+			a.Person, a.Entitlement.Status = nil, contract.StatusMismatch
+		}, nil},
+		{"another card", func(_ *contract.Person, a *lookup.Answer) { a.Entitlement.CardNumber = "GD4019999999999" }, []contract.Finding{contract.CardDiffers}},
+		{"another card, and nobody", func(_ *contract.Person, a *lookup.Answer) { a.Person, a.Entitlement.CardNumber = nil, "9999999999" }, []contract.Finding{contract.CardDiffers, contract.NotComparable}},
+		{"ten digits", func(_ *contract.Person, a *lookup.Answer) { a.Entitlement.CardNumber = card[5:] }, nil},
+		{"ten digits shown", func(d *contract.Person, _ *lookup.Answer) { d.InsuranceNumber = card[5:] }, nil},
+		{"another benefit", func(_ *contract.Person, a *lookup.Answer) { a.Entitlement.CardNumber = "HN2" + card[3:] }, []contract.Finding{contract.CardDiffers}},
+		{"the card that replaces it", func(_ *contract.Person, a *lookup.Answer) {
+			a.Entitlement.CardNumber, a.Entitlement.Next = "GD4019999999999", &contract.NextCard{CardNumber: card}
+		}, nil},
+		{"no card told", func(_ *contract.Person, a *lookup.Answer) { a.Entitlement.CardNumber = "" }, nil},
+		{"no card shown", func(d *contract.Person, a *lookup.Answer) {
+			d.InsuranceNumber, a.Entitlement.CardNumber = "", "GD4019999999999"
+		}, nil},
+		{"a card too short", func(d *contract.Person, _ *lookup.Answer) { d.InsuranceNumber = "1" }, []contract.Finding{contract.CardDiffers}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, i := document, insured
+			a := lookup.Answer{Entitlement: contract.Entitlement{Status: contract.StatusValid, CardNumber: card}, Person: &i}
+			tt.spoil(&d, &a)
+			got := lookup.Findings(d, a, at)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			e := contract.Entitlement{Source: contract.SourceCentral, AsOf: at, Status: contract.StatusValid, Code: "000", Findings: got}
+			if _, err := contract.EncodeLookupResponse(&contract.LookupResponse{
+				Version: contract.Version, ID: "01890a5d-ac96-774b-bcce-b302099a8057", At: at, Entitlement: e,
+			}); err != nil {
+				t.Errorf("in a message: %v", err)
+			}
+		})
+	}
+}
+
 func TestPeriod(t *testing.T) {
 	noon := time.Date(2026, 3, 2, 5, 0, 0, 0, time.UTC)  // 2 March in Vietnam
 	late := time.Date(2026, 3, 2, 18, 0, 0, 0, time.UTC) // 3 March in Vietnam

@@ -19,8 +19,12 @@
 // seal). In clear are only their number, size and the times at which they were
 // fetched.
 //
-// The clock may jump. An answer that was fetched in the future of the present
-// clock is not fresh, whatever its age would be; it still serves as an old one.
+// The clock may jump. An answer that was given or fetched in the future of the
+// present clock is not fresh, whatever its age would be, nor is any while the clock
+// shows less than it has shown before; it still serves as an old one.
+// [Service.Clock] tells of the doubt. Where two clocks can say how old an answer is,
+// the older age counts. An answer that the central service gives from old knowledge
+// is as stale as a cached one of that age.
 package lookup
 
 import (
@@ -117,7 +121,7 @@ type Answer struct {
 	Entitlement contract.Entitlement // Source and AsOf say from where and from when
 	Person      *contract.Insured    // as the insurer holds them; nil when not told
 	Age         time.Duration        // of the knowledge: at least this
-	Stale       bool                 // older than it should be, because nobody newer could be asked
+	Stale       bool                 // older than it should be, or nobody knows how old
 	Cause       error                // why the central service was of no help; nil when it was, or was not asked
 }
 
@@ -126,6 +130,7 @@ type Answer struct {
 type Service struct {
 	c      Config
 	cache  *cache
+	clock  clock
 	flight singleflight.Group
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -159,7 +164,12 @@ func Open(c Config) (*Service, error) {
 	if err := makeBuckets(c.Store); err != nil {
 		return nil, fmt.Errorf("lookup: %w", err)
 	}
+	latest, err := loadLatest(c.Store, c.Sealer)
+	if err != nil {
+		return nil, fmt.Errorf("lookup: %w", err)
+	}
 	s := &Service{c: c, cache: newCache(c.Store, c.Sealer)}
+	s.clock.latest, s.clock.saved = latest, latest
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if size, err := c.Store.Size(); err != nil || size <= checkAtOnce {
 		s.cache.check(s.ctx)
@@ -176,6 +186,40 @@ func (s *Service) Close() {
 	s.mu.Unlock()
 	s.cancel()
 	s.wg.Wait()
+	if s.clock.due(time.Millisecond) {
+		s.clock.save(s.c.Store, s.c.Sealer)
+	}
+}
+
+// Clock says how far this machine's clock can be believed: what the central
+// service's answers have shown within a day, and whether the clock has shown a later
+// moment before, in this run of the program or an earlier one.
+func (s *Service) Clock() contract.ClockQuality { return s.clock.quality(s.c.Now()) }
+
+// look reads the clock: now, the latest moment that it has shown, and whether now
+// is doubtful.
+func (s *Service) look() moment {
+	now := s.c.Now()
+	latest, doubt := s.clock.show(now)
+	s.remember()
+	return moment{now, latest, doubt}
+}
+
+// moment is a reading of a clock that may be wrong.
+type moment struct {
+	now    time.Time
+	latest time.Time // that was ever shown: not before now
+	doubt  bool      // it was later once
+}
+
+// remember has the store learn of the latest moment, from time to time and without
+// anybody waiting.
+func (s *Service) remember() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed && s.clock.due(savedEvery) {
+		s.wg.Go(func() { s.clock.save(s.c.Store, s.c.Sealer) })
+	}
 }
 
 // Lookup returns what is known about a person's entitlement, at the latest
@@ -193,11 +237,9 @@ func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
 	began := time.Now()
 	key := s.key(r)
 	cached, have := s.cache.load(key)
-	now := s.c.Now()
-	if have && s.fresh(cached, now) {
-		a := answerOf(cached, contract.SourceCache)
-		a.Age = cached.age(now)
-		return a, nil
+	at := s.look()
+	if have && s.fresh(cached, at) {
+		return s.answer(cached, contract.SourceCache, at, nil), nil
 	}
 	// The question outlives a caller who goes away: another may wait for the
 	// same answer, and the next patient with this number will.
@@ -212,7 +254,7 @@ func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
 		cause = ctx.Err()
 	case res := <-result:
 		if res.Err == nil {
-			return answerOf(res.Val.(record), contract.SourceCentral), nil
+			return s.answer(res.Val.(record), contract.SourceCentral, s.look(), nil), nil
 		}
 		if errors.Is(res.Err, ErrClosed) {
 			return Answer{}, ErrClosed
@@ -223,17 +265,15 @@ func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
 		cached, have = s.late(ctx, began, key)
 	}
 	if errors.Is(cause, ErrNoAnswer) && !have {
-		if a, ok := s.listed(r, s.c.Now(), cause); ok {
+		if a, ok := s.listed(r, s.look(), cause); ok {
 			return a, nil
 		}
-		a := answerOf(told, contract.SourceCentral)
-		a.Cause = cause
-		return a, nil
+		return s.answer(told, contract.SourceCentral, s.look(), cause), nil
 	}
-	now = s.c.Now()
-	listed, inList := s.listed(r, now, cause)
-	if have && cached.Entitlement.Status == contract.StatusValid && cached.age(now) <= s.c.Keep && (!inList || cached.age(now) <= listed.Age) {
-		return s.fromCache(cached, now, cause), nil
+	at = s.look()
+	listed, inList := s.listed(r, at, cause)
+	if have && cached.Entitlement.Status == contract.StatusValid && cached.age(at.now) <= s.c.Keep && (!inList || cached.age(at.latest) <= listed.Age) {
+		return s.answer(cached, contract.SourceCache, at, cause), nil
 	}
 	if inList {
 		return listed, nil
@@ -257,7 +297,7 @@ func (s *Service) late(ctx context.Context, began time.Time, key []byte) (record
 
 // listed returns what the list of people says: of whoever has the number of another
 // person, what the central service would say, and no more.
-func (s *Service) listed(r Request, now time.Time, cause error) (Answer, bool) {
+func (s *Service) listed(r Request, at moment, cause error) (Answer, bool) {
 	if s.c.Population == nil {
 		return Answer{}, false
 	}
@@ -265,7 +305,7 @@ func (s *Service) listed(r Request, now time.Time, cause error) (Answer, bool) {
 	if !ok || p.Entitlement == nil || p.Person == nil {
 		return Answer{}, false
 	}
-	a := Answer{Age: max(0, now.Sub(made)), Stale: true, Cause: cause}
+	a := Answer{Age: max(0, at.latest.Sub(made)), Stale: true, Cause: cause}
 	switch {
 	case letters(p.Person.Name) != letters(r.Name):
 		a.Entitlement.Code = codeWrongName
@@ -311,9 +351,11 @@ func (s *Service) ask(key []byte, r Request) (record, error) {
 	if resp.Entitlement.Source != contract.SourceCentral {
 		return record{}, ErrWrongAnswer
 	}
+	now := s.c.Now()
+	s.clock.hear(resp.At, now)
 	rec := record{
 		Asked: askedOf(r), Entitlement: resp.Entitlement, Person: resp.Person,
-		FetchedAt: s.c.Now().Round(0).UTC(),
+		FetchedAt: now.Round(0).UTC(),
 		// Two readings of one clock, the central service's: ours does not
 		// matter.
 		AgeThen: max(0, resp.At.Sub(resp.Entitlement.AsOf)),
@@ -338,32 +380,45 @@ type record struct {
 	AgeThen     time.Duration        `json:"ageThen"`   // how old it was when it arrived
 }
 
+// since is how long ago the answer was given, at least: by this machine's clock,
+// then and now, or by the central service's then and this machine's now.
+func (r *record) since(now time.Time) time.Duration {
+	return max(now.Sub(r.FetchedAt), now.Sub(r.Entitlement.AsOf)-r.AgeThen, 0)
+}
+
 // age is how old the knowledge is at least.
-func (r *record) age(now time.Time) time.Duration {
-	return r.AgeThen + max(0, now.Sub(r.FetchedAt))
-}
+func (r *record) age(now time.Time) time.Duration { return r.AgeThen + r.since(now) }
 
-func (s *Service) fresh(r record, now time.Time) bool {
-	ttl := s.c.NegativeTTL
+// ttl is how long an answer is fresh.
+func (s *Service) ttl(r *record) time.Duration {
 	if r.Entitlement.Status == contract.StatusValid {
-		ttl = s.c.TTL
-		if slices.Contains(Period(r.Entitlement, now), contract.PeriodEnded) {
-			return false // it may have been renewed
-		}
+		return s.c.TTL
 	}
-	since := now.Sub(r.FetchedAt)
-	return since >= -maxSkew && since < ttl
+	return s.c.NegativeTTL
 }
 
-func (s *Service) fromCache(r record, now time.Time, cause error) Answer {
-	a := answerOf(r, contract.SourceCache)
-	a.Age, a.Cause, a.Stale = r.age(now), cause, !s.fresh(r, now)
-	return a
+// fresh reports whether a cached answer serves without asking again. One that was
+// old when it arrived does as well: asking again would bring no newer one.
+func (s *Service) fresh(r record, at moment) bool {
+	if r.Entitlement.Status == contract.StatusValid && slices.Contains(Period(r.Entitlement, at.latest), contract.PeriodEnded) {
+		return false // it may have been renewed
+	}
+	return !at.doubt && !r.Entitlement.AsOf.After(at.now.Add(maxSkew)) &&
+		at.now.Sub(r.FetchedAt) >= -maxSkew && r.since(at.now) < s.ttl(&r)
 }
 
-// answerOf copies: one record may answer many callers.
-func answerOf(r record, source contract.Source) Answer {
-	a := Answer{Entitlement: r.Entitlement.Clone(), Age: r.AgeThen}
+// answer makes an answer of a record. It copies: one record may answer many
+// callers.
+func (s *Service) answer(r record, source contract.Source, at moment, cause error) Answer {
+	now := at.now // of what was heard just now this clock may be in doubt, not the age
+	a := Answer{Cause: cause}
+	if source == contract.SourceCache {
+		now, a.Stale = at.latest, !s.fresh(r, at)
+	}
+	// Also of what was heard just now, and whatever it says: knowledge that was too
+	// old when it was given, or a giver whose present is long past.
+	a.Age, a.Stale = r.age(now), a.Stale || r.AgeThen >= s.c.TTL || r.since(now) >= s.c.TTL
+	a.Entitlement = r.Entitlement.Clone()
 	a.Entitlement.Source = source
 	if r.Person != nil {
 		p := *r.Person

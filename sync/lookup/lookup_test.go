@@ -28,12 +28,14 @@ type central struct {
 	err    error
 	delay  time.Duration
 	last   contract.LookupRequest
+	passed time.Duration // since centralTime
 }
 
 func (c *central) Ask(ctx context.Context, r contract.LookupRequest) (contract.LookupResponse, error) {
 	c.calls.Add(1)
 	c.mu.Lock()
 	answer, err, delay := c.answer, c.err, c.delay
+	answer.At, answer.Entitlement.AsOf = answer.At.Add(c.passed), answer.Entitlement.AsOf.Add(c.passed)
 	c.last = r
 	c.mu.Unlock()
 	select {
@@ -68,6 +70,7 @@ var person = lookup.Request{Number: "001099000001", Name: "Nguyễn Văn Thử",
 
 type desk struct {
 	*lookup.Service
+	config  lookup.Config
 	central *central
 	st      *store.Store
 	seal    *seal.Sealer
@@ -75,7 +78,16 @@ type desk struct {
 	listed  lookup.PopulationFunc // nil: there is no list
 }
 
+// advance lets time pass.
 func (d *desk) advance(by time.Duration) {
+	d.jump(by)
+	d.central.mu.Lock()
+	defer d.central.mu.Unlock()
+	d.central.passed += by
+}
+
+// jump sets the desk's clock, and no other.
+func (d *desk) jump(by time.Duration) {
 	t := d.now.Load().Add(by)
 	d.now.Store(&t)
 }
@@ -107,7 +119,7 @@ func newDeskAt(t testing.TB, path string) *desk {
 	}
 	start := time.Date(2026, 3, 2, 1, 0, 0, 0, time.UTC)
 	d.now.Store(&start)
-	d.Service, err = lookup.Open(lookup.Config{
+	d.config = lookup.Config{
 		Store: d.st, Sealer: d.seal, Asker: d.central,
 		TTL: time.Hour, NegativeTTL: time.Minute, Timeout: time.Second, Keep: 30 * 24 * time.Hour,
 		Now: func() time.Time { return *d.now.Load() },
@@ -117,8 +129,8 @@ func newDeskAt(t testing.TB, path string) *desk {
 			}
 			return d.listed(number, card)
 		}),
-	})
-	if err != nil {
+	}
+	if d.Service, err = lookup.Open(d.config); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -184,7 +196,11 @@ func TestLookup(t *testing.T) {
 				d.central.set(tt.first, nil)
 				d.lookup(t)
 			}
-			d.advance(tt.wait)
+			if tt.wait < 0 {
+				d.jump(tt.wait)
+			} else {
+				d.advance(tt.wait)
+			}
 			if tt.second == "" {
 				d.central.set("000", errOffline)
 			} else {
@@ -228,7 +244,7 @@ func TestExpiredCardIsAskedForAgain(t *testing.T) {
 	d := newDesk(t)
 	// The last minute of 31 December in Vietnam.
 	start := time.Date(2026, 12, 31, 16, 59, 0, 0, time.UTC)
-	d.now.Store(&start)
+	d.advance(start.Sub(centralTime))
 	d.lookup(t)
 	if a := d.lookup(t); a.Entitlement.Source != contract.SourceCache {
 		t.Errorf("source %v", a.Entitlement.Source)
@@ -242,7 +258,7 @@ func TestExpiredCardIsAskedForAgain(t *testing.T) {
 	if a.Entitlement.Source != contract.SourceCache || !a.Stale {
 		t.Errorf("next year, no link: source %v, stale %v", a.Entitlement.Source, a.Stale)
 	}
-	if diff := cmp.Diff([]contract.Finding{contract.PeriodEnded}, lookup.Findings(contract.Person{}, a, *d.now.Load())); diff != "" {
+	if diff := cmp.Diff([]contract.Finding{contract.PeriodEnded}, lookup.Findings(contract.Person{Number: person.Number, Name: person.Name}, a, *d.now.Load())); diff != "" {
 		t.Errorf("findings:\n%s", diff)
 	}
 }

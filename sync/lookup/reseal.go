@@ -23,11 +23,18 @@ func Reseal(ctx context.Context, from *store.Store, old *seal.Sealer, to *store.
 	if err := errors.Join(from.Checked(ctx), to.Checked(ctx), makeBuckets(to)); err != nil {
 		return 0, 0, fmt.Errorf("reseal the answers: %w", err)
 	}
+	if at, err := loadLatest(from, old); err != nil {
+		return 0, 0, fmt.Errorf("reseal the answers: %w", err)
+	} else if !at.IsZero() {
+		if err := saveLatest(to, fresh, at); err != nil {
+			return 0, 0, fmt.Errorf("reseal the answers: %w", err)
+		}
+	}
 	copier := store.NewCopier(to)
 	err = from.View(func(tx *bbolt.Tx) error {
 		top := tx.Bucket(store.LookupBucket)
 		err := top.ForEach(func(k, _ []byte) error {
-			if !bytes.Equal(k, answersBucket) && !bytes.Equal(k, fetchedBucket) {
+			if !bytes.Equal(k, answersBucket) && !bytes.Equal(k, fetchedBucket) && !bytes.Equal(k, latestKey) {
 				return ErrUnknown
 			}
 			return nil
