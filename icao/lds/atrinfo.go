@@ -9,6 +9,10 @@ import (
 // ErrATRInfo reports an EF.ATR/INFO that cannot be taken apart.
 var ErrATRInfo = errors.New("lds: malformed EF.ATR/INFO")
 
+// DevNoLengths is a deviation of an EF.ATR/INFO that says nothing about lengths,
+// which is all that Doc 9303-10 has it for (3.11.1; BSI TR-03105-5.1, LDS_K_04).
+const DevNoLengths = "lds: extended length information is missing"
+
 // ATRInfo is what EF.ATR/INFO says about the lengths that a card can handle.
 // Zero means that it says nothing: extended length is not to be used then
 // (Doc 9303-10, 3.6.4.2).
@@ -49,6 +53,9 @@ func parseATRInfo(b []byte, dev *deviations) (ATRInfo, error) {
 			return ATRInfo{}, ErrATRInfo
 		}
 		a = ATRInfo{MaxCommand: command, MaxResponse: response}
+	}
+	if a == (ATRInfo{}) {
+		dev.note(DevNoLengths)
 	}
 	return a, nil
 }

@@ -2,6 +2,7 @@ package lds
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/chamthe/chamthe/icao/mrz"
 	"github.com/chamthe/chamthe/icao/tlv"
@@ -9,6 +10,12 @@ import (
 
 // ErrDG1 reports a DG1 that holds anything but one machine readable zone.
 var ErrDG1 = errors.New("lds: malformed DG1")
+
+// Deviations of DG1.
+const (
+	DevState  = "lds: code of a state is not of letters" // Doc 9303-3, 5
+	DevNoName = "lds: zone does not name anybody"        // Doc 9303-3, 4.6
+)
 
 // ParseDG1 parses DG1, the machine readable zone (Doc 9303-10, 4.7.1), of a
 // card (TD1), a TD2 document or a passport (TD3). The zone is checked as
@@ -37,7 +44,21 @@ func parseDG1(b []byte, dev *deviations) (mrz.MRZ, error) {
 	}
 	switch m.Layout {
 	case mrz.TD1, mrz.TD2, mrz.TD3:
+		checkZone(m, dev)
 		return m, nil
 	}
 	return mrz.MRZ{}, ErrDG1
+}
+
+// checkZone looks at what package mrz leaves to its caller because it does not know
+// which states and names there are: of what characters they consist.
+func checkZone(m mrz.MRZ, dev *deviations) {
+	for _, code := range []string{m.IssuingState, m.Nationality} {
+		if code == "" || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			dev.note(DevState)
+		}
+	}
+	if m.PrimaryIdentifier == "" {
+		dev.note(DevNoName)
+	}
 }

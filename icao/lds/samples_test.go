@@ -70,6 +70,7 @@ func files(t testing.TB, name string) lds.File {
 var findings = map[string][]string{
 	"dg1-trailing-octets":           {lds.DevPadding},
 	"com-9303-10-a1-lds1599":        {lds.DevLDSVersion},
+	"atr-info-wrong-tag":            {lds.DevNoLengths},
 	"dg11-bcd-birth-date":           {lds.DevBCD},
 	"dg12-bcd-dates":                {lds.DevBCD},
 	"dg11-tag-list-missing-element": {lds.DevListed},

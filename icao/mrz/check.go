@@ -29,10 +29,10 @@ func value(c byte) (int, bool) {
 	return 0, false
 }
 
-// validDate reports whether s is a date YYMMDD. Where partial is set, the
-// day, the day and the month, or all of it may be unknown: fillers (Doc 9303-3,
-// 4.8), or 00 for a day or a month, which Doc 9303-10 has in DG11 and which
-// issuers also print.
+// validDate reports whether s is a date YYMMDD. Where partial is set, any part of it
+// may be unknown: fillers (Doc 9303-3, 4.8; BSI TR-03105-5.1, LDS_B_25 to LDS_B_28).
+// So may a day, or a day and a month, be that are 00, which Doc 9303-10 has in DG11
+// and which issuers also print.
 //
 // The century is not in the MRZ, so 29 February is valid in every year that
 // is a leap year in some century: those divisible by four.
@@ -41,27 +41,27 @@ func validDate(s string, partial bool) bool {
 		return false
 	}
 	var part [3]int
-	unknown := false
+	var unknown [3]bool
 	for i := range part {
 		a, b := s[2*i], s[2*i+1]
-		if partial && (a == '<' && b == '<' || i > 0 && a == '0' && b == '0') {
-			unknown = true
+		if partial && a == '<' && b == '<' {
+			unknown[i] = true
 			continue
 		}
-		if unknown || a < '0' || a > '9' || b < '0' || b > '9' {
-			return false // a known part after an unknown one, or no digits
-		}
-		part[i] = int(a-'0')*10 + int(b-'0')
-		if i > 0 && part[i] == 0 {
+		if a < '0' || a > '9' || b < '0' || b > '9' {
 			return false
 		}
+		part[i] = int(a-'0')*10 + int(b-'0')
 	}
 	year, month, day := part[0], part[1], part[2]
+	if day == 0 && !unknown[2] && !partial || month == 0 && !unknown[1] && (day != 0 || !partial) {
+		return false
+	}
 	if month > 12 {
 		return false
 	}
 	days := [13]int{31, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}
-	if month == 2 && year%4 != 0 {
+	if month == 2 && !unknown[0] && year%4 != 0 {
 		return day <= 28
 	}
 	return day <= days[month]
