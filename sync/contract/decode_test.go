@@ -345,6 +345,17 @@ func fuzzDecoder(f *testing.F, name string) {
 			f.Fatalf("empty seed: %v", err)
 		}
 		f.Add(b)
+		// What arrives when something is wrong on the way, or somebody wants it to be.
+		f.Add(b[:len(b)/2])
+		f.Add(append(b[:len(b):len(b)], b...))
+		f.Add(bytes.Replace(b, []byte(`"version":1`), []byte(`"version":2`), 1))
+		f.Add(bytes.Replace(b, []byte(`"version":1`), []byte(`"version":1,"VERSION":1`), 1))
+		f.Add(bytes.Replace(b, []byte(`"version":1`), []byte(`"version":1,"later":{"a":[1,{"a":null}],"a":2}`), 1))
+		f.Add(bytes.ReplaceAll(b, []byte(`:"`), []byte(`:"\u202e\ud800`)))
+		f.Add(bytes.ReplaceAll(b, []byte(`Z"`), []byte(`+07:00"`)))
+	}
+	for _, s := range []string{"{", "null", "[]", `"verdict"`, "\xff\xfe\x00", `{"version":1,"agent":"` + "\xc3\x28" + `"}`, `{"version":1e400}`, strings.Repeat("[", 2000), strings.Repeat(`{"later":`, 2000)} {
+		f.Add([]byte(s))
 	}
 	var c codec
 	for _, c = range codecs(f) {

@@ -50,7 +50,7 @@ func (u *Uplink) Ask(ctx context.Context, r contract.LookupRequest) (contract.Lo
 }
 
 func (u *Uplink) complete(r *contract.LookupRequest) error {
-	now := time.Now()
+	now := u.cfg.Now()
 	r.Version = contract.Version
 	if r.ID == "" {
 		id, err := contract.NewID(now, nil)
@@ -168,6 +168,8 @@ func (u *Uplink) fetchNonce(ctx context.Context, nc *nats.Conn) error {
 		u.board.dropped()
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
+	// The last one that arrived counts, and not the one with the latest time: a
+	// nonce from a central clock that was ahead would stay for as long.
 	u.mu.Lock()
 	u.nonce = &n
 	u.mu.Unlock()

@@ -2,7 +2,6 @@ package uplink
 
 import (
 	"context"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -19,6 +18,9 @@ func (u *Uplink) Manifest(ctx context.Context, kind contract.BundleKind, have in
 	if err != nil {
 		return nil, nil, err
 	}
+	if _, err := contract.DecodeBundle(m.Data); err != nil {
+		u.board.dropped() // refused, and reported, by package bundle
+	}
 	return m.Header, m.Data, nil
 }
 
@@ -28,6 +30,9 @@ func (u *Uplink) Part(ctx context.Context, kind contract.BundleKind, serial, bas
 	if err != nil {
 		return nil, err
 	}
+	if n := len(m.Data); n == 0 || n > contract.MaxPart {
+		u.board.dropped() // it is not the part that the manifest names
+	}
 	return m.Data, nil
 }
 
@@ -35,7 +40,7 @@ func (u *Uplink) Part(ctx context.Context, kind contract.BundleKind, serial, bas
 const codeCurrent = "304"
 
 func (u *Uplink) bundleRequest(ctx context.Context, r contract.BundleRequest) (*nats.Msg, error) {
-	now := time.Now()
+	now := u.cfg.Now()
 	id, err := contract.NewID(now, nil)
 	if err != nil {
 		return nil, err

@@ -31,4 +31,9 @@
 // at once when a process begins, because it may be a short one, and when the
 // agent notices that the store was lost: its consumer is another one than
 // before, or the stream of visits counts from the beginning again.
+//
+// # Clock
+//
+// No wait here depends on this machine's clock, which may jump: see Config.Now.
+// Which nonce is the latest, and how old it is, is the central service's to say.
 package uplink

@@ -39,7 +39,7 @@ type State struct {
 	Stored int       // visits stored there that wait for a verdict
 	Last   Trouble   // cleared by the success of what had failed
 	// Malformed counts what came from the central service since the start and was
-	// not the contract: verdicts, nonces, answers to lookups. It was dropped.
+	// not the contract: verdicts, nonces, answers to lookups, bundles. It was dropped.
 	Malformed uint64
 }
 

@@ -92,6 +92,18 @@ type Config struct {
 	RetryMin     time.Duration // ceiling of the first wait after a failure; 2 seconds
 	RetryMax     time.Duration // ceiling of later ones; 1 minute
 
+	// Status, if not nil, says how the agent is, for whoever watches hundreds of
+	// them: version, build, clock, reader, bundles. The uplink adds who and when, the
+	// queue, the nonce and what was malformed, and tells it while there is a link,
+	// every StatusEvery (5 minutes), give or take a quarter. Status is called from
+	// the uplink's goroutines and must not block.
+	Status      func() contract.Status
+	StatusEvery time.Duration
+
+	// Now is this machine's clock, by which messages are dated and the age of stored
+	// visits is told; nil is time.Now. Waits do not depend on it: the clock may jump.
+	Now func() time.Time
+
 	// OnState is called after every change of [State] but the counters, and
 	// OnVerdict with the entries that verdicts have moved. Both are called from
 	// the uplink's goroutines and must not block. They may be nil.
@@ -112,7 +124,7 @@ type Uplink struct {
 	board   board
 
 	conn    atomic.Pointer[nats.Conn] // nil while offline
-	central atomic.Int64              // when the central service last answered, Unix milliseconds
+	central atomic.Pointer[time.Time] // when the central service last answered; with a monotonic reading
 	late    *late
 
 	spread spread
@@ -147,10 +159,14 @@ func New(cfg Config) (*Uplink, error) {
 		{&cfg.OverdueAfter, 15 * time.Minute},
 		{&cfg.RetryMin, 2 * time.Second},
 		{&cfg.RetryMax, time.Minute},
+		{&cfg.StatusEvery, 5 * time.Minute},
 	} {
 		if *d.value <= 0 {
 			*d.value = d.or
 		}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	if cfg.Window <= 0 {
 		cfg.Window = 256
@@ -158,7 +174,7 @@ func New(cfg Config) (*Uplink, error) {
 	if cfg.WindowBytes <= 0 {
 		cfg.WindowBytes = 1 << 20
 	}
-	u := &Uplink{cfg: cfg, agent: agent, subject: subject, log: cfg.Logger, late: newLate()}
+	u := &Uplink{cfg: cfg, agent: agent, subject: subject, log: cfg.Logger, late: newLate(cfg.Now)}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
@@ -278,6 +294,7 @@ func (u *Uplink) session(ctx context.Context) error {
 	g.Go(func() error { return u.publish(ctx, nc, js) })
 	g.Go(func() error { return u.receive(ctx, js) })
 	g.Go(func() error { return u.refresh(ctx, nc) })
+	g.Go(func() error { return u.tell(ctx, nc) })
 	g.Go(func() error { return u.chase(ctx, js) })
 	return g.Wait()
 }
@@ -317,7 +334,8 @@ func (u *Uplink) backoff() *natsconn.Backoff {
 
 // answered notes that the central service is alive.
 func (u *Uplink) answered() {
-	u.central.Store(time.Now().UnixMilli())
+	now := time.Now()
+	u.central.Store(&now)
 	if _, ok := u.late.due(); ok {
 		u.late.signal()
 	}
@@ -325,7 +343,8 @@ func (u *Uplink) answered() {
 
 // alive reports whether the central service answered lately.
 func (u *Uplink) alive() bool {
-	return time.Since(time.UnixMilli(u.central.Load())) <= aliveWithin*u.cfg.NonceEvery
+	at := u.central.Load()
+	return at != nil && time.Since(*at) <= aliveWithin*u.cfg.NonceEvery
 }
 
 // storeError marks a failure of the local queue.

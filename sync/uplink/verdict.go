@@ -204,13 +204,13 @@ func (c *chaser) round(ctx context.Context) error {
 		last := c.asked[it.ID]
 		// Each time twice as patient, up to a day or so.
 		wait := u.cfg.OverdueAfter << min(last.times, 7)
-		since := it.StoredAt
+		age := u.cfg.Now().Sub(it.StoredAt)
 		if last.times > 0 {
-			since = last.at
+			age = time.Since(last.at) // in this process, whatever the clock does
 		}
 		// A negative age tells of a clock that was wrong then or is now: nothing
 		// that could be waited for.
-		if age := time.Since(since); it.Damaged || age >= 0 && age < wait {
+		if it.Damaged || age >= 0 && age < wait {
 			continue
 		}
 		if left--; left < 0 {
@@ -245,7 +245,7 @@ func (c *chaser) sweep(ctx context.Context) error {
 		}
 		for _, it := range items {
 			after = it.Seq
-			if it.Damaged || it.StoredAt.After(since) && !it.StoredAt.After(time.Now()) {
+			if it.Damaged || it.StoredAt.After(since) && !it.StoredAt.After(u.cfg.Now()) {
 				continue
 			}
 			if err := c.again(ctx, it.ID); err != nil {
@@ -262,6 +262,7 @@ func (c *chaser) sweep(ctx context.Context) error {
 // service has begun anew. It is safe for concurrent use.
 type late struct {
 	look chan struct{} // something happened that sweep waits for
+	now  func() time.Time
 
 	mu      sync.Mutex
 	since   time.Time // what was stored before; zero: nothing is to be asked
@@ -269,7 +270,9 @@ type late struct {
 	ready   bool      // the verdicts that waited have been read
 }
 
-func newLate() *late { return &late{look: make(chan struct{}, 1), since: time.Now()} }
+func newLate(now func() time.Time) *late {
+	return &late{look: make(chan struct{}, 1), now: now, since: now()}
+}
 
 func (l *late) signal() {
 	select {
@@ -284,7 +287,7 @@ func (l *late) consumer(created time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.created.IsZero() && !l.created.Equal(created) {
-		l.since = time.Now()
+		l.since = l.now()
 	}
 	l.created, l.ready = created, false
 }
