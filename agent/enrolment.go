@@ -3,34 +3,107 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 
 	"github.com/chamthe/chamthe/agent/enrol"
+	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/outbox"
+	"github.com/chamthe/chamthe/sync/store"
 	"github.com/chamthe/chamthe/sync/uplink"
 )
+
+// A WaitingError reports visits that the insurer has not accepted yet in a directory
+// that is to be enrolled. Nothing was asked and nothing was changed.
+type WaitingError struct{ Visits int }
+
+// Error tells how many there are.
+func (e *WaitingError) Error() string { return fmt.Sprintf("agent: %d visits wait", e.Visits) }
 
 // Enrol asks the central service to take a data directory for an agent's, and
 // keeps the answer in it. It makes directory and key when there are none; Signer
 // in r is ignored. An enrolment that is there is replaced. The next [Open] uses
 // it. Errors are those of [enrol.Ask], of the files and of [Identity].
+//
+// A visit is signed for one facility, with one key. So while visits wait in the
+// directory that the insurer has not accepted, it is a [*WaitingError]: send them
+// first. Nobody but the central service knows which facility a code is for, and
+// once it has said so the old enrolment is worth nothing any more. No agent may run
+// in the directory.
 func Enrol(ctx context.Context, dir string, r enrol.Request) (*enrol.Enrolment, error) {
+	e, _, err := enrolled(ctx, dir, r, false)
+	return e, err
+}
+
+// EnrolKeeping does what [Enrol] does also while visits wait. If the code is for the
+// same facility, and the directory still has its key, they are sent under the new
+// enrolment. Otherwise they are foreign to it: so many are returned as foreign. They
+// stay in the queue, where they keep nothing from being sent ([uplink.Foreign]),
+// until the directory is enrolled for their facility again.
+func EnrolKeeping(ctx context.Context, dir string, r enrol.Request) (e *enrol.Enrolment, foreign int, err error) {
+	return enrolled(ctx, dir, r, true)
+}
+
+func enrolled(ctx context.Context, dir string, r enrol.Request, keep bool) (_ *enrol.Enrolment, foreign int, err error) {
 	if err := MakeDir(dir); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if err := checkDir(dir, identityFile); err != nil {
-		return nil, err
+		return nil, 0, err
+	}
+	var q *outbox.Queue
+	if used, err := Used(dir); err != nil {
+		return nil, 0, err
+	} else if used {
+		// Held until all is done: no agent records a visit meanwhile.
+		var st *store.Store
+		if q, st, err = OpenQueue(dir); err != nil {
+			return nil, 0, err
+		}
+		defer func() { err = errors.Join(err, st.Close()) }()
+		switch n, err := unaccepted(ctx, q, ""); {
+		case err != nil:
+			return nil, 0, err
+		case n > 0 && !keep:
+			return nil, 0, &WaitingError{n}
+		}
 	}
 	i, err := openIdentity(filepath.Join(dir, identityFile))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	r.Signer = i
 	e, err := enrol.Ask(ctx, r)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return e, enrol.Save(dir, e)
+	if err := enrol.Save(dir, e); err != nil || q == nil {
+		return e, 0, err
+	}
+	own, err := contract.VisitSubject(e.Facility, e.Agent)
+	if err == nil {
+		foreign, err = unaccepted(ctx, q, own)
+	}
+	return e, foreign, err
+}
+
+// unaccepted counts the visits that the insurer has not accepted, but for those of a
+// subject. One that cannot be read is counted: nobody knows whose it is.
+func unaccepted(ctx context.Context, q *outbox.Queue, but string) (int, error) {
+	n := 0
+	for after := uint64(0); ; {
+		page, err := q.List(ctx, 0, after, 500)
+		if err != nil || len(page) == 0 {
+			return n, err
+		}
+		for _, i := range page {
+			after = i.Seq
+			if i.State != outbox.Accepted && (but == "" || i.Subject != but) {
+				n++
+			}
+		}
+	}
 }
 
 // Enrolled returns the enrolment of a data directory, nil for none. Errors are

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -9,10 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nkeys"
+
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/enrol"
 	"github.com/chamthe/chamthe/agent/enrol/enroltest"
 	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/outbox"
 	"github.com/chamthe/chamthe/sync/uplink"
 )
 
@@ -127,5 +131,176 @@ func TestEnrolmentIsNotUsedBlindly(t *testing.T) {
 		if err == nil {
 			must(a.Close())
 		}
+	}
+}
+
+// waitingVisit puts a visit into the queue of an enrolled directory, as a desk that
+// is offline does, and returns its id.
+func waitingVisit(t *testing.T, dir string) string {
+	t.Helper()
+	a, err := agent.Open(agent.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := agent.Enrolled(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := os.ReadFile(filepath.Join(dir, "agent.nk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := nkeys.FromSeed(bytes.TrimSpace(seed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := contract.NewID(time.Now(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := contract.Timestamp(time.Now())
+	m, err := contract.NewVisitMessage(key, &contract.Visit{
+		Version: contract.Version, ID: id, Facility: e.Facility, Agent: e.Agent, StartedAt: now, RecordedAt: now,
+		Clock: contract.ClockUnknown, Means: contract.MeansManual, Person: contract.Person{Number: "001099000001"},
+		Entitlement: contract.Entitlement{Source: contract.SourceNone, Status: contract.StatusUnknown},
+	})
+	if err == nil {
+		err = a.Queue().Put(t.Context(), outbox.Entry{ID: m.ID, Subject: m.Subject, Header: m.Header, Payload: m.Payload})
+	}
+	if err := errors.Join(err, a.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// sendAll runs an agent until so many visits of its queue are accepted, and returns
+// how the queue stands.
+func sendAll(t *testing.T, dir string, accepted int, log *syncBuffer) outbox.Stats {
+	t.Helper()
+	a, err := agent.Open(agent.Config{Dir: dir, Logger: log.logger("agent")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	var s outbox.Stats
+	limited, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	err = a.Wait(limited, func() (bool, error) {
+		var err error
+		s, err = a.Queue().Stats(ctx)
+		return s.Accepted >= accepted, err
+	})
+	cancel()
+	if err := errors.Join(err, <-done, a.Close()); err != nil {
+		t.Fatalf("%v; %+v; log:\n%s", err, s, log)
+	}
+	return s
+}
+
+// TestEnrolWhileVisitsWait: a visit that waits is not left behind by an enrolment,
+// whatever it is for.
+func TestEnrolWhileVisitsWait(t *testing.T) {
+	var log syncBuffer
+	d := enroltest.Start(t, enroltest.Options{Log: &log})
+	dir := filepath.Join(t.TempDir(), "desk")
+	request := func(facility string) enrol.Request {
+		t.Helper()
+		code, _, err := d.Registry.NewCode(t.Context(), facility, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return enrol.Request{Server: d.URL, CASHA256: d.CASHA256, Code: code}
+	}
+	first, err := agent.Enrol(t.Context(), dir, request(enroltest.Facility))
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitingVisit(t, dir)
+
+	// Refused before the code is spent: it works when nothing waits any more.
+	r := request("79001")
+	_, err = agent.Enrol(t.Context(), dir, r)
+	if w, ok := errors.AsType[*agent.WaitingError](err); !ok || w.Visits != 1 {
+		t.Fatalf("enrolled anew while a visit waits: %v", err)
+	}
+	if e, err := agent.Enrolled(dir); err != nil || e.JWT != first.JWT {
+		t.Errorf("the enrolment was replaced: %v", err)
+	}
+	if s := sendAll(t, dir, 1, &log); s.Accepted != 1 {
+		t.Errorf("%+v", s)
+	}
+
+	if e, err := agent.Enrol(t.Context(), dir, r); err != nil || e.Facility != "79001" {
+		t.Fatalf("with the same code: %v", err)
+	}
+	if first, err = agent.Enrol(t.Context(), dir, request(enroltest.Facility)); err != nil {
+		t.Fatal(err)
+	}
+
+	// The same facility: the visit is sent under the new enrolment.
+	waitingVisit(t, dir)
+	again, foreign, err := agent.EnrolKeeping(t.Context(), dir, request(enroltest.Facility))
+	if err != nil || foreign != 0 || again.JWT == first.JWT {
+		t.Fatalf("same facility: %d foreign, %v", foreign, err)
+	}
+	if s := sendAll(t, dir, 2, &log); s.Queued != 0 {
+		t.Errorf("%+v", s)
+	}
+
+	// Another: the visit stays, and keeps nothing from being sent.
+	waitingVisit(t, dir)
+	if _, foreign, err = agent.EnrolKeeping(t.Context(), dir, request("79001")); err != nil || foreign != 1 {
+		t.Fatalf("another facility: %d foreign, %v", foreign, err)
+	}
+	waitingVisit(t, dir)
+	if s := sendAll(t, dir, 3, &log); s.Queued != 1 {
+		t.Errorf("%+v", s)
+	}
+	// Back again: nothing was lost.
+	if _, foreign, err = agent.EnrolKeeping(t.Context(), dir, request(enroltest.Facility)); err != nil || foreign != 0 {
+		t.Fatalf("back: %d foreign, %v", foreign, err)
+	}
+	if s := sendAll(t, dir, 4, &log); s.Queued != 0 || s.Rejected != 0 {
+		t.Errorf("%+v", s)
+	}
+
+	// Another key, because the file was lost.
+	waitingVisit(t, dir)
+	key := filepath.Join(dir, "agent.nk")
+	saved, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := agent.EnrolKeeping(t.Context(), dir, request(enroltest.Facility)); !errors.Is(err, agent.ErrKeyMissing) {
+		t.Errorf("enrolled without the key: %v", err)
+	}
+	other, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := other.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, seed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, foreign, err := agent.EnrolKeeping(t.Context(), dir, request(enroltest.Facility))
+	if err != nil || foreign != 1 || e.Agent == first.Agent {
+		t.Fatalf("another key: %d foreign, %v", foreign, err)
+	}
+	if err := os.WriteFile(key, saved, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, foreign, err = agent.EnrolKeeping(t.Context(), dir, request(enroltest.Facility)); err != nil || foreign != 0 {
+		t.Fatalf("the old key: %d foreign, %v", foreign, err)
+	}
+	if s := sendAll(t, dir, 5, &log); s.Queued != 0 || s.Rejected != 0 {
+		t.Errorf("%+v", s)
 	}
 }

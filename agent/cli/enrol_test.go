@@ -59,9 +59,19 @@ func TestEnrol(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inQueue(t, dir, func(q *outbox.Queue) error {
-		return q.Put(t.Context(), outbox.Entry{ID: m.ID, Subject: m.Subject, Header: m.Header, Payload: m.Payload})
-	})
+	put := func(id, subject string) {
+		t.Helper()
+		inQueue(t, dir, func(q *outbox.Queue) error {
+			return q.Put(t.Context(), outbox.Entry{ID: id, Subject: subject, Header: m.Header, Payload: m.Payload})
+		})
+	}
+	put(m.ID, m.Subject)
+	// Nothing is left behind by mistake.
+	waiting := command(t, line(d.Code(time.Hour).Text(), "--replace")...)
+	waiting.failed(t, fault.Usage)
+	if !strings.Contains(waiting.stderr, "1 visit not accepted yet") {
+		t.Errorf("waiting: %s", waiting.stderr)
+	}
 	sent := command(t, "queue", "send", "--data", dir)
 	sent.succeeded(t)
 	if !strings.Contains(sent.stdout, "0 queued, 0 stored, 1 accepted, 0 rejected") {
@@ -75,6 +85,14 @@ func TestEnrol(t *testing.T) {
 	again.succeeded(t)
 	if !strings.Contains(again.stdout, out.Agent) {
 		t.Errorf("printed %s", again.stdout)
+	}
+
+	// A visit of another facility is told of.
+	put("another", "ins.v1.visit.79001."+out.Agent)
+	foreign := command(t, line(d.Code(time.Hour).Text(), "--replace", "--keep-visits")...)
+	foreign.failed(t, fault.VisitForeign)
+	if !strings.Contains(foreign.stdout, out.Agent) || !strings.Contains(foreign.stderr, "again: 1 visit") {
+		t.Errorf("printed %s%s", foreign.stdout, foreign.stderr)
 	}
 }
 
