@@ -36,7 +36,7 @@ func TestEveryOperation(t *testing.T) {
 		t.Helper()
 		return do(t, rig, request{method: method, path: path, token: token, body: body})
 	}
-	for _, path := range []string{"/healthz", "/openapi.json", "/try", "/try.js", "/try.css"} {
+	for _, path := range []string{"/healthz", "/openapi.json", "/try", "/try.js", "/try.css", "/try.svg"} {
 		if r := call("", "GET", path, ""); r.status != 200 || len(r.body) == 0 {
 			t.Errorf("%s: status %d, %d bytes", path, r.status, len(r.body))
 		}

@@ -51,6 +51,7 @@ var operations = []operation{
 	{method: "GET", path: "/try", who: "everybody", summary: "The page for integrators.", media: []string{"text/html; charset=utf-8"}, status: 200},
 	{method: "GET", path: "/try.js", who: "everybody", summary: "The page's script.", media: []string{"text/javascript; charset=utf-8"}, status: 200},
 	{method: "GET", path: "/try.css", who: "everybody", summary: "The page's style.", media: []string{"text/css; charset=utf-8"}, status: 200},
+	{method: "GET", path: "/try.svg", who: "everybody", summary: "The page's icon.", media: []string{"image/svg+xml"}, status: 200},
 
 	{method: "GET", path: "/api/v1/status", who: "client", summary: "What the desk shows in its bar.", out: typ[wire.Status](), status: 200},
 	{method: "GET", path: "/api/v1/readers", who: "client", summary: "The card readers as they are now.", out: typ[[]wire.Reader](), status: 200},

@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-//go:embed page/try.html page/try.js page/try.css
+//go:embed page/try.html page/try.js page/try.css page/try.svg
 var pageFiles embed.FS
 
 //go:embed openapi.json
@@ -26,6 +26,7 @@ func pageRoutes() []*route {
 		{"/try", "page/try.html", "text/html; charset=utf-8"},
 		{"/try.js", "page/try.js", "text/javascript; charset=utf-8"},
 		{"/try.css", "page/try.css", "text/css; charset=utf-8"},
+		{"/try.svg", "page/try.svg", "image/svg+xml"},
 	} {
 		list = append(list, &route{method: http.MethodGet, path: p.path, access: forPages, serve: func(c *call) error {
 			b, err := fs.ReadFile(pageFiles, p.file)

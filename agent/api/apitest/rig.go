@@ -190,7 +190,7 @@ func (r *Rig) status(_ context.Context, owner string) (wire.Status, error) {
 		Version: "test", Now: now, Ready: true, Facility: wire.Facility{Code: "01013", Name: "Trạm Y tế Thử"}, Training: true,
 		Readers: []wire.Reader{{Name: "Virtual 00", Kind: "virtual", Card: true, Best: true}},
 		Link:    wire.Link{State: "online", Since: &now}, Busy: r.Front.Busy(), Bundles: []wire.Bundle{{Kind: "trust", Version: 3, AsOf: now}},
-		Store: wire.Store{Checked: true, Free: 1 << 40},
+		Store:  wire.Store{Checked: true, Free: 1 << 40},
 		Sample: &wire.Key{CAN: "123456"},
 	}
 	if name := r.Current(); name != "" {
