@@ -135,15 +135,12 @@ func (c *cache) load(key []byte) (r record, ok bool) {
 }
 
 func (c *cache) read(key []byte) (r record, ok bool) {
-	var sealed []byte
-	err := c.st.View(func(tx *bbolt.Tx) error {
-		sealed = slices.Clone(tx.Bucket(store.LookupBucket).Bucket(answersBucket).Get(key))
-		return nil
+	var plain []byte
+	err := c.st.View(func(tx *bbolt.Tx) (err error) {
+		sealed := tx.Bucket(store.LookupBucket).Bucket(answersBucket).Get(key)
+		plain, err = c.seal.Open(placeAnswer, key, sealed) // nil does not open
+		return err
 	})
-	if err != nil || sealed == nil {
-		return record{}, false
-	}
-	plain, err := c.seal.Open(placeAnswer, key, sealed)
 	if err != nil || !r.decode(plain) {
 		return record{}, false
 	}

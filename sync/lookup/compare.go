@@ -104,7 +104,8 @@ func datesDiffer(a, b contract.Date) bool {
 // card, and the one that replaces it, do not cover the day of at in Vietnam.
 // Partial dates cover all that they may mean.
 func Period(e contract.Entitlement, at time.Time) []contract.Finding {
-	day := contract.Date(at.In(indochina).Format(time.DateOnly))
+	var b [len(time.DateOnly)]byte
+	day := contract.Date(at.In(indochina).AppendFormat(b[:0], time.DateOnly))
 	ended, notBegun := outside(e.From, e.To, day)
 	if e.Next != nil {
 		if nextEnded, nextNotBegun := outside(e.Next.From, e.Next.To, day); !nextEnded && !nextNotBegun {
@@ -152,5 +153,14 @@ func letters(name string) string {
 // canonical is a name as it is typed, but for case, spacing and the two ways to
 // write an accent.
 func canonical(name string) string {
-	return strings.Join(strings.Fields(strings.ToUpper(norm.NFC.String(name))), " ")
+	name = strings.ToUpper(norm.NFC.String(name))
+	space := true
+	for _, r := range name {
+		is := unicode.IsSpace(r)
+		if is && (space || r != ' ') {
+			return strings.Join(strings.Fields(name), " ")
+		}
+		space = is
+	}
+	return strings.TrimSuffix(name, " ")
 }

@@ -80,6 +80,22 @@ func TestCompareAll(t *testing.T) {
 	}
 }
 
+func TestCanonicalNames(t *testing.T) {
+	for _, name := range []string{
+		"Nguyễn Văn Thử", "nguyễn văn thử", "Nguyễn Văn Thử", " Nguyễn Văn Thử", "Nguyễn Văn Thử ", "Nguyễn  Văn Thử",
+		"Nguyễn\tVăn\nThử", "Nguyễn\u00a0Văn Thử", "  Nguyễn Văn   Thử \r\n",
+	} {
+		if got := lookup.Canonical(name); got != "NGUYỄN VĂN THỬ" {
+			t.Errorf("%q: %q", name, got)
+		}
+	}
+	for name, want := range map[string]string{"": "", " ": "", "a": "A", "Nguyễn Văn Thu": "NGUYỄN VĂN THU"} {
+		if got := lookup.Canonical(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
 // TestFindingsOfAnAnswer: an answer about nobody, or about another card, is not one
 // about the person at the desk.
 func TestFindingsOfAnAnswer(t *testing.T) {
