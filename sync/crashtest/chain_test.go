@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -175,7 +176,8 @@ func (r *rig) settle() {
 			}
 			settled = line[0] == "settled"
 		case <-over:
-			r.t.Fatal("the queue does not become empty")
+			last.reap()
+			r.t.Fatalf("the queue does not become empty: %s", r.left())
 		}
 	}
 	last.reap()
@@ -187,6 +189,44 @@ func (r *rig) settle() {
 	if err := st.store.Close(); err != nil {
 		r.t.Error(err)
 	}
+}
+
+// left says what is still in the queue, and what the central service knows of it:
+// where to look for what went wrong.
+func (r *rig) left() string {
+	r.t.Helper()
+	st, err := openStation(r.agent, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer st.store.Close()
+	accepted, written := r.records()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d records of %d visits", written, len(accepted))
+	for _, state := range []outbox.State{outbox.Queued, outbox.Stored, outbox.Rejected} {
+		items, err := st.queue.List(r.t.Context(), state, 0, 1000)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		on := 0
+		for _, it := range items {
+			if accepted[it.ID] {
+				on++
+			}
+		}
+		fmt.Fprintf(&b, "; %d %v, %d of them on record", len(items), state, on)
+	}
+	for _, name := range []string{contract.VisitStream, contract.VerdictStream} {
+		s, err := r.connect().Stream(r.t.Context(), name)
+		if err != nil {
+			fmt.Fprintf(&b, "; %s: %v", name, err)
+			continue
+		}
+		for c := range s.ListConsumers(r.t.Context()).Info() {
+			fmt.Fprintf(&b, "; %s: %d messages, %d pending, %d unacknowledged, %d delivered again", name, s.CachedInfo().State.Msgs, c.NumPending, c.NumAckPending, c.NumRedelivered)
+		}
+	}
+	return b.String()
 }
 
 // count compares what was reported recorded with the central service's record,
