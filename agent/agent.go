@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -46,6 +47,13 @@ type Config struct {
 	Facility string
 	Operator string
 	URLs     []string // of the NATS servers; plain only on loopback
+	// Offline says that there is no central service: what is recorded stays in the
+	// queue. URLs and enrolment do not count then.
+	Offline bool
+	// Dial and Path lead to the servers through a proxy and over WebSockets; see
+	// [uplink.Config] and [Proxy.DialContext]. Nil and empty: directly.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Path string
 	// Server, if not nil, is called once the directory belongs to this agent, to
 	// start a server in this process that knows the agent's key; it returns the
 	// server's URL, which takes the place of URLs.
@@ -79,7 +87,7 @@ type Agent struct {
 	store   *store.Store
 	queue   *outbox.Queue
 	lookup  *lookup.Service
-	uplink  *uplink.Uplink
+	uplink  *uplink.Uplink       // nil: Offline
 	trust   *truststore.Follower // nil: cfg.Trust
 	limits  *limits.Store
 	audit   *audit.Log
@@ -144,23 +152,20 @@ func (a *Agent) open() error {
 		return err
 	}
 	a.limits = limits.New(a.store, sealer)
-	credentials, err := a.link()
-	if err != nil {
-		return err
-	}
-	a.uplink, err = uplink.New(uplink.Config{
-		URLs: a.cfg.URLs, TLS: a.cfg.TLS, Credentials: credentials,
-		Facility: a.cfg.Facility, Signer: a.signer, Queue: a.queue,
-		Nonces:    nonces{uplink.NonceFile(filepath.Join(a.cfg.Dir, nonceFile)), a.cfg.Logger},
-		OnState:   a.signal,
-		OnVerdict: func([]outbox.Item) { a.signal() },
-		Logger:    a.cfg.Logger,
-	})
-	if err != nil {
-		return err
-	}
 	a.audit = audit.New(a.store, sealer, nil)
-	questions := lookup.Config{Store: a.store, Sealer: sealer, Asker: a.uplink, Keep: a.cfg.Retention.withDefaults().Answers}
+	var asker lookup.Asker = nobody{}
+	if a.cfg.Offline {
+		a.cfg.BundleKey = ""
+		if _, err := contract.VisitSubject(a.cfg.Facility, a.signer.public); err != nil {
+			return err // what is recorded could never be sent
+		}
+	} else {
+		if err := a.connect(); err != nil {
+			return err
+		}
+		asker = a.uplink
+	}
+	questions := lookup.Config{Store: a.store, Sealer: sealer, Asker: asker, Keep: a.cfg.Retention.withDefaults().Answers}
 	if a.cfg.BundleKey != "" {
 		a.bundles, err = bundle.Open(bundle.Config{
 			Store: a.store, Sealer: sealer, Fetcher: a.uplink, Facility: a.cfg.Facility, Key: a.cfg.BundleKey,
@@ -172,6 +177,31 @@ func (a *Agent) open() error {
 	}
 	a.lookup, err = lookup.Open(questions)
 	return err
+}
+
+// connect assembles the link to the central service.
+func (a *Agent) connect() error {
+	credentials, err := a.link()
+	if err != nil {
+		return err
+	}
+	a.uplink, err = uplink.New(uplink.Config{
+		URLs: a.cfg.URLs, TLS: a.cfg.TLS, Credentials: credentials, Dial: a.cfg.Dial, Path: a.cfg.Path,
+		Facility: a.cfg.Facility, Signer: a.signer, Queue: a.queue,
+		Nonces:    nonces{uplink.NonceFile(filepath.Join(a.cfg.Dir, nonceFile)), a.cfg.Logger},
+		OnState:   a.signal,
+		OnVerdict: func([]outbox.Item) { a.signal() },
+		Logger:    a.cfg.Logger,
+	})
+	return err
+}
+
+// nobody is asked when there is no central service.
+type nobody struct{}
+
+// Ask implements [lookup.Asker].
+func (nobody) Ask(context.Context, contract.LookupRequest) (contract.LookupResponse, error) {
+	return contract.LookupResponse{}, uplink.ErrOffline
 }
 
 // nonces is a nonce file that may be lost: one that cannot be read is none, and
@@ -200,7 +230,12 @@ func (a *Agent) Run(ctx context.Context) error {
 	check.Go(func() { a.check(checking) })
 	check.Go(func() { a.keepBundles(checking) })
 	check.Go(func() { a.keepRetention(checking) })
-	err := a.uplink.Run(ctx)
+	var err error
+	if a.uplink != nil {
+		err = a.uplink.Run(ctx)
+	} else {
+		<-ctx.Done()
+	}
 	stop()
 	check.Wait()
 	return err
@@ -250,11 +285,45 @@ func (a *Agent) Key() string { return a.signer.public }
 // Queue returns the outbox.
 func (a *Agent) Queue() *outbox.Queue { return a.queue }
 
-// Link returns the state of the link.
-func (a *Agent) Link(ctx context.Context) uplink.State { return a.uplink.State(ctx) }
+// Link returns the state of the link. Without a central service it is that of a
+// link that was never there.
+func (a *Agent) Link(ctx context.Context) uplink.State {
+	if a.uplink != nil {
+		return a.uplink.State(ctx)
+	}
+	var s uplink.State
+	if st, err := a.queue.Stats(ctx); err == nil {
+		s.Queued, s.Stored = st.Queued, st.Stored
+	} else if ctx.Err() == nil {
+		s.Last = uplink.StoreTrouble
+	}
+	return s
+}
 
 // Nonce returns the latest nonce of the central service, if there ever was one.
-func (a *Agent) Nonce() (contract.Nonce, bool) { return a.uplink.Nonce() }
+func (a *Agent) Nonce() (contract.Nonce, bool) {
+	if a.uplink == nil {
+		return contract.Nonce{}, false
+	}
+	return a.uplink.Nonce()
+}
+
+// Facility returns whom the agent works for: what the enrolment says, else what was
+// configured.
+func (a *Agent) Facility() string { return a.cfg.Facility }
+
+// Audit appends to the audit trail. Its errors are those of [audit.Log.Append].
+func (a *Agent) Audit(ctx context.Context, entries ...audit.Entry) error {
+	return a.audit.Append(ctx, entries...)
+}
+
+// Changed returns a channel that is closed after the next change of a visit or of
+// the link. The step from queued to stored is not told of.
+func (a *Agent) Changed() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.changed
+}
 
 // Issuers returns the issuers that are known now. The errors are those of
 // [truststore.Load], but for [truststore.ErrNone], which is an empty pool.
@@ -295,7 +364,7 @@ func (a *Agent) Desk(ctx context.Context) (*checkin.Desk, error) {
 		Trouble: func(err error) {
 			a.cfg.Logger.Warn("what readers and cards bear is not remembered", "error", err)
 		},
-		Lookup: a.lookup, Recorder: a.queue, Nonce: a.uplink.Nonce,
+		Lookup: a.lookup, Recorder: a.queue, Nonce: a.Nonce,
 	}, nil
 }
 
@@ -316,9 +385,7 @@ func (a *Agent) Wait(ctx context.Context, done func() (bool, error)) error {
 	t := time.NewTicker(lookAgain)
 	defer t.Stop()
 	for {
-		a.mu.Lock()
-		changed := a.changed
-		a.mu.Unlock()
+		changed := a.Changed()
 		if ok, err := done(); ok || err != nil {
 			return err
 		}

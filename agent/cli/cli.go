@@ -61,6 +61,12 @@ func run(ctx context.Context, args []string, e *env) int {
 		_ = printFailure(out, c, f)
 	}
 	printFault(e.stderr, f)
+	if _, failed := errors.AsType[*startError](err); failed {
+		return exitStart
+	}
+	if c.Name() == "run" && f.Exit == exitStart {
+		return exitRunning
+	}
 	return f.Exit
 }
 
@@ -113,7 +119,7 @@ is back.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newDemo(e), newReaders(e), newRead(e), newChip(e), newQueue(e), newEnrol(e), newEvidence(e), newAudit(e), newKey(e), newTrust(e), newVersion(e))
+	root.AddCommand(newDemo(e), newRun(e), newService(e), newConfig(e), newReaders(e), newRead(e), newChip(e), newQueue(e), newEnrol(e), newEvidence(e), newAudit(e), newKey(e), newTrust(e), newVersion(e))
 	wrap(e, root)
 	return root
 }

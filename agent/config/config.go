@@ -107,7 +107,9 @@ type Client struct {
 
 // Operator is who sits at the desk.
 type Operator struct {
-	Required bool `key:"required" default:"false" doc:"Record nothing before an operator has signed in."`
+	Required bool          `key:"required" default:"false" doc:"Record nothing before an operator has signed in."`
+	Logins   bool          `key:"logins" default:"true" doc:"Sign in by the login name of the computer, which the desk program gives. Otherwise only with a PIN."`
+	Shift    time.Duration `key:"shift" default:"12h" min:"1m" doc:"How long somebody stays signed in."`
 }
 
 // Log is the log.

@@ -100,6 +100,9 @@ var sentinels = []struct {
 
 	{config.ErrInvalid, ConfigInvalid},
 	{config.ErrExposed, PolicyExposed},
+	{agent.ErrPort, PortInUse},
+	{agent.ErrTraining, TrainingRefused},
+	{agent.ErrProxy, CentralUnreachable},
 
 	{vn.ErrQR, BadQR},
 	{vn.ErrTooLong, BadQR},

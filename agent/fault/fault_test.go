@@ -129,6 +129,7 @@ func TestSentinels(t *testing.T) {
 		truststore.ErrNewer: fault.StoreNewer, truststore.ErrDamaged: fault.TrustDamaged, truststore.ErrExposed: fault.TrustExposed, truststore.ErrAccess: fault.TrustUnusable,
 		truststore.ErrRefused: fault.TrustRefused, truststore.ErrUnreadable: fault.BadTrust, truststore.ErrRoot: fault.BadTrust,
 		config.ErrInvalid: fault.ConfigInvalid, config.ErrExposed: fault.PolicyExposed,
+		agent.ErrPort: fault.PortInUse, agent.ErrTraining: fault.TrainingRefused, agent.ErrProxy: fault.CentralUnreachable,
 		policy.ErrWeak: fault.WeakAlgorithm, audit.ErrBroken: fault.AuditBroken, vn.ErrQR: fault.BadQR, vn.ErrTooLong: fault.BadQR,
 		context.Canceled: fault.Cancelled, context.DeadlineExceeded: fault.ReaderHung,
 	}

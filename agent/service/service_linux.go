@@ -18,6 +18,11 @@ import (
 //go:embed chamthe.service
 var Unit string
 
+// Rules is what polkit has to be told, so that pcscd lets the service's account in.
+//
+//go:embed chamthe.rules
+var Rules string
+
 const (
 	unitName = Name + ".service"
 	// packaged is where a package puts the unit, and local where an administrator does,
@@ -25,7 +30,11 @@ const (
 	packaged = "lib/systemd/system/" + unitName
 	local    = "etc/systemd/system/" + unitName
 	program  = "/usr/bin/chamthe"
-	account  = Name
+	// rulesDir is there where polkit is, and rules of a package are in the second one.
+	rulesDir      = "etc/polkit-1/rules.d"
+	packagedRules = "usr/share/polkit-1/rules.d/50-chamthe.rules"
+	localRules    = rulesDir + "/50-chamthe.rules"
+	account       = Name
 )
 
 // Manager is systemd. The zero value is that of this computer.
@@ -112,10 +121,24 @@ func (m Manager) Install(ctx context.Context, i Install) error {
 	} else if err := os.Remove(m.path(local)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err := m.allowReaders(); err != nil {
+		return err
+	}
 	if err := m.systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
 	return m.systemctl(ctx, "enable", unitName)
+}
+
+// allowReaders gives polkit its rules, where there is one and no package has done so.
+func (m Manager) allowReaders() error {
+	if _, err := os.Stat(m.path(packagedRules)); err == nil {
+		return nil
+	}
+	if _, err := os.Stat(m.path(rulesDir)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return os.WriteFile(m.path(localRules), []byte(Rules), 0o644)
 }
 
 // unitFor is the unit with another program or configuration.
@@ -145,8 +168,10 @@ func (m Manager) Uninstall(ctx context.Context) error {
 	if err := m.systemctl(ctx, "disable", "--now", unitName); err != nil {
 		return err
 	}
-	if err := os.Remove(m.path(local)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	for _, name := range []string{local, localRules} {
+		if err := os.Remove(m.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return m.systemctl(ctx, "daemon-reload")
 }
