@@ -150,7 +150,7 @@ func (c *Certificate) parseTBS(tbs cryptobyte.String) (signature algorithmID, er
 		return signature, errors.New("cms: malformed issuer")
 	}
 	var validity cryptobyte.String
-	if !tbs.ReadASN1(&validity, asn1.SEQUENCE) || !readTime(&validity, &c.NotBefore) || !readTime(&validity, &c.NotAfter) || !validity.Empty() {
+	if !tbs.ReadASN1(&validity, asn1.SEQUENCE) || !c.readValidity(&validity, &c.NotBefore) || !c.readValidity(&validity, &c.NotAfter) || !validity.Empty() {
 		return signature, errors.New("cms: malformed validity")
 	}
 	if c.NotAfter.Before(c.NotBefore) {
@@ -162,6 +162,9 @@ func (c *Certificate) parseTBS(tbs cryptobyte.String) (signature algorithmID, er
 	c.RawIssuer, c.RawSubject = c.Issuer.Raw, c.Subject.Raw
 	if c.Issuer.Country() == "" || c.Subject.Country() == "" {
 		note(&c.Deviations, DevCountryMissing)
+	}
+	if !c.Issuer.countryConforms() || !c.Subject.countryConforms() {
+		note(&c.Deviations, DevCountryEncoding)
 	}
 
 	var spki cryptobyte.String
@@ -215,6 +218,19 @@ func (c *Certificate) noteSerial() {
 	if len(n) > 1 && (n[0] == 0 && n[1] < 0x80 || n[0] == 0xff && n[1] >= 0x80) {
 		note(&c.Deviations, DevSerialNotMinimal)
 	}
+}
+
+// readValidity reads one end of the validity, which is a UTCTime up to 2049 and a
+// GeneralizedTime from then on (RFC 5280, 4.1.2.5; Doc 9303-12, 7.1, table 6).
+func (c *Certificate) readValidity(s *cryptobyte.String, t *time.Time) bool {
+	general := s.PeekASN1Tag(asn1.GeneralizedTime)
+	if !readTime(s, t) {
+		return false
+	}
+	if general && t.Year() < 2050 {
+		note(&c.Deviations, DevTimeEncoding)
+	}
+	return true
 }
 
 // readTime reads Time (RFC 5280, 4.1.2.5): UTCTime or GeneralizedTime.

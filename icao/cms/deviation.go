@@ -32,6 +32,8 @@ const (
 	DevValidityReversed         = "validity_reversed"
 	DevUniqueID                 = "unique_identifier_present"
 	DevCountryMissing           = "country_missing"
+	DevCountryEncoding          = "country_encoding"  // not a PrintableString in upper case
+	DevTimeEncoding             = "validity_encoding" // GeneralizedTime before 2050
 	DevBasicConstraintsEncoding = "basic_constraints_encoding"
 	DevPathLenWithoutCA         = "basic_constraints_path_length_without_ca"
 	DevBasicConstraintsNotCrit  = "basic_constraints_not_critical" // of a CA

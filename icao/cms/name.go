@@ -29,6 +29,7 @@ type attribute struct {
 	oid   string
 	value string // UTF-8
 	first bool   // begins a relative distinguished name
+	tag   asn1.Tag
 }
 
 // ReadName reads one name and advances s. It reports whether the name is well
@@ -57,7 +58,7 @@ func readName(s *cryptobyte.String, name *Name) bool {
 				!pair.ReadAnyASN1(&value, &tag) || !pair.Empty() || len(name.attributes) == maxAttributes {
 				return false
 			}
-			a.value = directoryString(value, tag)
+			a.value, a.tag = directoryString(value, tag), tag
 			name.attributes = append(name.attributes, a)
 		}
 	}
@@ -109,6 +110,17 @@ func (n Name) Country() string {
 		return string(code)
 	}
 	return ""
+}
+
+// countryConforms reports whether every countryName is a PrintableString in upper
+// case (Doc 9303-12, 7.1, table 6).
+func (n Name) countryConforms() bool {
+	for _, a := range n.attributes {
+		if a.oid == oidCountryName && (a.tag != asn1.PrintableString || a.value != strings.ToUpper(a.value)) {
+			return false
+		}
+	}
+	return true
 }
 
 var attributeNames = map[string]string{

@@ -114,7 +114,7 @@ func TestGermanMasterList(t *testing.T) {
 		{"deviations", deviations, map[string]int{
 			cms.DevBasicConstraintsEncoding: 1, cms.DevPathLenWithoutCA: 1, cms.DevBasicConstraintsNotCrit: 2,
 			cms.DevKeyUsageNotCrit: 11, cms.DevRSAExponentSmall: 14, cms.DevRSAParametersMissing: 2,
-			cms.DevSerialNegative: 1, cms.DevSerialZero: 1, cms.DevSHA1: 34, cms.DevCurveNamed: 4,
+			cms.DevSerialNegative: 1, cms.DevSerialZero: 1, cms.DevSHA1: 34, cms.DevCurveNamed: 4, cms.DevCountryEncoding: 13,
 		}},
 		{"countries", len(countries), 112},
 		{"self-signed", self, 375},
