@@ -50,7 +50,7 @@ func (a *Agent) UpdateBundles(ctx context.Context) error {
 		if err == nil {
 			var installed bool
 			installed, err = a.bundles.Update(ctx, kind)
-			err = errors.Join(err, a.noteBundle(ctx, kind, before, installed, err))
+			err = errors.Join(err, a.noteKey(ctx, kind, before), a.noteBundle(ctx, kind, before, installed, err))
 		}
 		if first == nil {
 			first = err
@@ -60,6 +60,19 @@ func (a *Agent) UpdateBundles(ctx context.Context) error {
 		}
 	}
 	return first
+}
+
+// noteKey writes into the audit trail that the insurer's key has rolled, which the
+// lists follow: see [bundle.HeaderRoll].
+func (a *Agent) noteKey(ctx context.Context, kind contract.BundleKind, before bundle.State) error {
+	after, err := a.bundles.State(kind)
+	if err != nil || after.Key == before.Key {
+		return err
+	}
+	a.cfg.Logger.Info("the insurer signs its lists with another key", "key", after.Key)
+	return a.audit.Append(context.WithoutCancel(ctx), audit.Entry{
+		Actor: "agent", Action: audit.BundleKeyRolled, Object: after.Key, Note: "in place of " + before.Key,
+	})
 }
 
 // noteBundle writes what became of a list into the audit trail; a refusal for the

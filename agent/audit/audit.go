@@ -81,6 +81,7 @@ const (
 	DataErased      Action = "data_erased"      // personal data past its time, or the key to all of it
 	BundleRefused   Action = "bundle_refused"   // a signed list did not hold
 	BundleInstalled Action = "bundle_installed" //
+	BundleKeyRolled Action = "bundle_key"       // the insurer signs its lists with another key from now on
 )
 
 // An Entry is one line of the trail.

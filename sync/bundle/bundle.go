@@ -5,7 +5,8 @@
 //
 // A list is fetched part by part, and a fetch that was interrupted goes on where
 // it stopped, also after a restart. It takes the place of the older one in a
-// single transaction, when its manifest's signature is that of the pinned key, it
+// single transaction, when its manifest's signature is that of the pinned key (which
+// the insurer may have rolled, see [HeaderRoll]), it
 // is for this facility, it is newer, and every part has the signed hash. What
 // fails any of that is refused, for good, and shown in [State.Refused]; the old
 // list stays.
@@ -17,6 +18,7 @@
 // Layout, inside the bucket "bundle" of the store, kind by kind:
 //
 //	state     kind                -> sealed state record
+//	          "pinned"            -> sealed record of the key that is believed
 //	pending   kind, 00, part (4)  -> sealed bytes of a part that was fetched
 //	people    HMAC(number)        -> sealed [contract.Registered]; who has no
 //	                                 personal number lies under that of the card
@@ -100,8 +102,10 @@ type Config struct {
 	Sealer   *seal.Sealer
 	Fetcher  Fetcher
 	Facility string
-	Key      string           // the insurer's public bundle key, pinned at enrolment
-	Now      func() time.Time // nil: time.Now
+	// Key is the insurer's public bundle key, pinned at enrolment. The key that is
+	// believed may be a later one, see [HeaderRoll] and [State.Key].
+	Key string
+	Now func() time.Time // nil: time.Now
 }
 
 // State is what is known of the bundle of one kind. The zero value is none.
@@ -116,7 +120,7 @@ type State struct {
 	Refused   string    `json:"refused,omitempty"`
 	RefusedAt time.Time `json:"refusedAt,omitzero"`
 
-	Key     string         `json:"key,omitempty"` // that signed it: another pinned key makes it void
+	Key     string         `json:"key,omitempty"` // the insurer's that is pinned: another enrolment makes a list void
 	Pending *pendingBundle `json:"pending,omitempty"`
 }
 
@@ -217,8 +221,8 @@ func (k *Keeper) state(top *bbolt.Bucket, kind contract.BundleKind) State {
 	key := []byte(kind)
 	plain, err := k.c.Sealer.Open(placeState, key, top.Bucket(stateBucket).Get(key))
 	var s State
-	if err != nil || json.Unmarshal(plain, &s) != nil || s.Key != k.c.Key {
-		return State{Key: k.c.Key}
+	if pinned := k.pinned(top); err != nil || json.Unmarshal(plain, &s) != nil || s.Key != pinned {
+		return State{Key: pinned}
 	}
 	return s
 }
@@ -254,6 +258,12 @@ func (k *Keeper) Update(ctx context.Context, kind contract.BundleKind) (bool, er
 	if err != nil {
 		return false, err
 	}
+	if err := k.follow(headers, payload); err != nil {
+		return false, err
+	}
+	if s, err = k.State(kind); err != nil {
+		return false, err
+	}
 	b, err := k.open(kind, s, headers, payload)
 	if err == nil {
 		if err = k.begin(kind, headers, payload); err == nil {
@@ -271,7 +281,7 @@ func (k *Keeper) Update(ctx context.Context, kind contract.BundleKind) (bool, er
 
 // open decides whether a manifest may be fetched.
 func (k *Keeper) open(kind contract.BundleKind, s State, headers map[string][]string, payload []byte) (contract.Bundle, error) {
-	b, err := contract.OpenBundle(k.c.Key, headers, payload)
+	b, err := contract.OpenBundle(s.Key, headers, payload)
 	switch {
 	case errors.Is(err, contract.BadSignature):
 		return b, ErrSignature
@@ -381,7 +391,7 @@ func (k *Keeper) install(kind contract.BundleKind, b contract.Bundle) error {
 			return ErrPart
 		}
 		now := k.now()
-		*s = State{Serial: b.Serial, IssuedAt: b.IssuedAt, InstalledAt: now, CheckedAt: now, Entries: entries, Key: k.c.Key}
+		*s = State{Serial: b.Serial, IssuedAt: b.IssuedAt, InstalledAt: now, CheckedAt: now, Entries: entries, Key: s.Key}
 		return clearPending(top, kind)
 	})
 }

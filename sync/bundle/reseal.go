@@ -48,7 +48,10 @@ func Reseal(ctx context.Context, from *store.Store, old *seal.Sealer, to *store.
 			return err
 		}
 		r := resealer{ctx, top, old, fresh, store.NewCopier(to)}
-		for _, kind := range []contract.BundleKind{contract.BundlePopulation, contract.BundleTrust} {
+		if err := r.pin(); err != nil {
+			return err
+		}
+		for _, kind := range kinds {
 			entries, err := r.list(kind)
 			if errors.Is(err, errUnreadable) {
 				n.Dropped = append(n.Dropped, kind)
@@ -76,6 +79,20 @@ type resealer struct {
 	top        *bbolt.Bucket
 	old, fresh *seal.Sealer
 	copier     *store.Copier
+}
+
+// pin copies which key is believed. One that cannot be read is left behind: the
+// central service sends again what led to it.
+func (r resealer) pin() error {
+	sealed := r.top.Bucket(stateBucket).Get(pinKey)
+	if sealed == nil {
+		return nil
+	}
+	plain, err := r.old.Open(placeState, pinKey, sealed)
+	if err != nil {
+		return nil
+	}
+	return r.put(stateBucket, pinKey, r.fresh.Seal(placeState, pinKey, plain))
 }
 
 // list copies the list of a kind; its state record comes last, so that without it

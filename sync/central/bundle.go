@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"github.com/chamthe/chamthe/sync/bundle"
 	"github.com/chamthe/chamthe/sync/contract"
 )
 
@@ -214,7 +216,13 @@ func (s *store) publishBundle(ctx context.Context, l list, key contract.Signer, 
 		}
 	}
 	sum := l.digest()
-	if m, err := contract.DecodeBundle(old.Whole.Payload); err == nil && bytes.Equal(sum, old.Digest) && at.Sub(m.IssuedAt) < refreshed {
+	own, err := key.PublicKey()
+	if err != nil {
+		return false, err
+	}
+	// OpenBundle fails for a list of another key: who has pinned this one needs it
+	// signed anew.
+	if m, err := contract.OpenBundle(own, old.Whole.Headers, old.Whole.Payload); err == nil && bytes.Equal(sum, old.Digest) && at.Sub(m.IssuedAt) < refreshed {
 		return false, nil
 	}
 	// Time, so that whoever begins with an empty store does not begin again at 1.
@@ -373,7 +381,12 @@ func (s *service) bundle(ctx context.Context, req micro.Request) {
 }
 
 func (s *service) respondSigned(req micro.Request, m *signed) {
-	answer(s.nc, s.log, req, nats.Header(m.Headers), m.Payload)
+	h := nats.Header(m.Headers)
+	if len(s.rolls) > 0 {
+		h = maps.Clone(h)
+		h[bundle.HeaderRoll] = s.rolls
+	}
+	answer(s.nc, s.log, req, h, m.Payload)
 }
 
 // bundlesRefreshed is how old a bundle gets before it is made again although it

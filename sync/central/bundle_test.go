@@ -2,6 +2,7 @@ package central_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -150,6 +151,31 @@ func TestBundles(t *testing.T) {
 		t.Error("installed a list that another key signed")
 	} else if why, refused := bundle.Refused(err); !refused || why != bundle.ErrSignature {
 		t.Error(err)
+	}
+
+	// The insurer's key rolls: who has pinned the old one follows, also somebody who
+	// has nothing yet, and who has pinned the new one needs nothing.
+	stop()
+	rolled := newAgent(t)
+	statement, err := bundle.NewRoll(insurer, rolled.name, now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.config.BundleKey, r.config.BundleRolls = rolled, []string{statement}
+	_, stop = r.run()
+	defer stop()
+	for name, k := range map[string]*bundle.Keeper{"had a list": k, "had none": st.keeper(u, insurer.name), "knows only the new key": st.keeper(u, rolled.name)} {
+		if s := updated(t, k, contract.BundlePopulation); s.Entries != 1200 || s.Key != rolled.name {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	if _, err := st.keeper(u, newAgent(t).name).Update(t.Context(), contract.BundlePopulation); !errors.Is(err, bundle.ErrSignature) {
+		t.Errorf("pinned another key: %v", err)
+	}
+	bad := r.config
+	bad.BundleRolls = []string{statement + "x"}
+	if _, err := central.New(bad); !errors.Is(err, central.ErrConfig) {
+		t.Errorf("a statement that is none: %v", err)
 	}
 	if log := r.log.String(); strings.Contains(log, "Nguyễn") || strings.Contains(log, people[0].Number) {
 		t.Error("the log names a person")

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chamthe/chamthe/icao/trust"
+	"github.com/chamthe/chamthe/sync/bundle"
 	"github.com/chamthe/chamthe/sync/contract"
 	"github.com/chamthe/chamthe/sync/internal/natsconn"
 )
@@ -48,8 +49,11 @@ type Config struct {
 	Seed *Seed
 	// BundleKey signs the population and trust bundles, which agents have pinned;
 	// nil publishes none. TrustPieces are the certificates and revocation lists
-	// (DER) of the trust bundle.
+	// (DER) of the trust bundle. BundleRolls are the statements by which agents that
+	// have pinned an older key come to believe this one, the oldest first (package
+	// bundle); every process needs the same key and statements.
 	BundleKey   contract.Signer
+	BundleRolls []string
 	TrustPieces [][]byte
 	// PeopleKey (32 random bytes) is what people are filed under in the store, where
 	// their numbers must not show. It must stay the same; another is [ErrPeopleKey],
@@ -89,8 +93,13 @@ func New(cfg Config) (*Central, error) {
 		return nil, ErrNoAnchors
 	}
 	if cfg.Workers < 0 || cfg.Replicas < 0 || cfg.MaxBytes < 0 || cfg.KeepVisits != 0 && cfg.KeepVisits < MinKeepVisits ||
-		cfg.PeopleKey != nil && len(cfg.PeopleKey) != PeopleKeySize {
+		cfg.PeopleKey != nil && len(cfg.PeopleKey) != PeopleKeySize || len(cfg.BundleRolls) > bundle.MaxRolls {
 		return nil, ErrConfig
+	}
+	for _, s := range cfg.BundleRolls {
+		if _, err := bundle.OpenRoll(s); err != nil {
+			return nil, ErrConfig
+		}
 	}
 	if cfg.Seed != nil {
 		if err := cfg.Seed.check(); err != nil {
@@ -165,7 +174,7 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 		return err
 	}
 
-	svc := &service{store: st, counts: &c.counts, log: c.log, now: c.now, lookups: c.limits.lookups}
+	svc := &service{store: st, counts: &c.counts, log: c.log, now: c.now, lookups: c.limits.lookups, rolls: c.cfg.BundleRolls}
 	stop, err := svc.serve(nc)
 	if err != nil {
 		return err

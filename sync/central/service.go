@@ -49,6 +49,7 @@ type service struct {
 	now    func() time.Time
 
 	lookups *limiter // by agent
+	rolls   []string // see [Config.BundleRolls]
 
 	mu      sync.Mutex
 	current *contract.Nonce

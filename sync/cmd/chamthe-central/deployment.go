@@ -39,6 +39,8 @@ const (
 	enrolSeed    = "keys/enrol.nk"
 	bundleSeed   = "keys/bundle.nk"
 	peopleFile   = "keys/people.key"
+	nextBundle   = "keys/bundle.next.nk" // there while the key is being rolled
+	rollsFile    = "bundle-rolls"        // statements about that key, a line each
 	centralCreds = "central.creds"
 	pusherCreds  = "pusher.creds"
 
@@ -202,6 +204,7 @@ type deployed struct {
 	tls     *tls.Config
 	bundle  nkeys.KeyPair
 	signing nkeys.KeyPair
+	rolls   []string
 	people  []byte // what people are filed under
 	central central.Credentials
 	pusher  central.Credentials
@@ -239,6 +242,9 @@ func readDeployment(dir string) (_ *deployed, err error) {
 		if *to, err = d.key(name); err != nil {
 			return nil, err
 		}
+	}
+	if d.rolls, err = readRolls(dir); err != nil {
+		return nil, err
 	}
 	text, err := d.secret(peopleFile)
 	if err != nil {

@@ -33,6 +33,6 @@ evidence of every visit anew and answers with a verdict.`,
 	}
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	cmd.AddCommand(initialise(stdout), serve(stdout, stderr), enrol(stdout), agents(stdout))
+	cmd.AddCommand(initialise(stdout), serve(stdout, stderr), enrol(stdout), agents(stdout), bundleKey(stdout))
 	return cmd
 }

@@ -121,7 +121,7 @@ func (s *settings) run(ctx context.Context) error {
 			return err
 		}
 		cfg.TLS, cfg.Credentials, cfg.BundleKey = s.deployed.tls, s.deployed.central, s.deployed.bundle
-		cfg.PeopleKey = s.deployed.people
+		cfg.PeopleKey, cfg.BundleRolls = s.deployed.people, s.deployed.rolls
 	case s.dir != "" && len(s.nats) > 0:
 		return errors.New("[dir nats]: give one of them, or a DIR that init has made")
 	case s.seed == "":
