@@ -236,6 +236,10 @@ func validOrigin(o string) bool {
 	if err != nil || u.Opaque != "" || u.Hostname() == "" || (u.Scheme != "https" && u.Scheme != "http") {
 		return false
 	}
+	// Browsers send names in ASCII. No wildcard: an origin is one origin.
+	if strings.ContainsFunc(u.Host, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-._:[]", r) }) {
+		return false
+	}
 	if p := u.Port(); (u.Scheme == "https" && p == "443") || (u.Scheme == "http" && p == "80") {
 		return false
 	}
