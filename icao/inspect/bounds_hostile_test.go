@@ -1,0 +1,4 @@
+package inspect
+
+// MaxExchanges bounds one inspection.
+const MaxExchanges = maxExchanges
