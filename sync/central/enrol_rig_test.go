@@ -2,11 +2,8 @@ package central_test
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,19 +17,14 @@ import (
 
 	"github.com/chamthe/chamthe/sync/central"
 	"github.com/chamthe/chamthe/sync/contract"
-	"github.com/chamthe/chamthe/sync/natsd"
-	"github.com/chamthe/chamthe/sync/operator"
+	"github.com/chamthe/chamthe/sync/operator/operatortest"
 )
 
 // deployment is a NATS server with an operator and TLS, and the central service
 // and the enrolment service behind it.
 type deployment struct {
+	*operatortest.Deployment
 	t        *testing.T
-	dir      string
-	made     *operator.Deployment
-	certs    *operator.Certificates
-	tls      *tls.Config // of clients
-	ns       *natsd.Server
 	log      *syncBuffer
 	registry central.RegistryConfig
 	bundle   agent // the insurer's key
@@ -40,74 +32,24 @@ type deployment struct {
 
 func deploy(t *testing.T) *deployment {
 	t.Helper()
-	d := &deployment{t: t, dir: t.TempDir(), log: &syncBuffer{}, bundle: newAgent(t)}
-	var err error
-	if d.made, err = operator.New("test"); err != nil {
-		t.Fatal(err)
-	}
-	if d.certs, err = operator.NewCertificates([]string{"127.0.0.1", "localhost"}, time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(d.certs.CA) {
-		t.Fatal("no CA")
-	}
-	d.tls = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
-	d.startServer(0)
-	service, err := d.made.Service.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	issuer, err := operator.NewIssuer(d.made.Signing, service)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := operator.CertificateDER(d.certs.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := &deployment{t: t, log: &syncBuffer{}, bundle: newAgent(t)}
+	d.Deployment = operatortest.Start(t, []string{"127.0.0.1", "localhost"}, time.Now())
 	logger := slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	url := d.Server.ClientURL()
 	d.registry = central.RegistryConfig{
-		URLs: []string{d.ns.ClientURL()}, TLS: d.tls, Credentials: credentials(d.made.Central), System: credentials(d.made.Pusher),
-		Issuer: issuer, CA: ca, Servers: []string{d.ns.ClientURL()}, BundleKey: d.bundle.name, Logger: logger,
+		URLs: []string{url}, TLS: d.TLS, Credentials: operatortest.Credentials(d.Central), System: operatortest.Credentials(d.Pusher),
+		Issuer: d.Issuer, CA: d.CA, Servers: []string{url}, BundleKey: d.bundle.name, Logger: logger,
 	}
 	d.runCentral(logger)
 	d.runEnroller()
 	return d
 }
 
-func (d *deployment) startServer(port int) {
-	d.t.Helper()
-	conf, err := operator.ServerTLS(d.certs.Chain, d.certs.Key)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	system, err := d.made.System.PublicKey()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.ns, err = natsd.Start(natsd.Options{
-		Dir: filepath.Join(d.dir, "js"), Port: port, TLS: conf,
-		Operator: &natsd.Operator{
-			JWT: d.made.OperatorJWT, System: system, Accounts: []string{d.made.SystemJWT, d.made.ServiceJWT, d.made.EnrolJWT},
-			Dir: filepath.Join(d.dir, "accounts"), Sentinel: d.made.Sentinel.JWT,
-		},
-	})
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.t.Cleanup(d.ns.Shutdown)
-}
-
-func credentials(u operator.User) central.Credentials {
-	return central.Credentials{Sign: u.Key.Sign, JWT: func() (string, error) { return u.JWT, nil }}
-}
-
 func (d *deployment) runCentral(logger *slog.Logger) {
 	d.t.Helper()
 	ready := make(chan struct{}, 16)
 	c, err := central.New(central.Config{
-		URLs: d.registry.URLs, TLS: d.tls, Credentials: d.registry.Credentials, Anchors: anchors(d.t, document(d.t, "cccd-no-aa", "")),
+		URLs: d.registry.URLs, TLS: d.TLS, Credentials: d.registry.Credentials, Anchors: anchors(d.t, document(d.t, "cccd-no-aa", "")),
 		Seed:      &central.Seed{People: []central.Person{insured()}},
 		BundleKey: d.bundle, Logger: logger, Ready: func() { ready <- struct{}{} },
 	})
@@ -196,7 +138,7 @@ func (tr *trouble) take1(text string) bool {
 
 // connect connects as a client of whoever.
 func (d *deployment) connect(opts ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect(d.ns.ClientURL(), append([]nats.Option{nats.NoReconnect(), nats.Secure(d.tls)}, opts...)...)
+	return nats.Connect(d.Server.ClientURL(), append([]nats.Option{nats.NoReconnect(), nats.Secure(d.TLS)}, opts...)...)
 }
 
 func (d *deployment) mustConnect(opts ...nats.Option) *nats.Conn {

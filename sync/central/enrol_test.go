@@ -25,7 +25,7 @@ func TestEnrol(t *testing.T) {
 		t.Fatalf("enrol: %v; log:\n%s", err, d.log)
 	}
 	if answer.Agent != a.name || answer.Facility != facility || answer.BundleKey != d.bundle.name || string(answer.CA) != string(d.registry.CA) ||
-		len(answer.Servers) != 1 || answer.Servers[0].URL != d.ns.ClientURL() {
+		len(answer.Servers) != 1 || answer.Servers[0].URL != d.Server.ClientURL() {
 		t.Errorf("answer %+v", answer)
 	}
 	e := enrolled{a, answer}
@@ -262,9 +262,9 @@ func TestRestartKeepsAccounts(t *testing.T) {
 	if err := d.admin().Revoke(t.Context(), revoked.name); err != nil {
 		t.Fatal(err)
 	}
-	port := d.ns.Port()
-	d.ns.Shutdown()
-	d.startServer(port)
+	port := d.Server.Port()
+	d.Server.Shutdown()
+	d.Serve(port)
 	d.mustConnect(kept.options()...)
 	if _, err := d.connect(revoked.options()...); err == nil {
 		t.Error("a revoked agent is back")

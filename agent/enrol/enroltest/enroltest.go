@@ -4,11 +4,8 @@ package enroltest
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -19,8 +16,8 @@ import (
 	"github.com/chamthe/chamthe/icao/trust"
 	"github.com/chamthe/chamthe/sync/central"
 	"github.com/chamthe/chamthe/sync/contract"
-	"github.com/chamthe/chamthe/sync/natsd"
 	"github.com/chamthe/chamthe/sync/operator"
+	"github.com/chamthe/chamthe/sync/operator/operatortest"
 )
 
 // Facility is whose agents are enrolled.
@@ -62,46 +59,22 @@ func Start(t testing.TB, o Options) *Deployment {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
-	made, err := operator.New("test")
-	must(t, err)
-	certs, err := operator.NewCertificates(o.Hosts, o.At)
-	must(t, err)
-	conf, err := operator.ServerTLS(certs.Chain, certs.Key)
-	must(t, err)
-	ca, err := operator.CertificateDER(certs.CA)
-	must(t, err)
-	system, err := made.System.PublicKey()
-	must(t, err)
-	service, err := made.Service.PublicKey()
-	must(t, err)
-	dir := t.TempDir()
-	ns, err := natsd.Start(natsd.Options{Dir: filepath.Join(dir, "js"), TLS: conf, Operator: &natsd.Operator{
-		JWT: made.OperatorJWT, System: system, Accounts: []string{made.SystemJWT, made.ServiceJWT, made.EnrolJWT},
-		Dir: filepath.Join(dir, "accounts"), Sentinel: made.Sentinel.JWT,
-	}})
-	must(t, err)
-	t.Cleanup(ns.Shutdown)
-	d := &Deployment{URL: ns.ClientURL(), CASHA256: operator.Fingerprint(ca), t: t}
+	made := operatortest.Start(t, o.Hosts, o.At)
+	d := &Deployment{URL: made.Server.ClientURL(), CASHA256: operator.Fingerprint(made.CA), t: t}
 	d.Insured = central.Person{Number: "001099000001", Name: "Nguyễn Văn Thử", BirthDate: "1999-01-31", Facility: Facility}
 	if !fits {
 		return d
 	}
 
-	root, err := x509.ParseCertificate(ca)
-	must(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(root)
-	issuer, err := operator.NewIssuer(made.Signing, service)
-	must(t, err)
 	bundle, err := nkeys.CreateUser()
 	must(t, err)
 	bundleKey, err := bundle.PublicKey()
 	must(t, err)
 	log := slog.New(slog.NewTextHandler(o.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	cfg := central.RegistryConfig{
-		URLs: []string{d.URL}, TLS: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12},
-		Credentials: credentials(made.Central), System: credentials(made.Pusher),
-		Issuer: issuer, CA: ca, Servers: []string{d.URL}, BundleKey: bundleKey, Logger: log,
+		URLs: []string{d.URL}, TLS: made.TLS,
+		Credentials: operatortest.Credentials(made.Central), System: operatortest.Credentials(made.Pusher),
+		Issuer: made.Issuer, CA: made.CA, Servers: []string{d.URL}, BundleKey: bundleKey, Logger: log,
 	}
 	ready := make(chan struct{}, 16)
 	c, err := central.New(central.Config{
@@ -155,10 +128,6 @@ func anchors(t testing.TB) *trust.Pool {
 	pool := trust.NewPool()
 	must(t, pool.Add(c, "test"))
 	return pool
-}
-
-func credentials(u operator.User) central.Credentials {
-	return central.Credentials{Sign: u.Key.Sign, JWT: func() (string, error) { return u.JWT, nil }}
 }
 
 func must(t testing.TB, err error) {
