@@ -87,8 +87,8 @@ type FrontConfig struct {
 	// Desk returns what checks the next person in: with the issuers and the policy of
 	// this moment.
 	Desk func(ctx context.Context) (*Desk, error)
-	// Fault names an error for those who see it: agent/fault, which knows this package
-	// and so cannot be known by it.
+	// Fault names an error for those who see it, and nil for nil: agent/fault, which
+	// knows this package and so cannot be known by it.
 	Fault func(error) *wire.Fault
 	// Deliveries may be nil: then a recorded visit is "queued" and stays so.
 	Deliveries Deliveries
@@ -130,9 +130,10 @@ type Front struct {
 	work sync.WaitGroup // recordings and claims
 
 	mu     sync.Mutex
-	cur    *turn   // the one that is running, or nil
-	kept   []*turn // those that have ended, oldest first
-	wake   chan struct{}
+	cur    *turn         // the one that is running, or nil
+	kept   []*turn       // those that have ended, oldest first
+	wake   chan struct{} // closed and replaced on every change
+	visits chan struct{} // holds a token when another visit is to be followed
 	ran    bool
 	closed bool
 }
@@ -190,7 +191,7 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	f := &Front{cfg: cfg, log: cfg.Logger, wake: make(chan struct{})}
+	f := &Front{cfg: cfg, log: cfg.Logger, wake: make(chan struct{}), visits: make(chan struct{}, 1)}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -243,6 +244,8 @@ func (f *Front) Start(ctx context.Context, owner string, s wire.Start) (wire.Che
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
+	case owner == event.Everybody:
+		return wire.CheckIn{}, ErrOwner // whose events would be everybody's
 	case f.closed:
 		return wire.CheckIn{}, ErrClosed
 	case f.cur != nil:
@@ -271,15 +274,38 @@ func (f *Front) Key(ctx context.Context, owner, id string, k wire.Key) (wire.Che
 	if t.c.State != wire.StateKey && t.c.State != wire.StateCard {
 		return t.c, ErrState
 	}
+	err = f.key(ctx, t, k)
+	return t.c, err
+}
+
+// key takes a check-in on that waits for a key, with mu held.
+func (f *Front) key(ctx context.Context, t *turn, k wire.Key) error {
 	t.touched = f.cfg.Now()
 	if err := t.take(k, f.cfg.Now()); err != nil {
-		return t.c, err
+		return err
 	}
-	t.spent = nil
 	t.halt() // whoever waits for the card begins anew
-	t.c.Fault = nil
+	t.spent, t.torn, t.c.Fault = nil, false, nil
 	f.proceed(ctx, t)
-	return t.c, nil
+	return nil
+}
+
+// Scanned takes what a scanner of this computer has read. The check-in that wants a
+// key gets it, and shows what is wrong with it; took is false when there is none: then
+// the desk hears that something was scanned, and nothing of what.
+func (f *Front) Scanned(ctx context.Context, text string) (took bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.cur
+	if t == nil || t.c.State != wire.StateKey && t.c.State != wire.StateCard {
+		f.cfg.Events.Publish(wire.Event{Type: wire.EventScan, At: f.cfg.Now()}, event.Desk)
+		return false
+	}
+	if err := f.key(ctx, t, wire.Key{Scan: text}); err != nil {
+		t.c.Fault = f.cfg.Fault(err)
+		f.publish(t)
+	}
+	return true
 }
 
 // Confirm takes the operator's word. It records the visit and returns how that

@@ -306,7 +306,7 @@ func (f *Front) unread(ctx context.Context, t *turn, in *Inspection, err error, 
 	case judged && checked != nil, errors.Is(err, policy.ErrWeak), errors.Is(err, inspect.ErrCopy), errors.Is(err, inspect.ErrNoSecurityObject):
 		t.c.Person = EncodePerson(in.Report, policy.Decision{}) // never verified
 		f.end(t, wire.StateRefused, err)
-	case gone(err):
+	case gone(err), errors.Is(err, reader.ErrCardReset) && t.reads < quickReads:
 		f.back(t, err, nil)
 	case wrongKey(err):
 		t.keys++
@@ -339,8 +339,16 @@ func (f *Front) back(t *turn, err error, at *spot) {
 	f.publish(t)
 }
 
-// gone reports whether the card has left.
-func gone(err error) bool { return errors.Is(err, reader.ErrCardRemoved) }
+// quickReads is how often a card that another program reset, as some do when one is
+// laid on, is read again at once.
+const quickReads = 3
+
+// gone reports whether the card, or what it lay on, has left: what comes next is to be
+// read, whatever it is.
+func gone(err error) bool {
+	return errors.Is(err, reader.ErrCardRemoved) || errors.Is(err, reader.ErrNoReader) || errors.Is(err, reader.ErrNoService) ||
+		errors.Is(err, reader.ErrNoCard)
+}
 
 // wrongKey reports whether the chip did not take the key.
 func wrongKey(err error) bool {
@@ -352,8 +360,8 @@ func wrongKey(err error) bool {
 func again(err error) bool {
 	for _, e := range []error{
 		inspect.ErrAccess, inspect.ErrInterrupted, inspect.ErrNoData, inspect.ErrLongAnswers, inspect.ErrTooLong,
-		reader.ErrCardReset, reader.ErrComm, reader.ErrTimeout, reader.ErrNoReader, reader.ErrNoService, reader.ErrNoCard,
-		reader.ErrCardMute, reader.ErrClosed, reader.ErrHubClosed, reader.ErrSharing, context.DeadlineExceeded, context.Canceled,
+		reader.ErrCardReset, reader.ErrComm, reader.ErrTimeout, reader.ErrCardMute, reader.ErrClosed, reader.ErrHubClosed,
+		reader.ErrSharing, context.DeadlineExceeded, context.Canceled,
 	} {
 		if errors.Is(err, e) {
 			return true

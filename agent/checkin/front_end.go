@@ -96,6 +96,10 @@ func (f *Front) putOnRecord(ctx context.Context, t *turn, in *Inspection, operat
 	t.c.Delivery = &wire.Delivery{VisitID: in.Visit.ID, State: "queued"}
 	t.record = &recorded{visit: in.Visit}
 	f.end(t, wire.StateRecorded, nil)
+	select {
+	case f.visits <- struct{}{}:
+	default:
+	}
 }
 
 // mismatch ends a check-in whose person is somebody else. It is called with mu held
@@ -241,11 +245,10 @@ func (f *Front) followVisits(ctx context.Context) {
 		f.mu.Lock()
 		var waiting []*turn
 		for _, t := range f.kept {
-			if t.c.State == wire.StateRecorded && !final(t.c.Delivery) {
+			if d := t.c.Delivery; d != nil && d.State != "accepted" {
 				waiting = append(waiting, t)
 			}
 		}
-		wake := f.wake
 		f.mu.Unlock()
 		for _, t := range waiting {
 			f.follow(ctx, t)
@@ -258,17 +261,13 @@ func (f *Front) followVisits(ctx context.Context) {
 		select {
 		case <-wait.Done():
 		case <-changed:
-		case <-wake:
+		case <-f.visits:
 		}
 		stop()
 		if ctx.Err() != nil {
 			return
 		}
 	}
-}
-
-func final(d *wire.Delivery) bool {
-	return d != nil && (d.State == "accepted" || d.State == "rejected")
 }
 
 func (f *Front) follow(ctx context.Context, t *turn) {

@@ -20,6 +20,7 @@ import (
 	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/reader/virtual"
 	"github.com/chamthe/chamthe/sync/contract"
+	"github.com/chamthe/chamthe/sync/store"
 )
 
 // patience bounds a wait that something must end long before.
@@ -30,6 +31,8 @@ const readerName = "Software Reader PICC 0"
 // his is a client that is not the desk.
 const his = "https://his.example"
 
+var errFull, errUncertain = store.ErrFull, store.ErrUncertain
+
 // place is a front desk with everything around it.
 type place struct {
 	t      *testing.T
@@ -39,8 +42,9 @@ type place struct {
 	slot   *virtual.Driver
 	events *event.Subscription
 	cfg    checkin.FrontConfig
-	log    bytes.Buffer
+	log    safeBuffer
 	stop   func() error
+	logs   bool
 
 	mu       sync.Mutex
 	now      time.Time
@@ -59,6 +63,18 @@ func encodeFault(err error) *wire.Fault {
 	return &wire.Fault{
 		Code: string(f.Code), Kind: string(f.Kind), Cause: f.Cause, Remedy: f.Remedy, Detail: f.Detail, ExitCode: f.Exit, TriesLeft: f.Tries,
 	}
+}
+
+// safeBuffer may be written to by several goroutines.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
 }
 
 // open makes a place for a document, with a reader and no card on it, and runs it.
@@ -115,6 +131,15 @@ func open(t *testing.T, p paper, change func(*place)) *place {
 		if err := pl.stop(); err != nil {
 			t.Error(err)
 		}
+		// Whatever happens, no log has anything of a person.
+		for _, secret := range []string{"Nguyễn", "NGUYEN", "001099000001", "099000001", "1999-01-31", "990131", "GD4010", "Trần", "Mẫu"} {
+			if strings.Contains(pl.log.b.String(), secret) {
+				t.Errorf("the log has %q", secret)
+			}
+		}
+		if !strings.Contains(pl.log.b.String(), "check-in begun") && pl.logs {
+			t.Error("this tests nothing: the log is empty")
+		}
 	})
 	return pl
 }
@@ -154,6 +179,7 @@ func (pl *place) pass(d time.Duration) {
 
 func (pl *place) start(s wire.Start) wire.CheckIn {
 	pl.t.Helper()
+	pl.logs = true
 	c, err := pl.front.Start(pl.t.Context(), his, s)
 	if err != nil {
 		pl.t.Fatal(err)
