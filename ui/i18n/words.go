@@ -29,10 +29,9 @@ var words = map[string]pair{
 
 	// What to do now.
 	"ready":                {"Mời quét mã QR trên thẻ, rồi đặt thẻ lên đầu đọc", "Scan the QR code on the card, then place the card on the reader"},
-	"ready.scan":           {"Mời quét mã QR trên thẻ", "Scan the QR code on the card"},
-	"ready.step1":          {"Quét mã QR trên thẻ", "Scan the QR code on the card"},
-	"ready.step2":          {"Đặt thẻ nằm phẳng lên đầu đọc", "Lay the card flat on the reader"},
-	"ready.there":          {"Thẻ đã nằm trên đầu đọc", "The card is on the reader"},
+	"ready.step1":          {"Quét mã QR trên thẻ", "Scan the QR code"},
+	"ready.step2":          {"Đặt thẻ lên đầu đọc", "Place the card on the reader"},
+	"ready.there":          {"Thẻ đã nằm trên đầu đọc: chỉ cần quét mã.", "The card is on the reader: just scan its code."},
 	"reader.none.headline": {"Chưa thấy đầu đọc thẻ. Kiểm tra dây USB", "No card reader found. Check the USB cable"},
 	"reader.none.note":     {"Vẫn tiếp nhận được không dùng chip: bấm F2.", "You can still check people in without the chip: press F2."},
 	"agent.lost.headline":  {"Đang chờ dịch vụ chamthe trên máy này", "Waiting for the chamthe service on this computer"},

@@ -67,9 +67,9 @@ func (m *Model) readyGuide() *Guide {
 	case r == nil:
 		return &Guide{Headline: l.T("reader.none.headline"), Note: l.T("reader.none.note"), Drawing: DrawNoReader}
 	case r.Card:
-		return &Guide{Headline: l.T("ready.scan"), Steps: []string{l.T("ready.step1"), l.T("ready.there")}, Drawing: DrawScan}
+		return &Guide{Steps: []string{l.T("ready.step1")}, Note: l.T("ready.there"), Drawing: DrawScan}
 	}
-	return &Guide{Headline: l.T("ready"), Steps: []string{l.T("ready.step1"), l.T("ready.step2")}, Drawing: DrawPlace}
+	return &Guide{Steps: []string{l.T("ready.step1"), l.T("ready.step2")}, Note: l.T("ready"), Drawing: DrawPlace}
 }
 
 // guide is what to do while a check-in knows nobody yet.
@@ -177,6 +177,8 @@ func (m *Model) photoNote() string {
 		return l.T("photo.coming")
 	case ci.Photo == nil:
 		return l.T("photo.not_read")
+	case ci.Photo.Available && m.noPhoto:
+		return l.T("photo.not_decodable")
 	case ci.Photo.Available:
 		return l.T("photo.coming")
 	}

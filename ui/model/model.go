@@ -126,6 +126,7 @@ type Model struct {
 
 	checkin *wire.CheckIn
 	photo   image.Image // of checkin
+	noPhoto bool        // it came and cannot be shown
 	ended   time.Time   // when checkin ended
 	details bool        // all checks are shown
 	veiled  bool        // personal data is there and hidden
@@ -163,6 +164,15 @@ type link struct {
 // New returns a desk with these settings. version is what the page "about" names.
 func New(now time.Time, s Settings, version string) *Model {
 	return &Model{set: s.Clean(), fields: make(map[Field]string), touched: now, version: version, agent: link{since: now}}
+}
+
+// State returns the state of the check-in that is on the screen, as in package wire;
+// empty for none.
+func (m *Model) State() string {
+	if m.checkin == nil {
+		return ""
+	}
+	return m.checkin.State
 }
 
 // Settings returns the settings as they are.
@@ -315,8 +325,9 @@ func (m *Model) Update(now time.Time, msg Message) []Effect {
 	case GotStatus:
 		return m.gotStatus(now, msg.Status)
 	case GotCheckIn:
+		todo := m.gotCheckIn(now, &msg.CheckIn)
 		m.acting = false
-		return m.gotCheckIn(now, &msg.CheckIn)
+		return todo
 	case GotPairings:
 		m.pairing = slices.DeleteFunc(slices.Clone(msg.Pairings), func(p wire.Pairing) bool { return p.State != "waiting" })
 	case GotClients:
@@ -336,7 +347,7 @@ func (m *Model) Update(now time.Time, msg Message) []Effect {
 		m.doctor, m.busy = &d, false
 	case GotPhoto:
 		if m.checkin != nil && m.checkin.ID == msg.ID {
-			m.photo = msg.Photo
+			m.photo, m.noPhoto = msg.Photo, msg.Photo == nil
 		}
 	case Done:
 		return m.done(msg.Effect)
@@ -450,7 +461,7 @@ func (m *Model) mustSignIn() bool {
 
 // forget drops everything personal.
 func (m *Model) forget() {
-	m.checkin, m.photo, m.scan, m.veiled, m.details = nil, nil, "", false, false
+	m.checkin, m.photo, m.noPhoto, m.scan, m.veiled, m.details = nil, nil, false, "", false, false
 	clear(m.fields)
 	m.sex, m.reason, m.today, m.query, m.before = "", 0, nil, "", nil
 }
@@ -826,7 +837,7 @@ func (m *Model) gotCheckIn(now time.Time, ci *wire.CheckIn) []Effect {
 			return nil
 		}
 	}
-	if old == nil && wire.Ended(ci.State) {
+	if old == nil && wire.Ended(ci.State) && !m.acting {
 		return m.updateStrip(ci) // let go already: nothing of it comes back to the screen
 	}
 	if old != nil && old.ID != ci.ID {

@@ -51,7 +51,7 @@ func (m *Model) otherPage(now time.Time) []Block {
 
 // todayPage is the list of today with a search. Names are whole here: it was asked for,
 // and the audit trail has it.
-func (m *Model) todayPage() []Block {
+func (m *Model) todayPage(now time.Time) []Block {
 	l := m.lang()
 	in := m.input(FieldSearch, "field.search", Typed{})
 	in.First, in.Placeholder = true, l.T("placeholder.search")
@@ -63,7 +63,7 @@ func (m *Model) todayPage() []Block {
 		return append(out, Block{Text: l.T("today.none")})
 	}
 	for _, e := range m.today.Entries {
-		out = append(out, Block{Row: m.row(e)})
+		out = append(out, Block{Row: m.row(e, now)})
 	}
 	if m.today.Next != "" {
 		out = append(out, Block{Text: l.T("today.more")})
@@ -72,7 +72,7 @@ func (m *Model) todayPage() []Block {
 }
 
 // row is a visit in a list.
-func (m *Model) row(e wire.HistoryEntry) *Row {
+func (m *Model) row(e wire.HistoryEntry, now time.Time) *Row {
 	l := m.lang()
 	s := m.deliverySign(e.Delivery)
 	tail := ""
@@ -83,7 +83,7 @@ func (m *Model) row(e wire.HistoryEntry) *Row {
 	if e.Verified {
 		means = l.T("means.verified")
 	}
-	return &Row{Cells: []string{i18n.Clock(e.At.Local()), e.Name, tail, means, s.Text}, Icon: s.Icon, Role: s.Role, Note: s.Detail}
+	return &Row{Cells: []string{i18n.Clock(e.At.In(now.Location())), e.Name, tail, means, s.Text}, Icon: s.Icon, Role: s.Role, Note: s.Detail}
 }
 
 // rejectedPage is what the insurer rejected, with its reason.
@@ -97,7 +97,7 @@ func (m *Model) rejectedPage(now time.Time) []Block {
 		return append(out, Block{Line: &Line{Icon: IconCheck, Role: Good, Text: l.T("rejected.none")}})
 	}
 	for _, e := range m.rejects {
-		r := m.row(e)
+		r := m.row(e, now)
 		r.Cells[0] = i18n.Moment(e.At, now)
 		r.Action = &ActionView{Action: ActRetry.With(e.Visit), Label: l.T("act.retry")}
 		out = append(out, Block{Row: r})

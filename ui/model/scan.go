@@ -88,7 +88,7 @@ func (d *detector) flush(now time.Time) *Scan {
 // pending reports whether keys came so fast that a scan may have begun: Enter and the
 // space bar press nothing then.
 func (d *detector) pending(now time.Time) bool {
-	return d.keys > 0 && now.Sub(d.last) <= ScanGap || d.isScan()
+	return d.keys > 1 && now.Sub(d.last) <= ScanGap || d.isScan()
 }
 
 // waiting reports whether flush has something to decide.

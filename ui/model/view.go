@@ -249,7 +249,7 @@ func (m *Model) lang() i18n.Lang { return m.set.Lang }
 // View returns what the screen shows now.
 func (m *Model) View(now time.Time) View {
 	l := m.lang()
-	v := View{Lang: l, Theme: m.set.Theme, Large: m.set.Large, Page: m.page, Bar: m.bar(now), Strip: m.stripView(), Actions: m.actions()}
+	v := View{Lang: l, Theme: m.set.Theme, Large: m.set.Large, Page: m.page, Bar: m.bar(now), Strip: m.stripView(now), Actions: m.actions()}
 	if m.status != nil && m.status.Training {
 		v.Training = l.T("training")
 	}
@@ -263,7 +263,7 @@ func (m *Model) View(now time.Time) View {
 	case PageOther:
 		v.Title, v.Body = l.T("other.title"), m.otherPage(now)
 	case PageToday:
-		v.Title, v.Body = l.T("today.title", i18n.Day(now)), m.todayPage()
+		v.Title, v.Body = l.T("today.title", i18n.Day(now)), m.todayPage(now)
 	case PageRejected:
 		v.Title, v.Body = l.T("rejected.title"), m.rejectedPage(now)
 	case PageMismatch:
@@ -472,7 +472,7 @@ func roleIcon(r Role) Icon {
 	return IconNone
 }
 
-func (m *Model) stripView() StripView {
+func (m *Model) stripView(now time.Time) StripView {
 	l := m.lang()
 	s := StripView{Title: l.T("strip.title"), Empty: l.T("strip.empty")}
 	if m.status == nil {
@@ -481,7 +481,7 @@ func (m *Model) stripView() StripView {
 	for _, e := range m.strip {
 		sign := m.deliverySign(e.Delivery)
 		s.Entries = append(s.Entries, StripEntry{
-			Time: i18n.Clock(e.At.Local()), Name: i18n.ShortName(e.Name), Word: sign.Text, Icon: sign.Icon, Role: sign.Role,
+			Time: i18n.Clock(e.At.In(now.Location())), Name: i18n.ShortName(e.Name), Word: sign.Text, Icon: sign.Icon, Role: sign.Role,
 		})
 	}
 	return s
