@@ -577,7 +577,7 @@ func stepNames() []string {
 	} {
 		all = append(all, string(s))
 	}
-	return append(all, "verified_text", "total", "stored", "verdict")
+	return append(all, "verified_text", "confirm")
 }
 
 func auditActions() []string {
