@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+
+	"github.com/chamthe/chamthe/agent/api/internal/atomicfile"
 )
 
 // ErrClientFile reports a file of clients that cannot be used: it is malformed, or
@@ -79,5 +81,5 @@ func (f ClientFile) Save(list []Kept) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(f.Path, append(b, '\n'), 0o600, -1)
+	return atomicfile.Write(f.Path, append(b, '\n'), 0o600, -1)
 }

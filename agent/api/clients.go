@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +18,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/chamthe/chamthe/agent/api/internal/atomicfile"
 	"github.com/chamthe/chamthe/agent/wire"
 )
 
@@ -66,45 +65,10 @@ func newID() string {
 // agent makes a new one at each start: what was copied yesterday opens nothing.
 func WriteDeskToken(path string, group int) (Hash, error) {
 	token := newToken()
-	if err := writeFile(path, []byte(token+"\n"), 0o640, group); err != nil {
+	if err := atomicfile.Write(path, []byte(token+"\n"), 0o640, group); err != nil {
 		return Hash{}, fmt.Errorf("api: write desk token: %w", err)
 	}
 	return HashToken(token), nil
-}
-
-// writeFile replaces a file at once or not at all.
-func writeFile(path string, b []byte, mode os.FileMode, group int) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if group >= 0 {
-		if err := f.Chown(-1, group); err != nil {
-			return err
-		}
-	}
-	if err := f.Chmod(mode); err != nil {
-		return err
-	}
-	if _, err := f.Write(b); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
 }
 
 // A Kept is a client as it is kept: with the hash of its token, never the token.

@@ -1,4 +1,4 @@
-package api
+package atomicfile
 
 // syncDir does nothing: a directory cannot be synced here.
 func syncDir(string) error { return nil }
