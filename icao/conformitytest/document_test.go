@@ -113,8 +113,9 @@ type document struct {
 	can     bool     // open it with the card access number
 	printed []string // the zone on the data page
 	maxNe   int
-	// after is done between the two inspections and before each, to the chip.
-	after func(*chip.Chip)
+	// foreign says that a desk refuses the document although it conforms: no
+	// document that is asked for there is of this kind.
+	foreign bool
 }
 
 // build makes the document of a variant.

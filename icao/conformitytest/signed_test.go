@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"slices"
 
-	"github.com/chamthe/chamthe/icao/chip"
 	"github.com/chamthe/chamthe/icao/chip/issuer"
 	"github.com/chamthe/chamthe/icao/cms"
 	"github.com/chamthe/chamthe/icao/inspect"
@@ -141,7 +140,7 @@ func fileSOD(change func(file []byte) []byte, reason result.Reason) body {
 	}
 }
 
-// dgHash is a security object that covers this DG10, which the document does not have.
+// add adds a data object to a constructed one.
 func (o *node) add(kid *node) { o.kids = append(o.kids, kid) }
 
 // md5RSA is RSASSA-PKCS1-v1_5 with MD5 by a key.
@@ -373,5 +372,3 @@ func country(c *certificate) *node {
 	c.t.Fatal("no country")
 	return nil
 }
-
-var _ chip.Variant

@@ -343,8 +343,10 @@ func excused(id ID, c result.Check) bool {
 		return true // nobody needs all of them: ChipAuthenticity says what they come to
 	}
 	switch c.Reason {
-	case "", ReasonNotCovered, ReasonAbsent, ReasonByCAN:
+	case "", ReasonNotCovered, ReasonByCAN:
 		return true // the document has nothing of the kind, or it was not asked for
+	case ReasonAbsent:
+		return id == CardAccess // nothing was offered; a data group was signed and is not there
 	}
 	return false
 }
