@@ -160,8 +160,8 @@ func itemOf(e central.EnrolledAgent) agentItem {
 	i := agentItem{e.Key, e.Facility, e.Code, e.Enrolled, e.Revoked, nil}
 	if s := e.Status; s != nil {
 		i.Status = &statusItem{
-			s.Heard, s.Software, s.Build, string(s.Reader), string(s.Clock), s.Queued, s.Stored, s.Rejected,
-			time.Time{}, s.Trust, s.Population, s.Malformed,
+			Seen: s.Heard, Version: s.Software, Build: s.Build, Reader: string(s.Reader), Clock: string(s.Clock),
+			Queued: s.Queued, Stored: s.Stored, Rejected: s.Rejected, Trust: s.Trust, Population: s.Population, Malformed: s.Malformed,
 		}
 		// Both of its times are by the agent's clock: how far apart they are is right
 		// whatever that shows.
