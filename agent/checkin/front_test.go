@@ -41,6 +41,7 @@ type place struct {
 	disk   *disk
 	slot   *virtual.Driver
 	events *event.Subscription
+	all    *event.Subscription // of everything, until the bus is closed
 	cfg    checkin.FrontConfig
 	log    safeBuffer
 	stop   func() error
@@ -117,7 +118,7 @@ func open(t *testing.T, p paper, change func(*place)) *place {
 	if pl.front, err = checkin.NewFront(pl.cfg); err != nil {
 		t.Fatal(err)
 	}
-	pl.events = bus.Subscribe(event.Desk, 1000)
+	pl.events, pl.all = bus.Subscribe(event.Desk, 1000), bus.Subscribe(event.Desk, 100_000)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- pl.front.Run(ctx) }()
@@ -125,6 +126,7 @@ func open(t *testing.T, p paper, change func(*place)) *place {
 		cancel()
 		err := <-done
 		pl.events.Close()
+		bus.Close()
 		return errors.Join(err, hub.Close())
 	})
 	t.Cleanup(func() {
@@ -316,5 +318,72 @@ func TestFront(t *testing.T) {
 	}
 	if _, err := pl.front.Current(t.Context(), his); !errors.Is(err, checkin.ErrNone) {
 		t.Errorf("still current: %v", err)
+	}
+}
+
+// checkHistory goes through everything that was told of the check-ins of one run.
+func checkHistory(t *testing.T, seed uint64, pl *place, asked map[string]int, visits map[string]bool) {
+	t.Helper()
+	told := map[string]bool{}    // visits
+	ended := map[string]string{} // check-in -> state
+	last := map[string]wire.CheckIn{}
+	running := ""
+	for _, c := range pl.history() {
+		before := last[c.ID]
+		last[c.ID] = c
+		if c.Version <= before.Version {
+			t.Errorf("seed %d: version %d after %d", seed, c.Version, before.Version)
+		}
+		if s, over := ended[c.ID]; over && c.State != s {
+			t.Errorf("seed %d: %s after %s", seed, c.State, s)
+		}
+		if running != "" && running != c.ID && !wire.Ended(c.State) {
+			t.Errorf("seed %d: two check-ins at a time", seed)
+		}
+		if running = c.ID; wire.Ended(c.State) {
+			ended[c.ID], running = c.State, ""
+		}
+		if c.Person != nil && c.Person.Verified && (c.Means != wire.MeansChip || c.Report.Decision == "refuse") {
+			t.Errorf("seed %d: verified by %s, decision %s", seed, c.Means, c.Report.Decision)
+		}
+		switch c.State {
+		case wire.StateRecording:
+			if before.State != wire.StateConfirm {
+				t.Errorf("seed %d: recording after %s", seed, before.State)
+			}
+		case wire.StateRecorded:
+			if before.State != wire.StateRecording && before.State != wire.StateRecorded || c.Report.Decision == "refuse" || asked[c.ID] == 0 || !visits[c.Visit] {
+				t.Errorf("seed %d: recorded after %s, decision %s, confirmed %d times", seed, before.State, c.Report.Decision, asked[c.ID])
+			}
+			told[c.Visit] = true
+		case wire.StateCancelled:
+			if c.Person != nil || c.Entitlement != nil || c.Report != nil {
+				t.Errorf("seed %d: somebody is left of a cancelled check-in", seed)
+			}
+		}
+		if c.Visit != "" && c.State != wire.StateRecorded {
+			t.Errorf("seed %d: a visit in state %s", seed, c.State)
+		}
+	}
+	if len(told) != len(visits) {
+		t.Errorf("seed %d: %d visits on disk, %d were told of", seed, len(visits), len(told))
+	}
+}
+
+// history returns every check-in event that was published.
+func (pl *place) history() (list []wire.CheckIn) {
+	for {
+		ctx, cancel := context.WithTimeout(pl.t.Context(), time.Minute)
+		e, err := pl.all.Next(ctx)
+		cancel()
+		if err != nil {
+			return list
+		}
+		if e.Type == wire.EventMissed {
+			pl.t.Fatal("this tests nothing: events were missed")
+		}
+		if e.CheckIn != nil {
+			list = append(list, *e.CheckIn)
+		}
 	}
 }
