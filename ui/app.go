@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,10 +25,9 @@ import (
 	"github.com/chamthe/chamthe/ui/theme"
 )
 
-// Config describes an [App]. Window and Backend are required.
+// Config describes an [App]. Window is required.
 type Config struct {
-	Window  fyne.Window
-	Backend Backend
+	Window fyne.Window
 	// Settings are those of this desk, and Save keeps them; nil: they are forgotten.
 	Settings model.Settings
 	Save     func(model.Settings)
@@ -36,8 +36,10 @@ type Config struct {
 	Now func() time.Time
 	// Do runs a function on Fyne's goroutine; nil: fyne.Do.
 	Do func(func())
-	// Changed, if not nil, is called on Fyne's goroutine after each drawing.
-	Changed func(*App)
+	// Tray are sample cards that are offered for training, and Tap lays the one of that
+	// name on the reader; none: no tray.
+	Tray []string
+	Tap  func(a *App, card string)
 }
 
 // An App is the desk in a window. Its methods are for Fyne's goroutine.
@@ -45,6 +47,7 @@ type App struct {
 	cfg    Config
 	model  *model.Model
 	screen *screen.Screen
+	agent  Backend // nil before Start
 	ctx    context.Context
 	stop   context.CancelFunc
 	work   sync.WaitGroup
@@ -79,9 +82,10 @@ func (a *App) Screen() *screen.Screen { return a.screen }
 func (a *App) State() string { return a.model.State() }
 
 // Start begins to ask the agent. [App.Stop] ends it.
-func (a *App) Start() {
+func (a *App) Start(b Backend) {
+	a.agent = b
 	a.carry(a.model.Start())
-	a.work.Go(a.listen)
+	a.work.Go(func() { a.listen(b) })
 	a.work.Go(func() {
 		t := time.NewTicker(time.Second)
 		defer t.Stop()
@@ -122,7 +126,27 @@ func (a *App) Send(msg model.Message) {
 }
 
 // Press implements [screen.Controller].
-func (a *App) Press(x model.Action) { a.Send(model.Press{Action: x}) }
+func (a *App) Press(x model.Action) {
+	if card, ok := strings.CutPrefix(string(x), string(model.ActTray)); ok {
+		if a.cfg.Tap != nil {
+			a.cfg.Tap(a, card)
+		}
+		return
+	}
+	a.Send(model.Press{Action: x})
+}
+
+// Scan takes text as a wedge scanner would type it.
+func (a *App) Scan(text string) {
+	at := a.cfg.Now()
+	for _, r := range text + "\n" {
+		_, todo := a.model.Type(at, r)
+		a.carry(todo)
+		at = at.Add(time.Millisecond)
+	}
+	a.carry(a.model.Update(at.Add(model.ScanQuiet), model.Tick{}))
+	a.draw()
+}
 
 // Edit implements [screen.Controller].
 func (a *App) Edit(f model.Field, text string) { a.Send(model.Edit{Field: f, Text: text}) }
@@ -159,10 +183,10 @@ func (a *App) draw() {
 		settings.SetTheme(th)
 	}
 	a.dark = dark
-	a.screen.Set(v, dark)
-	if a.cfg.Changed != nil {
-		a.cfg.Changed(a)
+	if len(a.cfg.Tray) > 0 {
+		v.Tray = model.Tray(v.Lang, a.cfg.Tray)
 	}
+	a.screen.Set(v, dark)
 }
 
 // carry does what the model wants.
@@ -185,14 +209,15 @@ func (a *App) carry(todo []model.Effect) {
 		case model.Quit:
 			a.cfg.Window.Close()
 		default:
-			a.work.Go(func() { a.post(a.request(e)) })
+			b := a.agent
+			a.work.Go(func() { a.post(a.request(b, e)) })
 		}
 	}
 }
 
 // listen waits for events.
-func (a *App) listen() {
-	for e, err := range a.cfg.Backend.Events(a.ctx) {
+func (a *App) listen(b Backend) {
+	for e, err := range b.Events(a.ctx) {
 		if err != nil {
 			a.post(model.Lost{})
 			continue
@@ -205,8 +230,11 @@ func (a *App) listen() {
 const maxRejected = 200
 
 // request asks the agent, and returns what came of it.
-func (a *App) request(e model.Effect) model.Message {
-	b, ctx := a.cfg.Backend, a.ctx
+func (a *App) request(b Backend, e model.Effect) model.Message {
+	ctx := a.ctx
+	if b == nil {
+		return model.Failed{Effect: e}
+	}
 	switch e := e.(type) {
 	case model.LoadStatus:
 		s, err := b.Status(ctx)

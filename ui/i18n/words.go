@@ -283,6 +283,21 @@ var words = map[string]pair{
 	"about.privacy":       {"Ảnh chỉ để xem, không lưu. Tôn giáo, dân tộc, người thân không được đọc ra. Mỗi lần xem danh sách đều có nhật ký.", "The photo is shown, not kept. Religion, ethnicity and relatives are not read. Every look at a list is in the audit trail."},
 	"about.licence":       {"Giấy phép Apache 2.0.", "Licence: Apache 2.0."},
 
+	// The tray of sample cards.
+	"tray":           {"Thẻ mẫu", "Sample cards"},
+	"tray.note":      {"Bấm để quét mã và đặt thẻ lên đầu đọc.", "Press to scan the code and lay the card on the reader."},
+	"tray.good":      {"Thẻ tốt", "Good card"},
+	"tray.uninsured": {"Hết hạn BHYT", "Not insured"},
+	"tray.expired":   {"Chứng thư hết hạn", "Signer expired"},
+	"tray.cloned":    {"Chip sao chép", "Copied chip"},
+	"tray.altered":   {"Dữ liệu bị sửa", "Altered data"},
+	"tray.unknown":   {"Không rõ nơi cấp", "Unknown issuer"},
+	"tray.torn":      {"Nhấc ra quá sớm", "Lifted too early"},
+	"tray.other":     {"Mã của thẻ khác", "Another's code"},
+	"tray.passport":  {"Hộ chiếu nước ngoài", "Foreign passport"},
+	"tray.child":     {"Trẻ chưa có thẻ", "Child, no card"},
+	"tray.lift":      {"Nhấc thẻ ra", "Lift the card"},
+
 	// How long ago.
 	"ago.now":     {"vừa xong", "just now"},
 	"ago.minutes": {"%d phút trước", "%d min ago"},

@@ -75,6 +75,7 @@ const (
 	ActIdle      Action = "idle:"   // + seconds
 	ActCopy      Action = "copy:"   // + number, hi
 	ActRecheck   Action = "recheck"
+	ActTray      Action = "tray:" // + name of a sample card; not the model's
 )
 
 // Settings are the choices of one desk. The zero value is not usable: see [Defaults].
@@ -86,8 +87,9 @@ type Settings struct {
 	IdleSeconds int `json:"idle_seconds"`
 }
 
-// Defaults returns the settings of a new desk.
-func Defaults() Settings { return Settings{Theme: "auto", IdleSeconds: 60} }
+// Defaults returns the settings of a new desk. It is light: most receptions are, and
+// many systems call themselves dark that nobody has asked.
+func Defaults() Settings { return Settings{Theme: "light", IdleSeconds: 60} }
 
 // idleChoices are what can be chosen, in seconds.
 var idleChoices = []int{30, 60, 120, 300}
@@ -98,7 +100,7 @@ func (s Settings) Clean() Settings {
 	if s.Lang != i18n.English {
 		s.Lang = d.Lang
 	}
-	if s.Theme != "light" && s.Theme != "dark" {
+	if s.Theme != "auto" && s.Theme != "dark" {
 		s.Theme = d.Theme
 	}
 	if s.IdleSeconds < 10 || s.IdleSeconds > 3600 {

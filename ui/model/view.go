@@ -66,6 +66,7 @@ type View struct {
 	Body  []Block
 
 	Actions []ActionView // the first is the primary one
+	Tray    *TrayView    // of sample cards; nil: none
 	Strip   StripView
 }
 
@@ -190,6 +191,27 @@ type StripEntry struct {
 	Time, Name, Word string
 	Icon             Icon
 	Role             Role
+}
+
+// A TrayView is the sample cards of the training mode.
+type TrayView struct {
+	Title string
+	Note  string
+	Cards []ActionView
+}
+
+// Tray returns the view of sample cards by their names in package i18n; the first nine
+// have keys.
+func Tray(l i18n.Lang, cards []string) *TrayView {
+	t := &TrayView{Title: l.T("tray"), Note: l.T("tray.note")}
+	for i, c := range cards {
+		v := ActionView{Action: ActTray.With(c), Label: l.T("tray." + c)}
+		if i < 9 {
+			v.Key = fmt.Sprintf("Ctrl+%d", i+1)
+		}
+		t.Cards = append(t.Cards, v)
+	}
+	return t
 }
 
 // A PairingView is somebody who asks to use this desk's readers.

@@ -86,6 +86,32 @@ func (s *Screen) Attach(c fyne.Canvas) {
 		s.key(e)
 	})
 	c.AddShortcut(quitShortcut, func(fyne.Shortcut) { s.ctl.Press(model.ActQuit) })
+	for _, k := range digits {
+		c.AddShortcut(k, func(k fyne.Shortcut) { s.shortcut(k) })
+	}
+}
+
+// digits are the keys of the tray.
+var digits = func() (keys []*desktop.CustomShortcut) {
+	for _, k := range []fyne.KeyName{fyne.Key1, fyne.Key2, fyne.Key3, fyne.Key4, fyne.Key5, fyne.Key6, fyne.Key7, fyne.Key8, fyne.Key9} {
+		keys = append(keys, &desktop.CustomShortcut{KeyName: k, Modifier: fyne.KeyModifierControl})
+	}
+	return keys
+}()
+
+// shortcut takes a key with Ctrl, and reports whether it was one of ours.
+func (s *Screen) shortcut(c fyne.Shortcut) bool {
+	if c.ShortcutName() == quitShortcut.ShortcutName() {
+		s.ctl.Press(model.ActQuit)
+		return true
+	}
+	for i, k := range digits {
+		if c.ShortcutName() == k.ShortcutName() && s.view.Tray != nil && i < len(s.view.Tray.Cards) {
+			s.ctl.Press(s.view.Tray.Cards[i].Action)
+			return true
+		}
+	}
+	return false
 }
 
 // Set draws v. isDark says whether the desk is dark.
@@ -213,6 +239,9 @@ func (s *Screen) draw(size fyne.Size) {
 	f.begin(s.pal, s.view.Large)
 	s.used = map[any]bool{}
 	f.rect(0, 0, size.Width, size.Height, s.pal.Background, nil, 0, 0)
+	if s.view.Tray != nil {
+		size.Width -= s.drawTray(size)
+	}
 	y := s.drawBar(size.Width)
 	bottom := size.Height - s.stripHeight()
 	s.drawStrip(bottom, size.Width)
@@ -363,6 +392,28 @@ func (s *Screen) entry(in *model.Input) *entry {
 	s.used[e] = true
 	e.set(in)
 	return e
+}
+
+// drawTray draws the sample cards at the right, and returns how wide the tray is.
+func (s *Screen) drawTray(size fyne.Size) float32 {
+	f, p, v := &s.frame, s.pal, s.view.Tray
+	const u = theme.Unit
+	w := float32(0)
+	for _, c := range v.Cards {
+		w = max(w, s.button(c, false, false).MinSize().Width)
+	}
+	x := size.Width - w - 3*u
+	f.rect(x-u, 0, w+4*u, size.Height, p.Role(model.Info).Tint, nil, 0, 0)
+	f.rect(x-u, 0, 2, size.Height, p.Training, nil, 0, 0)
+	y := 2 * u
+	y += f.para(x+u, y, w, v.Title, style{theme.Body, true, p.Text}, 1)
+	y += f.para(x+u, y, w, v.Note, style{theme.Small, false, p.Text}, 4) + u
+	h := min(f.points(theme.Body)*1.36+2*u, (size.Height-y-u)/float32(len(v.Cards))-u/2)
+	for _, c := range v.Cards {
+		f.add(s.button(c, false, false), x+u, y, w, h)
+		y += h + u/2
+	}
+	return w + 4*u
 }
 
 // drawPairing draws the request of a program for this desk's readers, and returns its

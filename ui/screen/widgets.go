@@ -261,11 +261,9 @@ func (e *entry) TypedKey(k *fyne.KeyEvent) {
 // TypedShortcut implements fyne.Shortcutable: the desk's own go before those of a
 // field.
 func (e *entry) TypedShortcut(c fyne.Shortcut) {
-	if c.ShortcutName() == quitShortcut.ShortcutName() {
-		e.s.ctl.Press(model.ActQuit)
-		return
+	if !e.s.shortcut(c) {
+		e.Entry.TypedShortcut(c)
 	}
-	e.Entry.TypedShortcut(c)
 }
 
 func isEnter(k fyne.KeyName) bool { return k == fyne.KeyReturn || k == fyne.KeyEnter }
