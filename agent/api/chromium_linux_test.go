@@ -157,7 +157,7 @@ func (p *tab) state(want string) {
 }
 
 // pair pairs the page by its own buttons, with the desk's help.
-func (p *tab) pair(rig *apitest.Rig, desk *client.Client) {
+func (p *tab) pair(desk *client.Client) {
 	p.t.Helper()
 	p.click("request")
 	p.waitFor(`!document.getElementById('redeem').hidden`)
@@ -216,7 +216,7 @@ func TestBrowser(t *testing.T) {
 		evil := `<script>window.harm=1</script><img src=x onerror="window.harm=1">`
 		rig.Front.SetName(evil)
 		p := newTab(t, b, rig.URL+"/try")
-		p.pair(rig, rig.Desk)
+		p.pair(rig.Desk)
 		p.click("sample")
 		p.state(wire.StateConfirm)
 		if got := p.eval(`document.querySelector('#person dd').textContent`); got != evil {
@@ -240,7 +240,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("a hospital's page", func(t *testing.T) {
 		rig := apitest.Start(t, nil)
 		p := newTab(t, b, at("his.example", port, "/try.html?base="+rig.URL))
-		p.pair(rig, rig.Desk)
+		p.pair(rig.Desk)
 		rig.Front.SetManual(true)
 		p.click("sample")
 		p.state(wire.StateCard)
@@ -280,9 +280,9 @@ func TestBrowser(t *testing.T) {
 	t.Run("a stolen token", func(t *testing.T) {
 		rig := apitest.Start(t, nil)
 		good := newTab(t, b, at("his.example", port, "/try.html?base="+rig.URL))
-		good.pair(rig, rig.Desk)
+		good.pair(rig.Desk)
 		bad := newTab(t, b, at("pharmacy.example", port, "/try.html?base="+rig.URL))
-		bad.pair(rig, rig.Desk)
+		bad.pair(rig.Desk)
 		for name, token := range map[string]string{"of another page": good.token(), "of the desk": deskToken(t, rig)} {
 			got := bad.fetch(rig.URL+"/api/v1/checkins", "{method: 'POST', body: '{}', headers: {'Content-Type': 'application/json', Authorization: 'Bearer "+token+"'}}")
 			if got != "403 origin_refused" {
@@ -359,6 +359,23 @@ func TestBrowser(t *testing.T) {
 		bad := newTab(t, b, at("evil.example", port, "/try.html?base="+rig.URL))
 		bad.click("request")
 		bad.waitFor(`document.getElementById('message').textContent.startsWith('unreachable')`)
+	})
+
+	t.Run("the agent itself", func(t *testing.T) {
+		rig := startAgent(t)
+		p := newTab(t, b, at("his.example", port, "/try.html?base="+rig.URL))
+		p.pair(rig.Desk)
+		p.click("sample") // the software chip is read
+		p.state(wire.StateConfirm)
+		p.waitFor(`document.getElementById('picture').naturalWidth === 480`)
+		if got := p.eval(`document.getElementById('person').textContent`); !strings.Contains(got, "Nguyễn Văn Thử") || !strings.Contains(got, "Verifiedyes") {
+			t.Errorf("the page shows %q", got)
+		}
+		p.click("confirm")
+		p.state(wire.StateRecorded)
+		if said := p.said(); said != "" {
+			t.Errorf("the console says %q", said)
+		}
 	})
 
 	t.Run("an address elsewhere", func(t *testing.T) {

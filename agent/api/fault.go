@@ -101,6 +101,9 @@ func (s *Server) failureOf(err error) *failure {
 	case errors.Is(err, ErrDenied):
 		return failDenied
 	}
+	if errors.Is(err, checkin.ErrCAN) {
+		return failBadRequest.saying("key.can: malformed")
+	}
 	if in, ok := errors.AsType[*checkin.InputError](err); ok {
 		return failBadRequest.saying(in.Field + ": " + in.Why) // nothing of its value
 	}
