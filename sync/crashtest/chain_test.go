@@ -167,15 +167,14 @@ func (r *rig) settle() {
 	c.Record = false
 	last := spawn(r.t, "agent", c)
 	defer last.reap()
-	over := time.After(patience)
 	for settled := false; !settled; {
 		select {
-		case line, more := <-last.lines:
+		case line, more := <-last.lines: // less is left, or nothing
 			if !more {
 				r.t.Fatal("the last agent ended by itself")
 			}
 			settled = line[0] == "settled"
-		case <-over:
+		case <-time.After(patience): // since something moved: how much is left is the machine's affair
 			last.reap()
 			r.t.Fatalf("the queue does not become empty: %s", r.left())
 		}
@@ -448,6 +447,11 @@ func (r *rig) desk(o *store.Options) *desk {
 	return d
 }
 
+// maxWaiting is how many visits may wait for their verdict before recordWhile lets
+// no more patients in. On a slow machine the central service would never be done
+// with what they bring.
+const maxWaiting = 500
+
 // recordWhile records until fn returns.
 func (r *rig) recordWhile(d *desk, fn func()) {
 	r.t.Helper()
@@ -455,6 +459,15 @@ func (r *rig) recordWhile(d *desk, fn func()) {
 	done := make(chan error, 1)
 	go func() {
 		for ctx.Err() == nil {
+			st, err := d.queue.Stats(r.t.Context())
+			if err != nil {
+				done <- err
+				return
+			}
+			if st.Queued+st.Stored > maxWaiting {
+				time.Sleep(10 * time.Millisecond)
+				continue
+			}
 			id, err := d.record(r.t.Context())
 			if err != nil {
 				done <- err

@@ -129,7 +129,7 @@ func beAgent(c config) error {
 		say("recorded", id)
 		time.Sleep(rand.N(pace)) // patients come one by one
 	}
-	for {
+	for left := -1; ; {
 		st, err := s.queue.Stats(ctx)
 		if err != nil {
 			return err
@@ -137,6 +137,10 @@ func beAgent(c config) error {
 		if st.Queued+st.Stored == 0 {
 			say("settled", st.Accepted, st.Rejected)
 			return <-ended
+		}
+		if n := st.Queued + st.Stored; n != left {
+			left = n
+			say("left", left)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

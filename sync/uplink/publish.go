@@ -19,11 +19,13 @@ const (
 	// readAhead is how many entries are opened at a time.
 	readAhead = 128
 	// markBatch is how many acknowledged visits are marked stored in one
-	// transaction, and markWithin how long the first waits for the others. Until
+	// transaction, and markWithin how long the first waits for the others. Few come
+	// so fast that the first is met before the second: then each transaction is some
+	// twenty milliseconds of work, which a Put may have to wait for, and one sync. Until
 	// then a crash has them published again, which the message id and the central
 	// service make harmless; a transaction for each would take longer than
 	// publishing them.
-	markBatch  = 512
+	markBatch  = 4096
 	markWithin = 100 * time.Millisecond
 	// tooLargeFor is how long a visit that the server finds too large is left
 	// out. It may be given a higher limit meanwhile.
