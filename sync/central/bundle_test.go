@@ -84,6 +84,7 @@ func updated(t *testing.T, k *bundle.Keeper, kind contract.BundleKind) bundle.St
 // TestBundles: what a service publishes is what an agent keeps, whole at first and
 // then as differences, and nobody gets the people of another facility.
 func TestBundles(t *testing.T) {
+	t.Parallel() // it waits for the service to come back
 	d := document(t, chip.ProfileCCCD, chip.TamperNone)
 	people := append(registered(facility, 0, 1200), registered("01014", 5000, 5010)...)
 	r := newRig(t, anchors(t, d), people...)

@@ -506,8 +506,10 @@ func TestServerRestarts(t *testing.T) {
 
 // TestStoreDisappears: whatever is taken away is made again, and seeded.
 func TestStoreDisappears(t *testing.T) {
-	for _, name := range []string{"VISITS", "VERDICTS", "KV_ins-visits", "KV_ins-nonces", "KV_ins-agents", "KV_ins-people"} {
+	t.Parallel() // it waits for the service to look
+	for _, name := range []string{"VISITS", "VERDICTS", "KV_ins-visits", "KV_ins-nonces", "KV_ins-agents", "KV_ins-people", "KV_ins-keys", "KV_ins-statuses"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, anchors(t, document(t, "cccd-no-aa", chip.TamperNone)), central.Person{Number: "001099000001", Name: "Nguyễn Văn Thử", BirthDate: "1999"})
 			r.run()
 			if err := r.js.DeleteStream(t.Context(), name); err != nil {
@@ -536,7 +538,8 @@ func TestStoreDisappears(t *testing.T) {
 				answered := err == nil && len(answer.Data) > 0
 				_, err = r.js.PublishMsg(t.Context(), &nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Payload})
 				_, gone := r.js.Stream(t.Context(), contract.VerdictStream)
-				if answered && err == nil && gone == nil && kv("ins-agents") && kv("ins-people") && kv("ins-visits") && r.verdictCount() > 0 {
+				_, still := r.js.Stream(t.Context(), name)
+				if answered && err == nil && gone == nil && still == nil && kv("ins-keys") && kv("ins-agents") && kv("ins-people") && kv("ins-visits") && r.verdictCount() > 0 {
 					break
 				}
 				if time.Now().After(end) {
