@@ -317,6 +317,9 @@ func (a *Agent) Audit(ctx context.Context, entries ...audit.Entry) error {
 	return a.audit.Append(ctx, entries...)
 }
 
+// Trail returns the audit trail, to be read and verified.
+func (a *Agent) Trail() *audit.Log { return a.audit }
+
 // Changed returns a channel that is closed after the next change of a visit or of
 // the link. The step from queued to stored is not told of.
 func (a *Agent) Changed() <-chan struct{} {

@@ -404,6 +404,8 @@ func (d *daemonCommand) build(ctx context.Context, cfg *config.Config, log *slog
 	} else {
 		d.openReaders(cfg, b)
 	}
+	b.Diagnose = d.diagnose(cfg, cfg.Readers.PN532)
+	b.Support = d.support(cfg, b.Diagnose)
 	pictures := picture.New(nil)
 	b.Picture = func(ctx context.Context, i face.Image) (checkin.Picture, error) { return showPicture(ctx, pictures, i) }
 	b.closers = append(b.closers, pictures.Close)

@@ -97,7 +97,7 @@ func Trust(state func(ctx context.Context) (*wire.Trust, error)) Check {
 			"certificates", strconv.Itoa(t.Certificates), "states", strconv.Itoa(t.States), "dated", t.Dated, "imported", t.Imported,
 			"revocation_lists", strconv.Itoa(t.RevocationLists), "outdated_lists", strconv.Itoa(t.OutdatedLists),
 		}
-		d := ok(fmt.Sprintf("%d certificates of %d states.", t.Certificates, t.States), values...)
+		d := ok(fmt.Sprintf("Certificates: %d, of issuing states: %d.", t.Certificates, t.States), values...)
 		switch {
 		case t.OutdatedLists > 0:
 			d.Level = wire.LevelWarning

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"maps"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -169,45 +168,30 @@ func Files(paths ...Path) Check {
 }
 
 // Port looks whether the local API can be reached at an address, and by whom it is
-// taken if not: by an agent of ours, which answers as one, or by another program.
-func Port(address string) Check {
+// taken if not: by an agent of ours, for which healthy returns nil, or by another
+// program.
+func Port(address string, healthy func(ctx context.Context) error) Check {
 	return Check{ID: "api.port", Title: "Local API", Run: func(ctx context.Context) []wire.Diagnosed {
-		values := []string{"address", address}
+		values := pairs([]string{"address", address})
 		var lc net.ListenConfig
 		l, err := lc.Listen(ctx, "tcp", address)
-		if err == nil {
+		switch {
+		case err == nil:
 			l.Close()
 			return one(wire.Diagnosed{
 				Level: wire.LevelWarning, What: "No agent listens there.", Why: "Neither the desk nor an information system can reach one.",
-				Remedy: "Start it: `chamthe service start`, or `chamthe run`.", Values: pairs(values),
+				Remedy: "Start it: `chamthe service start`, or `chamthe run`.", Page: "agent/docs/config.md", Values: values,
 			})
+		case healthy(ctx) == nil:
+			return one(wire.Diagnosed{Level: wire.LevelOK, What: "An agent answers there.", Values: values})
 		}
-		client := &http.Client{
-			Timeout:       5 * time.Second,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport:     &http.Transport{DisableKeepAlives: true},
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/healthz", nil)
-		if err != nil {
-			return one(wire.Diagnosed{Level: wire.LevelError, What: "The address of the local API cannot be used.", Remedy: "Correct it in the configuration.", Values: pairs(values)})
-		}
-		resp, err := client.Do(req)
-		if err == nil {
-			defer resp.Body.Close()
-			_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16))
-			if resp.Header.Get("X-Chamthe") != "" {
-				return one(ok("An agent answers there.", append(values, "version", clean(resp.Header.Get("X-Chamthe")))...))
-			}
-		}
-		return one(wire.Diagnosed{
-			Level: wire.LevelError, What: "Another program has the port of the local API, or the agent there does not answer.",
-			Why: "The agent cannot start, or nobody can reach it.", Values: pairs(values),
-			Remedy: "Find the program (Linux: `ss -ltnp`, Windows: `netstat -abno`) and end it, or choose another port in the configuration.",
-		})
+		d := of(wire.LevelError, fault.New(fault.PortInUse, nil))
+		d.What, d.Why = "Another program has the port of the local API, or the agent there does not answer.", "The agent cannot start, or nobody can reach it."
+		d.Remedy = "Find the program (Linux: `ss -ltnp`, Windows: `netstat -abno`) and end it, or choose another port in the configuration."
+		maps.Copy(d.Values, values)
+		return one(d)
 	}}
 }
-
-// Service account and machine.
 
 // System says which program this is and where it runs.
 func System(version, revision string) Check {

@@ -1,11 +1,10 @@
 package doctor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -96,26 +95,31 @@ func TestFiles(t *testing.T) {
 }
 
 func TestPort(t *testing.T) {
-	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Chamthe", "1.2.3") }))
-	defer agent.Close()
-	other := httptest.NewServer(http.NotFoundHandler())
-	defer other.Close()
-	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := silent.Addr().String()
-	if err := silent.Close(); err != nil {
+	defer taken.Close()
+	freed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tt := range []struct{ name, address, level string }{
-		{"an agent", agent.Listener.Addr().String(), wire.LevelOK},
-		{"another program", other.Listener.Addr().String(), wire.LevelError},
-		{"nobody", free, wire.LevelWarning},
-		{"no address", "256.0.0.1:99999", wire.LevelError},
+	free := freed.Addr().String()
+	if err := freed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, address string
+		healthy       error
+		level         string
+	}{
+		{"an agent", taken.Addr().String(), nil, wire.LevelOK},
+		{"another program", taken.Addr().String(), errTest, wire.LevelError},
+		{"nobody", free, errTest, wire.LevelWarning},
+		{"no address", "256.0.0.1:99999", errTest, wire.LevelError},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if f := find(t, Port(tt.address))[0]; f.Level != tt.level {
+			if f := find(t, Port(tt.address, func(context.Context) error { return tt.healthy }))[0]; f.Level != tt.level {
 				t.Errorf("finding %+v", f)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/chamthe/chamthe/agent/fault"
+	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/reader/serial"
@@ -97,7 +98,9 @@ func Readers(hub Hub, serialProblem func(name string) error) Check {
 			}
 			found = append(found, f)
 		}
-		if usable == 0 && !slices.ContainsFunc(found, func(f wire.Diagnosed) bool { return f.Level == wire.LevelWarning || f.Level == wire.LevelError }) {
+		if usable == 0 && slices.ContainsFunc(hub.Sources(), func(s reader.SourceState) bool { return s.Err != nil }) {
+			found = append(found, Skipped("Where readers come from does not work: see above."))
+		} else if usable == 0 && !slices.ContainsFunc(found, func(f wire.Diagnosed) bool { return f.Level == wire.LevelWarning || f.Level == wire.LevelError }) {
 			d := of(wire.LevelError, fault.New(fault.NoReader, nil))
 			d.What = "No reader that a card can be laid on was found."
 			found = append(found, d)
@@ -180,16 +183,16 @@ func usbID(devices fs.FS, device, name string) uint16 {
 
 // Learned says for how many pairs of reader and kind of card limits were learned, and
 // which of them slow reading down.
-func Learned(list func(ctx context.Context) (map[reader.LimitKey]reader.Limits, error)) Check {
+func Learned(list func(ctx context.Context) ([]limits.Entry, error)) Check {
 	return Check{ID: "readers.limits", Title: "What was learned of readers", Run: func(ctx context.Context) []wire.Diagnosed {
 		known, err := list(ctx)
 		if err != nil {
 			return one(ofError(wire.LevelWarning, err))
 		}
 		slow := map[string]bool{}
-		for k, l := range known {
-			if l.NoExtended && l.MaxNe > 0 && l.MaxNe < slowNe {
-				slow[k.Reader] = true
+		for _, e := range known {
+			if l := e.Limits; l.MaxNe > 0 && l.MaxNe < slowNe {
+				slow[e.Reader] = true
 			}
 		}
 		if len(slow) == 0 {

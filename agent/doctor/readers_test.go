@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/chamthe/chamthe/agent/limits"
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/reader/serial"
@@ -78,6 +79,7 @@ func TestReaders(t *testing.T) {
 	}{
 		{"one", &hub{devices: []reader.Device{device("ACS ACR1252 Reader", 1)}}, nil, []string{wire.LevelOK}, "can be used"},
 		{"none", &hub{}, nil, []string{wire.LevelError}, "No reader"},
+		{"service away", &hub{sources: []reader.SourceState{{Name: "pcsc", Looked: true, Err: reader.ErrNoService}}}, nil, []string{wire.LevelSkipped}, "Not looked at"},
 		{"only one of Windows Hello", &hub{devices: []reader.Device{device("Windows Hello for Business 1", 0)}}, nil, []string{wire.LevelInfo, wire.LevelError}, "not used"},
 		{
 			"held by another program",
@@ -159,17 +161,17 @@ func TestUSB(t *testing.T) {
 func TestLearned(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		known map[reader.LimitKey]reader.Limits
+		known []limits.Entry
 		err   error
 		level string
 	}{
 		{"nothing", nil, nil, wire.LevelOK},
-		{"a fast one", map[reader.LimitKey]reader.Limits{{Reader: "A"}: {MaxNe: 256, NoExtended: true}}, nil, wire.LevelOK},
-		{"a slow one", map[reader.LimitKey]reader.Limits{{Reader: "A"}: {MaxNe: 112, NoExtended: true}}, nil, wire.LevelInfo},
+		{"a fast one", []limits.Entry{{Reader: "A", Limits: reader.Limits{MaxNe: 256, NoExtended: true}}}, nil, wire.LevelOK},
+		{"a slow one", []limits.Entry{{Reader: "A", Limits: reader.Limits{MaxNe: 112}}}, nil, wire.LevelInfo},
 		{"not readable", nil, errors.New("doctor: test"), wire.LevelWarning},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			list := func(context.Context) (map[reader.LimitKey]reader.Limits, error) { return tt.known, tt.err }
+			list := func(context.Context) ([]limits.Entry, error) { return tt.known, tt.err }
 			if f := find(t, Learned(list))[0]; f.Level != tt.level {
 				t.Errorf("finding %+v", f)
 			}

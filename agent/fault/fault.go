@@ -117,6 +117,9 @@ const (
 	ServiceTrouble  Code = "service_trouble"
 	TrainingRefused Code = "training_refused"
 
+	// DoctorFound is how `chamthe doctor` ends when something is wrong.
+	DoctorFound Code = "doctor_found"
+
 	Cancelled Code = "cancelled"
 )
 
@@ -231,6 +234,8 @@ var infos = []Info{
 	{PortInUse, 92, System, "Another program uses the port of the local API or of the metrics.", "End the other program, or give another port: `api.port` or `metrics.listen` in the configuration; hospital systems have to be told."},
 	{ServiceTrouble, 93, System, "The system's manager of services did not do what was asked.", "Run the command as administrator (root); the text after the code is what the manager said."},
 	{TrainingRefused, 94, Input, "A software chip would be used together with a central service, and that is not allowed here.", "Leave out --chip; or, on a test system, set `training.allowed: true` in the configuration."},
+
+	{DoctorFound, 99, System, "The doctor found something that keeps the desk from working.", "Look at the findings that are marked as errors: each says what to do."},
 
 	{Cancelled, 130, Retry, "The command was interrupted.", "Start it again."},
 }

@@ -46,7 +46,7 @@ var exits = map[fault.Code]int{
 	"central_refuses": 64, "central_untrusted": 65, "central_full": 66, "central_silent": 67, "central_malformed": 68, "visit_too_large": 69, "visit_foreign": 71,
 	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "trust_unusable": 76, "evidence_invalid": 77, "bad_export_file": 78, "audit_broken": 79,
 	"keyring_trouble": 80, "data_erased": 81, "visits_unsent": 82, "enrolment_refused": 83, "enrolment_later": 84,
-	"config_invalid": 90, "policy_exposed": 91, "port_in_use": 92, "service_trouble": 93, "training_refused": 94, "cancelled": 130,
+	"config_invalid": 90, "policy_exposed": 91, "port_in_use": 92, "service_trouble": 93, "training_refused": 94, "doctor_found": 99, "cancelled": 130,
 }
 
 func TestAll(t *testing.T) {
