@@ -193,7 +193,7 @@ func (f *Front) readCard(ctx context.Context, t *turn, lease *reader.Lease) {
 	_ = lease.Close()
 	var picture *Picture
 	var note string
-	if err == nil {
+	if err == nil && photo { // it may have been read for the policy's sake
 		picture, note = f.show(ctx, in.Report)
 	}
 	f.mu.Lock()

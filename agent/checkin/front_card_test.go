@@ -13,6 +13,7 @@ import (
 	"github.com/chamthe/chamthe/agent/event"
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/icao/chip"
+	"github.com/chamthe/chamthe/icao/face"
 	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/reader/virtual"
@@ -470,5 +471,40 @@ func TestScanned(t *testing.T) {
 	}
 	if vn.KindOf(p.doc.QR) != vn.CardQR {
 		t.Error("this tests nothing")
+	}
+}
+
+// TestPhotoOnlyWhenAsked: a policy that wants to see a photo has it read, and nobody
+// gets it who did not ask.
+func TestPhotoOnlyWhenAsked(t *testing.T) {
+	p := document(t, chip.ProfileCCCDNoAA, chip.TamperNone)
+	for _, required := range []bool{false, true} {
+		pl := open(t, p, func(pl *place) { pl.desk.Policy.RefuseNoPhoto = required })
+		pl.insert(p.card(t))
+		c := pl.state(pl.start(wire.Start{Key: p.scan()}).ID, wire.StateConfirm)
+		if c.Photo == nil || c.Photo.Available || c.Photo.Reason != "not_asked" {
+			t.Errorf("required %v: photo %+v", required, c.Photo)
+		}
+		if _, _, err := pl.front.Photo(t.Context(), his, c.ID); !errors.Is(err, checkin.ErrNone) {
+			t.Errorf("required %v: %v", required, err)
+		}
+		if read := c.Report.Groups["DG2"] == "read"; read != required {
+			t.Errorf("required %v, read %v", required, read)
+		}
+	}
+}
+
+// TestPhotoCannotBeShown: a photo in a form that nobody can show keeps nobody out.
+func TestPhotoCannotBeShown(t *testing.T) {
+	p := document(t, chip.ProfileCCCDNoAA, chip.TamperNone)
+	pl := open(t, p, func(pl *place) {
+		pl.cfg.Picture = func(context.Context, face.Image) (checkin.Picture, error) {
+			return checkin.Picture{}, errors.New("face: not a picture")
+		}
+	})
+	pl.insert(p.card(t))
+	c := pl.state(pl.start(wire.Start{Key: p.scan(), Photo: true}).ID, wire.StateConfirm)
+	if c.Photo.Available || c.Photo.Reason != "not_decodable" || !c.Photo.Signed || !c.Person.Verified {
+		t.Errorf("photo %+v", c.Photo)
 	}
 }

@@ -160,7 +160,10 @@ func (p Policy) DecideMeans(m contract.Means) Decision {
 
 // Prepare has an inspection do what the policy needs and allows. It changes nothing
 // else in c.
-func (p Policy) Prepare(c *inspect.Config) { c.FallBackToBAC = p.AllowBAC }
+func (p Policy) Prepare(c *inspect.Config) {
+	c.FallBackToBAC = p.AllowBAC
+	c.Photo = c.Photo || p.RefuseNoPhoto // whether there is one shows only to those who ask
+}
 
 // Revocation is what a site does when it cannot be told whether a signer is
 // revoked. A revoked signer is refused whatever it says.

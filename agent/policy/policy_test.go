@@ -76,6 +76,7 @@ func TestTable(t *testing.T) {
 		{"a policy of tomorrow", policy.Policy{Revocation: 99, Weak: 99}, &inspect.Report{}, []row{{inspect.Revocation, "RARRRRR"}}},
 		{"expired allowed", policy.Policy{AllowExpired: true}, &inspect.Report{}, []row{{inspect.DocumentValidity, "RAWRRRR"}}},
 		{"photo asked for", policy.Policy{}, &inspect.Report{Groups: map[int]inspect.GroupState{2: inspect.Unreadable}}, []row{{inspect.DG2Integrity, "RARRWRR"}}},
+		{"photo required", policy.Policy{RefuseNoPhoto: true}, &inspect.Report{}, []row{{inspect.DG2Integrity, "AARRRRR"}}},
 		{"no report", policy.Policy{}, nil, []row{{inspect.DG2Integrity, "RARRWRR"}}},
 	}
 	for _, tt := range tests {
