@@ -25,8 +25,8 @@
 // With shared keys ([Options].Keys) a document takes milliseconds, so that tests can
 // go through a matrix of them. [LoadBSI] personalises a chip with the published BSI
 // reference data set. What is stranger than all that is a [Personalisation] changed
-// by hand, before [New]: files of any content, and a [FaultFunc] between any two
-// exchanges.
+// by hand, before [New]: files of any content, a [FaultFunc] between any two
+// exchanges, and [Faults] inside the protocols.
 //
 // A [Document] says what is printed on the card, which certificate to trust and
 // what was signed. [Document.Chip] makes the chip, which answers commands in

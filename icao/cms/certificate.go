@@ -220,14 +220,14 @@ func (c *Certificate) noteSerial() {
 	}
 }
 
-// readValidity reads one end of the validity, which is a UTCTime up to 2049 and a
-// GeneralizedTime from then on (RFC 5280, 4.1.2.5; Doc 9303-12, 7.1, table 6).
+// readValidity reads one end of the validity, which is a UTCTime from 1950 to 2049 and
+// a GeneralizedTime from then on (RFC 5280, 4.1.2.5; Doc 9303-12, 7.1, table 6).
 func (c *Certificate) readValidity(s *cryptobyte.String, t *time.Time) bool {
 	general := s.PeekASN1Tag(asn1.GeneralizedTime)
 	if !readTime(s, t) {
 		return false
 	}
-	if general && t.Year() < 2050 {
+	if y := t.Year(); general && y >= 1950 && y < 2050 {
 		note(&c.Deviations, DevTimeEncoding)
 	}
 	return true

@@ -95,6 +95,12 @@ func TestDeviations(t *testing.T) {
 		{"version 1", func(c *cmstest.Certificate) { c.NoExtensions = true }, []string{cms.DevVersionNot3}},
 		{"validity reversed", func(c *cmstest.Certificate) { c.NotBefore, c.NotAfter = c.NotAfter, c.NotBefore }, []string{cms.DevValidityReversed}},
 		{"no country", func(c *cmstest.Certificate) { c.Subject = cmstest.Name(t, "", "x") }, []string{cms.DevCountryMissing}},
+		{"country in small letters", func(c *cmstest.Certificate) { c.Subject = cmstest.Name(t, "vn", "x") }, []string{cms.DevCountryEncoding}},
+		{"country in UTF-8", func(c *cmstest.Certificate) {
+			c.Issuer = bytes.Replace(c.Issuer, raw(0x55, 4, 6, 0x13), raw(0x55, 4, 6, 0x0C), 1)
+		}, []string{cms.DevCountryEncoding}},
+		{"valid beyond 2049", func(c *cmstest.Certificate) { c.NotAfter = time.Date(2050, 1, 1, 0, 0, 0, 0, time.UTC) }, nil},
+		{"GeneralizedTime before 2050", func(c *cmstest.Certificate) { c.GeneralizedTime = true }, []string{cms.DevTimeEncoding}},
 		{"SHA-1", func(c *cmstest.Certificate) { c.Algorithm = cmstest.ECDSA(t, crypto.SHA1) }, []string{cms.DevSHA1}},
 		{"NULL outside", func(c *cmstest.Certificate) {
 			c.OuterID = cmstest.Build(t, func(b *cryptobyte.Builder) { cmstest.AddAlgorithm(b, "1.2.840.10045.4.3.2", raw(5, 0)) })

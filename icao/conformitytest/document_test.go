@@ -1,14 +1,13 @@
 package conformitytest
 
 import (
+	"crypto"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"crypto"
 
 	"github.com/chamthe/chamthe/icao/chip"
 	"github.com/chamthe/chamthe/icao/chip/issuer"
@@ -160,10 +159,10 @@ func pkiOf(t testing.TB, v chip.Variant) *chip.PKI {
 	t.Helper()
 	cam := slices.ContainsFunc(v.PACE, func(p chip.PACE) bool { return strings.HasPrefix(p.Protocol, "0.4.0.127.0.7.2.2.4.6.") })
 	of := fmt.Sprint(v.Signer, v.Authority, v.NoKeyIdentifiers, v.DocumentTypes, cam)
-	make, _ := pkis.LoadOrStore(of, sync.OnceValues(func() (*chip.PKI, error) {
+	once, _ := pkis.LoadOrStore(of, sync.OnceValues(func() (*chip.PKI, error) {
 		return chip.NewVariantPKI(v, at, nil, keys)
 	}))
-	pki, err := make.(func() (*chip.PKI, error))()
+	pki, err := once.(func() (*chip.PKI, error))()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,23 +226,6 @@ func (d *document) content(id uint16) []byte {
 func (d *document) put(dg int, content []byte) {
 	d.Groups[dg] = content
 	d.file(idDG1+uint16(dg)-1, byte(dg), content)
-}
-
-// omit takes a data group away.
-func (d *document) omit(dg int) {
-	delete(d.Groups, dg)
-	p := d.Personalisation
-	p.Files = slices.DeleteFunc(p.Files, func(f chip.File) bool { return f.ID == idDG1+uint16(dg)-1 })
-}
-
-// com writes EF.COM.
-func (d *document) com(groups ...int) {
-	d.t.Helper()
-	b, err := issuer.COM("0107", groups)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.file(idCOM, 0x1E, b)
 }
 
 // A signing says what is different about EF.SOD.

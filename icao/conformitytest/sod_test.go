@@ -35,12 +35,12 @@ type sod struct {
 	t    testing.TB
 	root *node // the file: tag 77, or the bare ContentInfo
 
-	sd                                  *node // SignedData
-	version, digests, encap, certs      *node
-	contentType                         *node
-	signerInfo                          *node
-	siVersion, sid, siDigest, attrs     *node
-	siAlgorithm, siSignature, siDigests *node
+	sd                              *node // SignedData
+	version, digests, encap, certs  *node
+	contentType                     *node
+	signerInfo                      *node
+	siVersion, sid, siDigest, attrs *node
+	siAlgorithm, siSignature        *node
 
 	hash    crypto.Hash // of the content; 0: SHA-256
 	content []byte      // of the OCTET STRING

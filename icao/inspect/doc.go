@@ -18,7 +18,9 @@
 // chips and readers serves the next ([Config.Learned]), and work of the host may be
 // done beside the exchanges ([Config.Overlap]). EF.COM and the optional data groups
 // are read on request ([Config.All]), and a strict mode ([Config.Strict]) judges
-// what is tolerated otherwise.
+// what is tolerated otherwise. [Report.StrictErr] is the verdict of an inspection
+// that tolerates nothing; package conformitytest has it judged by the cases of BSI
+// TR-03105 Part 5.1.
 //
 // Not here: terminal authentication, and with it the content of DG3 and DG4;
 // resuming within the access protocol or chip authentication, where there is nothing

@@ -24,3 +24,12 @@ func ApplyDefects(checks map[ID]result.Check, cardSecurityFailed bool, defects .
 	in.applyDefects()
 	return in.r
 }
+
+// ReportOf returns a report with the checks given.
+func ReportOf(checks map[ID]result.Check) *Report {
+	r := &Report{}
+	for id, c := range checks {
+		r.set(id, c)
+	}
+	return r
+}

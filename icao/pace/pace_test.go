@@ -308,8 +308,16 @@ func TestHarmlessResponses(t *testing.T) {
 			command, response, _ := strings.Cut(lines[tt.step], " -> ")
 			lines[tt.step] = command + " -> " + tt.edit(response)
 			s := apdu.NewSession(apdutest.NewScript(t, strings.Join(lines, "\n")))
-			if _, _, err := pace.Establish(t.Context(), s, e.info(t), e.password(t), &pace.Config{Rand: e.random(t)}); err != nil {
+			var deviations, want []string
+			if tt.name == "chip authentication data in generic mapping" {
+				want = []string{pace.DevAuthData}
+			}
+			cfg := &pace.Config{Rand: e.random(t), Deviates: func(d string) { deviations = append(deviations, d) }}
+			if _, _, err := pace.Establish(t.Context(), s, e.info(t), e.password(t), cfg); err != nil {
 				t.Error(err)
+			}
+			if !slices.Equal(deviations, want) {
+				t.Errorf("deviations %q, want %q", deviations, want)
 			}
 		})
 	}

@@ -276,6 +276,7 @@ type Certificate struct {
 	Serial              []byte // content octets; default 01
 	Issuer, Subject     []byte // names
 	NotBefore, NotAfter time.Time
+	GeneralizedTime     bool // also before 2050, where it does not belong
 	Key                 *Key // the certified one
 	KeyID               []byte
 	AuthorityKeyID      []byte
@@ -304,8 +305,13 @@ func (c Certificate) Sign(t testing.TB, issuer *Key) []byte {
 			b.AddBytes(c.Algorithm.ID)
 			b.AddBytes(c.Issuer)
 			b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1UTCTime(c.NotBefore)
-				b.AddASN1UTCTime(c.NotAfter)
+				for _, t := range []time.Time{c.NotBefore, c.NotAfter} {
+					if c.GeneralizedTime || t.Year() >= 2050 {
+						b.AddASN1GeneralizedTime(t)
+					} else {
+						b.AddASN1UTCTime(t)
+					}
+				}
 			})
 			b.AddBytes(c.Subject)
 			b.AddBytes(c.Key.SPKI)
