@@ -20,7 +20,10 @@
 // The package is not icao/face's neighbour, although it decodes what that one
 // finds: icao is pure (no os, no net, no goroutine), and the runtime of the
 // sandbox is not. The same module is the same decoder on every system, without
-// cgo; where wazero has no compiler, it interprets, some thirty times slower.
+// cgo; where wazero has no compiler, it interprets, some fifteen times slower.
+//
+// Compiling the sandbox takes some 0.3 s, once, and 30 MiB; a portrait takes 0.1 s
+// and some 15 MiB meanwhile, the largest picture that is allowed some 100 MiB.
 //
 // Deliberately not done: ICC profiles are ignored (their colours are taken for
 // sRGB or grey, which a desk's screen does not tell apart), and CMYK and e-sYCC

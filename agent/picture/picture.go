@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/draw"
 	"image/png"
 	"time"
 
@@ -153,6 +154,11 @@ func (d *Decoder) Decode(ctx context.Context, img face.Image) (image.Image, erro
 // PNG encodes a picture for a screen. What a browser or a toolkit is given is
 // then of our making; the card's own bytes end here.
 func PNG(m image.Image) ([]byte, error) {
+	if j, ok := m.(*image.YCbCr); ok { // for which the encoder asks pixel by pixel
+		rgb := image.NewRGBA(j.Bounds())
+		draw.Draw(rgb, rgb.Bounds(), j, j.Bounds().Min, draw.Src)
+		m = rgb
+	}
 	var b bytes.Buffer
 	e := png.Encoder{CompressionLevel: png.BestSpeed} // it goes over the loopback
 	if err := e.Encode(&b, m); err != nil {
