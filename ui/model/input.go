@@ -77,6 +77,9 @@ func CheckDate(s string, earliest, latest int, partial bool) Typed {
 			return Typed{State: Wrong, Hint: "hint.date"}
 		}
 	}
+	if len(parts) == 0 {
+		return Typed{State: Partial, Hint: "hint.date"}
+	}
 	if len(parts) == 1 {
 		switch p := parts[0]; {
 		case len(p) > 8:

@@ -82,14 +82,14 @@ type demo struct {
 	at     time.Time
 
 	mu   sync.Mutex
-	keys issuer.KeyCache // making keys takes longer than all the rest
+	keys *issuer.KeyCache          // making keys takes longer than all the rest
 	docs map[string]*chip.Document // made when they are first wanted
 	torn map[string]bool           // was torn once already
 }
 
 // runDemo runs it until the window is closed.
 func (d *desk) runDemo(a *ui.App) (err error) {
-	m := &demo{driver: virtual.New(demoReader), at: time.Now(), pki: map[string]*chip.PKI{}, pool: trust.NewPool(), docs: map[string]*chip.Document{}, torn: map[string]bool{}}
+	m := &demo{driver: virtual.New(demoReader), at: time.Now(), pki: map[string]*chip.PKI{}, pool: trust.NewPool(), keys: issuer.NewKeyCache(nil), docs: map[string]*chip.Document{}, torn: map[string]bool{}}
 	if m.dir, err = os.MkdirTemp("", "chamthe-desk-"); err != nil {
 		return err
 	}
@@ -254,7 +254,7 @@ func (m *demo) document(s sample) (*chip.Document, error) {
 	if d := m.docs[s.name]; d != nil {
 		return d, nil
 	}
-	d, err := chip.Build(s.profile, chip.Options{Person: s.person, Tamper: s.tamper, PKI: m.pki[s.profile], Keys: &m.keys, At: m.at})
+	d, err := chip.Build(s.profile, chip.Options{Person: s.person, Tamper: s.tamper, PKI: m.pki[s.profile], Keys: m.keys, At: m.at})
 	if err != nil {
 		return nil, fmt.Errorf("sample card %s: %w", s.name, err)
 	}
