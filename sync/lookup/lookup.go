@@ -234,6 +234,9 @@ func (s *Service) Lookup(ctx context.Context, r Request) (Answer, error) {
 	if ctx.Err() == context.Canceled {
 		return Answer{}, ctx.Err()
 	}
+	if s.ctx.Err() != nil {
+		return Answer{}, ErrClosed // also while a question that Close has ended is still known
+	}
 	began := time.Now()
 	key := s.key(r)
 	cached, have := s.cache.load(key)

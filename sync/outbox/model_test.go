@@ -3,7 +3,6 @@ package outbox_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
 	"testing"
@@ -185,13 +184,6 @@ func TestModel(t *testing.T) {
 				b.now = b.now.Add(time.Duration(rapid.IntRange(-60, 120).Draw(rt, "minutes")) * time.Minute)
 			},
 			"reopen": func(*rapid.T) { b.reopen() },
-			"kill": func(*rapid.T) { // nobody is left to say that the file was closed
-				b.close()
-				if err := os.Remove(b.path + ".closed"); err != nil {
-					rt.Fatal(err)
-				}
-				b.open()
-			},
 			"next": func(rt *rapid.T) {
 				// In pages from any place on, as the uplink reads.
 				after := rapid.Uint64Range(0, uint64(len(m.entries))+1).Draw(rt, "after")

@@ -337,6 +337,9 @@ func scribble(t *testing.T, path string, at int64, b []byte) {
 	}
 }
 
+// manyEntries is how many entries many puts into each of its two buckets.
+const manyEntries = 130
+
 // many fills a store with enough for pages of every kind: branches, values that
 // span pages, free pages, a bucket of its own page, and a cache beside it.
 func many(t testing.TB, path string) {
@@ -351,7 +354,7 @@ func many(t testing.TB, path string) {
 			if err != nil {
 				return err
 			}
-			for i := range 400 {
+			for i := range manyEntries {
 				if err := b.Put(append(bytes.Clone(of.name[:1]), binary.BigEndian.AppendUint64(nil, uint64(i))...), make([]byte, 300)); err != nil {
 					return err
 				}
@@ -508,7 +511,7 @@ func TestLeafThatIsABranch(t *testing.T) {
 		return bad
 	}
 	misplaced := func(first byte) []byte {
-		for i := uint64(399); i > 300; i-- { // those in a branch are there twice
+		for i := uint64(manyEntries - 1); i > manyEntries/2; i-- { // those in a branch are there twice
 			if key := binary.BigEndian.AppendUint64([]byte{first}, i); bytes.Count(file, key) == 1 {
 				return bytes.ReplaceAll(file, key, make([]byte, len(key)))
 			}

@@ -143,7 +143,7 @@ type sent struct {
 // visit that was acknowledged is marked when it returns, also when ctx has ended.
 func (p *publisher) drain(ctx context.Context) error {
 	p.forget()
-	d := drain{publisher: p, marks: newMarker(ctx, p.u.cfg.Queue)}
+	d := drain{publisher: p, marks: newMarker(ctx, p.u.cfg.Queue, markBatch)}
 	err := d.run(ctx)
 	if failed := d.marks.finish(); failed != nil {
 		return failed // says more than what came of it
@@ -285,7 +285,7 @@ func (d *drain) stored(ctx context.Context, id string, ack *jetstream.PubAck) er
 			if err := d.marks.finish(); err != nil {
 				return err
 			}
-			d.marks = newMarker(ctx, d.u.cfg.Queue)
+			d.marks = newMarker(ctx, d.u.cfg.Queue, markBatch)
 			if err := d.requeue(ctx); err != nil {
 				return err
 			}

@@ -16,15 +16,16 @@ type marker struct {
 	err  error             // of the queue; to be read after done
 }
 
-// newMarker starts a marker. It marks what it was given also after ctx has
-// ended: to forget an acknowledgement means to send the visit again.
-func newMarker(ctx context.Context, q *outbox.Queue) *marker {
+// newMarker starts a marker that marks so many visits at most in one transaction.
+// It marks what it was given also after ctx has ended: to forget an acknowledgement
+// means to send the visit again.
+func newMarker(ctx context.Context, q *outbox.Queue, most int) *marker {
 	// A full channel has the publisher wait for the disk.
-	acks := make(chan outbox.Ack, 2*markBatch)
+	acks := make(chan outbox.Ack, 2*most)
 	m := &marker{acks: acks, done: make(chan struct{})}
 	go func() {
 		defer close(m.done)
-		m.err = mark(context.WithoutCancel(ctx), q, acks)
+		m.err = mark(context.WithoutCancel(ctx), q, acks, most)
 	}()
 	return m
 }
@@ -51,8 +52,8 @@ func (m *marker) finish() error {
 }
 
 // mark works until acks is closed.
-func mark(ctx context.Context, q *outbox.Queue, acks <-chan outbox.Ack) error {
-	batch := make([]outbox.Ack, 0, markBatch)
+func mark(ctx context.Context, q *outbox.Queue, acks <-chan outbox.Ack, most int) error {
+	batch := make([]outbox.Ack, 0, most)
 	for more := true; more; {
 		var first outbox.Ack
 		if first, more = <-acks; !more {
@@ -61,7 +62,7 @@ func mark(ctx context.Context, q *outbox.Queue, acks <-chan outbox.Ack) error {
 		batch = append(batch[:0], first)
 		late := time.NewTimer(markWithin)
 	gather:
-		for len(batch) < markBatch {
+		for len(batch) < most {
 			select {
 			case a, ok := <-acks:
 				if more = ok; !ok {

@@ -12,6 +12,9 @@ import (
 	"github.com/chamthe/chamthe/sync/store"
 )
 
+// few is a batch of which a test fills some.
+const few = 32
+
 func queueOf(t *testing.T, n int) (*outbox.Queue, *store.Store) {
 	t.Helper()
 	st, err := store.Open(filepath.Join(t.TempDir(), "agent.db"), nil)
@@ -47,11 +50,11 @@ func ackOf(i int) outbox.Ack {
 // TestMarksAllBeforeItEnds: what was acknowledged is known when a drain returns,
 // also one that was told to end.
 func TestMarksAllBeforeItEnds(t *testing.T) {
-	const n = 3*markBatch/2 + 1
+	const n = 3*few/2 + 1
 	q, _ := queueOf(t, n)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	m := newMarker(ctx, q)
+	m := newMarker(ctx, q, few)
 	for i := range n {
 		if i == n/2 {
 			cancel()
@@ -77,7 +80,7 @@ func TestMarkerTellsOfTheQueue(t *testing.T) {
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
-	m := newMarker(t.Context(), q)
+	m := newMarker(t.Context(), q, few)
 	var err error
 	for err == nil { // the channel takes some before the first is written
 		err = m.add(ackOf(0))
