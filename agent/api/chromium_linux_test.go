@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	cdpbrowser "github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -385,4 +386,34 @@ func TestBrowser(t *testing.T) {
 			t.Errorf("a link has our page speak to %q", got)
 		}
 	})
+}
+
+// TestBrowserLocalNetworkAccess has Chromium believe that the hospital's server
+// is on the internet. What README.md says of that is what is seen here.
+func TestBrowserLocalNetworkAccess(t *testing.T) {
+	port := hospital(t)
+	secure, plain := at("his.example", port, ""), at("plain.example", port, "")
+	b := browser(t, chromedp.Flag("ip-address-space-overrides", fmt.Sprintf("127.0.0.1:%d=public", port)),
+		chromedp.Flag("unsafely-treat-insecure-origin-as-secure", secure)) // in place of a certificate
+	rig := apitest.Start(t, nil)
+	status := func(p *tab, origin string) string {
+		return p.fetch(rig.URL+"/api/v1/status", "{headers: {Authorization: 'Bearer "+pairPage(t, rig, origin).Token+"'}}")
+	}
+	p := newTab(t, b, plain+"/empty")
+	if got := status(p, plain); got != "error: TypeError" || !strings.Contains(p.said(), "secure context") {
+		t.Errorf("over http: %s; %q", got, p.said())
+	}
+	p = newTab(t, b, secure+"/empty")
+	if got := status(p, secure); got != "error: TypeError" || !strings.Contains(p.said(), "Permission was denied") {
+		t.Errorf("without leave: %s; %q", got, p.said())
+	}
+	_, err := chromedp.CallBrowser(p.ctx, cdpbrowser.SetPermission, cdpbrowser.SetPermissionParams{
+		Permission: &cdpbrowser.PermissionDescriptor{Name: "loopback-network"}, Setting: cdpbrowser.PermissionSettingGranted, Origin: secure,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := status(p, secure); !strings.HasPrefix(got, "200 ") {
+		t.Errorf("with leave: %s; %q", got, p.said())
+	}
 }

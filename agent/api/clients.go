@@ -258,15 +258,47 @@ func (g *registry) add(k Kept) error {
 	if k.Origin == "" && slices.ContainsFunc(g.list, func(c *client) bool { return c.Origin == "" && c.Name == k.Name }) {
 		return failNameTaken
 	}
-	if len(g.list) >= maxClients {
+	list := slices.Clone(g.list)
+	var old *client
+	if k.AddedBy == byConfig {
+		old = oldest(list, k.Origin)
+		list = slices.DeleteFunc(list, func(c *client) bool { return c == old })
+	}
+	if len(list) >= maxClients {
 		return failFull
 	}
-	list := append(slices.Clone(g.list), newClient(k, false))
+	list = append(list, newClient(k, false))
 	if err := g.store.Save(kept(list)); err != nil {
 		return err
 	}
 	g.list = list
+	if old != nil {
+		old.revoke()
+	}
 	return nil
+}
+
+// maxGranted is how many tokens an origin has that is given them without being
+// asked: one for each browser that keeps its own. A page that keeps none would use
+// up all the room otherwise.
+const maxGranted = 8
+
+// oldest returns the token of such an origin that has to give way, or nil.
+func oldest(list []*client, origin string) *client {
+	var found *client
+	n := 0
+	for _, c := range list {
+		if c.Origin == origin && c.AddedBy == byConfig && !c.fixed {
+			n++
+			if found == nil {
+				found = c // they are in the order in which they were added
+			}
+		}
+	}
+	if n < maxGranted {
+		return nil
+	}
+	return found
 }
 
 // remove takes a client's token back. It holds at once, even when the error says

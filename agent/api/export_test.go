@@ -25,5 +25,6 @@ const (
 	StreamsEach = streamsEach
 	PairTime    = pairTime
 	MaxBody     = maxBody
-	MaxClients  = maxClients
+	MaxGranted  = maxGranted
+	AskingBurst = askingBurst
 )

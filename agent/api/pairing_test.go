@@ -199,6 +199,34 @@ func TestPairingOff(t *testing.T) {
 	}
 }
 
+// TestGrantsAreBounded has a page that keeps no token ask again and again.
+func TestGrantsAreBounded(t *testing.T) {
+	cfg := func(path string) func(*api.Config) {
+		return func(cfg *api.Config) {
+			cfg.Grants = []api.Grant{{Origin: his, Name: "HIS"}}
+			cfg.Clients = api.ClientFile{Path: path}
+		}
+	}
+	path := filepath.Join(t.TempDir(), "clients.json")
+	var first string
+	for i := 0; i < api.MaxGranted+2; {
+		rig := apitest.Start(t, cfg(path)) // one server lets ask so often only
+		for range api.AskingBurst {
+			p := decode[wire.Pairing](t, ask(t, rig, his, "HIS"))
+			token := decode[wire.Token](t, redeem(t, rig, his, p.ID, ""))
+			if i++; i == 1 {
+				first = token.Token
+			}
+		}
+	}
+	rig := apitest.Start(t, cfg(path))
+	list, err := rig.Desk.Clients(t.Context())
+	if err != nil || len(list) != api.MaxGranted {
+		t.Errorf("%d clients: %v", len(list), err)
+	}
+	fails(t, do(t, rig, request{method: "GET", path: "/api/v1/status", token: first, origin: his}), 401, "no_token")
+}
+
 // TestRevoke takes a token back while its event stream is open and its check-in
 // runs.
 func TestRevoke(t *testing.T) {
@@ -209,8 +237,10 @@ func TestRevoke(t *testing.T) {
 		t.Fatal(err)
 	}
 	opened, ended := make(chan struct{}), make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // patience
+	defer cancel()
 	go func() {
-		for e, err := range lab.Events(t.Context()) {
+		for e, err := range lab.Events(ctx) {
 			if e.Type == wire.EventMissed {
 				close(opened)
 			}
@@ -219,12 +249,15 @@ func TestRevoke(t *testing.T) {
 				return
 			}
 		}
+		ended <- nil
 	}()
 	<-opened
 	if err := rig.Desk.Revoke(t.Context(), token.ID); err != nil {
 		t.Fatal(err)
 	}
-	<-ended // the stream was ended, without anything having happened
+	if err := <-ended; err == nil {
+		t.Error("the open stream was not ended")
+	}
 	fails(t, do(t, rig, request{method: "GET", path: "/api/v1/status", token: token.Token}), 401, "no_token")
 	if rig.Front.Busy() {
 		t.Error("its check-in keeps the desk waiting")

@@ -4,6 +4,7 @@ package atomicfile
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // Partial begins the name of a file that is not whole yet. One that is left over
@@ -25,7 +26,7 @@ func Write(path string, b []byte, mode os.FileMode, group int) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
-	if group >= 0 {
+	if group >= 0 && runtime.GOOS != "windows" {
 		if err := f.Chown(-1, group); err != nil {
 			return err
 		}
