@@ -75,8 +75,13 @@ type Config struct {
 	// existing directory remembers where its key is; another place is
 	// [ErrKeySource].
 	Keys      seal.KeySource
-	Retention Retention    // how long personal data stays
-	Logger    *slog.Logger // nil discards; never gets personal data
+	Retention Retention // how long personal data stays
+	// Software and Build are the version of the program and what it was made from, for
+	// those who watch over many agents, and Presence says whether a card could be read;
+	// nil: nobody can tell. It must not block.
+	Software, Build string
+	Presence        func() contract.ReaderPresence
+	Logger          *slog.Logger // nil discards; never gets personal data
 }
 
 // Agent is the agent of one desk. Its methods are safe for concurrent use;
@@ -191,9 +196,28 @@ func (a *Agent) connect() error {
 		Nonces:    nonces{uplink.NonceFile(filepath.Join(a.cfg.Dir, nonceFile)), a.cfg.Logger},
 		OnState:   a.signal,
 		OnVerdict: func([]outbox.Item) { a.signal() },
+		Status:    a.heartbeat,
 		Logger:    a.cfg.Logger,
 	})
 	return err
+}
+
+// heartbeat is what the agent tells of itself every few minutes; the uplink adds what
+// it knows. It holds nothing of any person.
+func (a *Agent) heartbeat() contract.Status {
+	s := contract.Status{Software: a.cfg.Software, Build: a.cfg.Build, Clock: contract.ClockUnknown}
+	if a.cfg.Presence != nil {
+		s.Reader = a.cfg.Presence()
+	}
+	if a.bundles == nil {
+		return s
+	}
+	for kind, at := range map[contract.BundleKind]*time.Time{contract.BundleTrust: &s.Trust, contract.BundlePopulation: &s.Population} {
+		if b, err := a.bundles.State(kind); err == nil && b.Installed() {
+			*at = b.IssuedAt
+		}
+	}
+	return s
 }
 
 // nobody is asked when there is no central service.

@@ -30,6 +30,7 @@ import (
 	"github.com/chamthe/chamthe/icao/inspect"
 	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/reader/serial"
+	"github.com/chamthe/chamthe/sync/contract"
 	"github.com/chamthe/chamthe/sync/uplink"
 )
 
@@ -122,7 +123,8 @@ type Daemon struct {
 
 	ready  atomic.Bool
 	stuck  atomic.Bool
-	online atomic.Bool // the link was there once
+	online atomic.Bool  // the link was there once
+	usable atomic.Int32 // readers, and one; 0: nobody has looked
 
 	mu      sync.Mutex
 	summary trustSummary
@@ -170,6 +172,8 @@ func (d *Daemon) open(ctx context.Context) error {
 	}
 	if central || d.cfg.Agent.Facility != "" {
 		d.cfg.Agent.Offline = !central
+		d.cfg.Agent.Software, d.cfg.Agent.Build = d.cfg.Version, d.cfg.Revision
+		d.cfg.Agent.Presence = d.presence
 		if d.agent, err = Open(d.cfg.Agent); err != nil {
 			return err
 		}
@@ -527,6 +531,18 @@ func (d *Daemon) takeScan(ctx context.Context, k wire.Key) bool {
 	return err == nil
 }
 
+// presence says whether a card could be read, as tellReaders saw it last.
+func (d *Daemon) presence() contract.ReaderPresence {
+	switch d.usable.Load() {
+	case 0:
+		return "" // not looked yet
+	case 1:
+		return contract.ReaderAbsent
+	default:
+		return contract.ReaderPresent
+	}
+}
+
 // tellReaders publishes what changes about readers.
 func (d *Daemon) tellReaders(ctx context.Context) error {
 	s := d.hub.Subscribe(0)
@@ -540,6 +556,13 @@ func (d *Daemon) tellReaders(ctx context.Context) error {
 		if err != nil {
 			continue // that of ctx, or of a hub that ends
 		}
+		usable := int32(1)
+		for _, r := range list {
+			if r.Trouble == "" && r.Kind != reader.SAM.String() && r.Kind != reader.Virtual.String() {
+				usable++
+			}
+		}
+		d.usable.Store(usable)
 		d.bus.Publish(wire.Event{Type: wire.EventReaders, At: time.Now(), Readers: list}, event.Everybody)
 	}
 }

@@ -547,3 +547,26 @@ func get(t *testing.T, url string) string {
 	}
 	return string(b)
 }
+
+// TestHeartbeat looks at what an agent tells of itself: what the contract takes, and
+// whether there is a reader.
+func TestHeartbeat(t *testing.T) {
+	cfg := daemonConfig(t, t.TempDir(), nil)
+	cfg.Agent.URLs, cfg.Version, cfg.Revision = []string{"nats://127.0.0.1:1"}, "1.2.3", "abcdef"
+	d, desk, _ := startDaemon(t, cfg)
+	deadline := time.Now().Add(patience)
+	for agent.Heartbeat(d.Agent()).Reader == "" && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond) // until somebody has looked
+	}
+	s := agent.Heartbeat(d.Agent())
+	if s.Reader != contract.ReaderPresent || s.Software != "1.2.3" || s.Build != "abcdef" {
+		t.Errorf("status %+v", s)
+	}
+	s.Version, s.Agent, s.Facility, s.At = contract.Version, d.Agent().Key(), facility, contract.Timestamp(time.Now())
+	if _, err := contract.EncodeStatus(&s); err != nil {
+		t.Errorf("the contract does not take it: %v", err)
+	}
+	if st, err := desk.Status(t.Context()); err != nil || st.Link.State == "online" || st.Link.State == "not_configured" {
+		t.Errorf("link %+v, %v", st.Link, err)
+	}
+}
