@@ -559,3 +559,59 @@ func (c *counting) Transmit(ctx context.Context, cmd []byte) ([]byte, error) {
 	c.left--
 	return c.Transceiver.Transmit(ctx, cmd)
 }
+
+// TestInspection: what was refused, was never inspected, or was recorded before is not
+// recorded, by whatever way.
+func TestInspection(t *testing.T) {
+	p := document(t, chip.ProfileCCCDNoAA, chip.TamperNone)
+	d, disk := desk(t, p)
+	in, err := d.Inspect(t.Context(), p.card(t), p.access, checkin.Options{})
+	if err != nil || in.Visit != nil || len(disk.entries) != 0 {
+		t.Fatalf("inspected: %v, %d entries", err, len(disk.entries))
+	}
+	if err := in.Record(t.Context(), "lan", nil); err != nil || len(disk.entries) != 1 || in.Visit.Operator != "lan" {
+		t.Fatalf("recorded: %v, %d entries", err, len(disk.entries))
+	}
+	if err := in.Record(t.Context(), "lan", nil); !errors.Is(err, checkin.ErrNotRecorded) || len(disk.entries) != 1 {
+		t.Errorf("twice: %v, %d entries", err, len(disk.entries))
+	}
+	if err := new(checkin.Inspection).Record(t.Context(), "lan", nil); !errors.Is(err, checkin.ErrNotRecorded) {
+		t.Errorf("nothing: %v", err)
+	}
+
+	// The policy became stricter between the two.
+	in, err = d.Inspect(t.Context(), p.card(t), p.access, checkin.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Policy.RequireChipAuthenticity = true
+	if err := in.Record(t.Context(), "lan", nil); err == nil || len(disk.entries) != 1 {
+		t.Errorf("refused meanwhile: %v, %d entries", err, len(disk.entries))
+	}
+	in, err = d.Inspect(t.Context(), p.card(t), p.access, checkin.Options{})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	d.Policy.RequireChipAuthenticity = false
+	if err := in.Record(t.Context(), "lan", nil); !errors.Is(err, checkin.ErrNotRecorded) || len(disk.entries) != 1 {
+		t.Errorf("accepted meanwhile: %v, %d entries", err, len(disk.entries))
+	}
+
+	// Without a chip there is nothing to verify, and a chip is no claim.
+	who := contract.Person{Name: "Trần Thị Mẫu", BirthDate: "2001"}
+	claim, err := d.Claim(t.Context(), checkin.Claim{Means: contract.MeansManual, Person: who}, checkin.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Policy.Refused.Manual = true
+	if err := claim.Record(t.Context(), "lan", nil); !errors.Is(err, policy.ErrMeans) || len(disk.entries) != 1 {
+		t.Errorf("refused meanwhile: %v", err)
+	}
+	claim, err = d.Claim(t.Context(), checkin.Claim{Means: contract.MeansChip, Person: who}, checkin.Options{})
+	if err == nil {
+		t.Error("a chip that nobody read")
+	}
+	if err := claim.Record(t.Context(), "lan", nil); !errors.Is(err, checkin.ErrNotRecorded) || len(disk.entries) != 1 {
+		t.Errorf("a chip that nobody read: %v, %d entries", err, len(disk.entries))
+	}
+}

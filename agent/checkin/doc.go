@@ -9,24 +9,24 @@
 // A [Front] is what stands between a Desk and those who use it over the local API:
 // one check-in at a time, shown as a [wire.CheckIn], through these states.
 //
-//	      Start
-//	        |
-//	        v     Key                card is there
-//	  +--> key ---------> card ----------------------> reading --> text
-//	  |     ^              ^                              |          |
-//	  |     | wrong key    | lifted, unreadable           |          |
-//	  |     +--------------+-----------------<------------+----------+
-//	  |                                                   |          |
-//	  |  without a chip: looks up only                    | policy   | read to the end,
-//	  +--------------------------------> reading          | refuses  | policy accepts
-//	                                        |             v          v
-//	                                        |          refused    confirm
-//	                                        +------------------------^
-//	                                                                 | Confirm
-//	                           failed <-- recording <----------------+
-//	                                          |
-//	                                          v
-//	                                       recorded: Delivery goes on
+//	    Start
+//	      |
+//	      v     Key                card is there
+//	+--> key ---------> card ----------------------> reading --> text
+//	|     ^              ^                              |          |
+//	|     | wrong key    | lifted, unreadable           |          |
+//	|     +--------------+-----------------<------------+----------+
+//	|                                                   |          |
+//	|  without a chip: looks up only                    | policy   | read to the end,
+//	+--------------------------------> reading          | refuses  | policy accepts
+//	                                      |             v          v
+//	                                      |          refused    confirm
+//	                                      +------------------------^
+//	                                                               | Confirm
+//	                         failed <-- recording <----------------+
+//	                                        |
+//	                                        v
+//	                                     recorded: Delivery goes on
 //
 // Cancel ends it as cancelled from every state before recording, and so do five
 // minutes in which nobody does anything, the operator's word that this is another
