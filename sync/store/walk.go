@@ -52,6 +52,7 @@ type walker struct {
 	seen     []bool
 	much     extent
 	buf      [maxDepth][]byte // a page for each depth: those above are still needed
+	long     [maxDepth][]byte // the same for pages that overflow
 	pages    int              // how many were read
 	onPage   pageHook         // nil but in a test
 }
@@ -185,12 +186,16 @@ func (w *walker) page(id uint64, depth int) (p []byte, size uint64, err error) {
 	return p, (over + 1) * uint64(w.pageSize), nil
 }
 
-// rest returns a page with the pages that it overflows into.
-func (w *walker) rest(id uint64, p []byte, size uint64) ([]byte, error) {
+// rest returns a page with the pages that it overflows into. It is valid until the
+// next call for the same depth.
+func (w *walker) rest(id uint64, p []byte, size uint64, depth int) ([]byte, error) {
 	if size == uint64(len(p)) {
 		return p, nil
 	}
-	p = make([]byte, size)
+	if uint64(cap(w.long[depth])) < size {
+		w.long[depth] = make([]byte, size)
+	}
+	p = w.long[depth][:size]
 	if _, err := w.file.ReadAt(p, int64(id)*int64(w.pageSize)); err != nil {
 		return nil, fmt.Errorf("%w: page %d: %w", ErrCorrupt, id, err)
 	}
@@ -219,7 +224,7 @@ func (w *walker) tree(id uint64, at place, low, high []byte, depth int) error {
 	flags, count := binary.NativeEndian.Uint16(p[8:]), int(binary.NativeEndian.Uint16(p[10:]))
 	if flags == flagLeaf {
 		if w.much == whole || !keysIn(p) {
-			if p, err = w.rest(id, p, size); err != nil {
+			if p, err = w.rest(id, p, size, depth); err != nil {
 				return err
 			}
 		}
@@ -228,7 +233,7 @@ func (w *walker) tree(id uint64, at place, low, high []byte, depth int) error {
 	if flags != flagBranch || count == 0 {
 		return errPage(id, "neither branch nor leaf")
 	}
-	if p, err = w.rest(id, p, size); err != nil {
+	if p, err = w.rest(id, p, size, depth); err != nil {
 		return err
 	}
 	keys, pages := make([][]byte, count), make([]uint64, count)
@@ -342,7 +347,7 @@ func (w *walker) freelist(id uint64) error {
 	if err != nil {
 		return err
 	}
-	if p, err = w.rest(id, p, size); err != nil {
+	if p, err = w.rest(id, p, size, 0); err != nil {
 		return err
 	}
 	if binary.NativeEndian.Uint16(p[8:]) != flagFreelist {
