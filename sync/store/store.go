@@ -14,7 +14,7 @@
 // a circle until the process is killed. [Open] therefore reads every page of
 // every bucket but one from the file, and checks it, before bbolt uses any of them:
 // whatever was done to the file since it was last open. A hundred thousand visits
-// take a seventh of a second.
+// take a tenth of a second.
 //
 // The one is the bucket of cached lookups, which may be the larger part of the file
 // and which nobody's money depends on. Whoever uses it waits for
