@@ -36,10 +36,11 @@ var (
 	ErrOperator = errors.New("checkin: nobody is signed in")
 	// ErrClosed means that the front desk has ended.
 	ErrClosed = errors.New("checkin: closed")
-	// ErrAbandoned is why a check-in was cancelled to which nobody came back.
+	// ErrAbandoned is why a check-in was cancelled to which nobody came back, beside
+	// [context.Canceled].
 	ErrAbandoned = errors.New("checkin: abandoned")
 	// ErrMismatch is why a check-in was cancelled whose person is not the one in front
-	// of the operator.
+	// of the operator, beside [context.Canceled].
 	ErrMismatch = errors.New("checkin: not the person on the document")
 	// ErrTries is beside the last cause when a check-in has ended because it was tried
 	// too often.

@@ -118,7 +118,7 @@ func (f *Front) mismatch(ctx context.Context, t *turn, reason string) (wire.Chec
 	}
 	actor := f.actor(t)
 	// First nothing can be recorded any more, then it is written down.
-	f.end(t, wire.StateCancelled, ErrMismatch)
+	f.end(t, wire.StateCancelled, errors.Join(ErrMismatch, context.Canceled))
 	c := t.c
 	f.mu.Unlock()
 	var entries []audit.Entry
@@ -220,7 +220,7 @@ func (f *Front) expire(now time.Time) time.Duration {
 		case wire.StateKey, wire.StateCard, wire.StateConfirm:
 			left := f.cfg.Abandon - now.Sub(t.touched)
 			if left <= 0 {
-				f.end(t, wire.StateCancelled, ErrAbandoned)
+				f.end(t, wire.StateCancelled, errors.Join(ErrAbandoned, context.Canceled))
 				break
 			}
 			next = min(next, left)

@@ -270,7 +270,7 @@ func TestMismatch(t *testing.T) {
 				}
 				return
 			}
-			if c.State != wire.StateCancelled || c.Person != nil || pl.visits() != 0 {
+			if c.State != wire.StateCancelled || c.Person != nil || pl.visits() != 0 || c.Fault == nil || c.Fault.Code == "internal" {
 				t.Errorf("state %s, %d visits", c.State, pl.visits())
 			}
 			var got []string
@@ -334,7 +334,7 @@ func TestAbandoned(t *testing.T) {
 			pl.pass(time.Second)
 			pl.front.Expire()
 			c, err := pl.front.Get(t.Context(), his, id)
-			if err != nil || c.State != wire.StateCancelled || c.Fault == nil || c.Person != nil || c.Entitlement != nil {
+			if err != nil || c.State != wire.StateCancelled || c.Fault == nil || c.Fault.Code == "internal" || c.Person != nil || c.Entitlement != nil {
 				t.Fatalf("%v, %s, fault %v", err, c.State, c.Fault)
 			}
 			if _, _, err := pl.front.Photo(t.Context(), his, id); !errors.Is(err, checkin.ErrNone) {

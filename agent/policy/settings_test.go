@@ -32,7 +32,8 @@ func TestSettings(t *testing.T) {
 		{"bac", policy.Settings{BACAfterPACE: "warn"}, policy.Policy{AllowBAC: true}, []string{"bac_after_pace: refuse -> warn"}},
 		{"photo", policy.Settings{NoPhoto: "refuse"}, policy.Policy{RefuseNoPhoto: true}, []string{"no_photo: warn -> refuse"}},
 		{
-			"no chip", policy.Settings{CardQR: "refuse", InsuranceQR: "refuse", VNeID: "refuse", Manual: "refuse"},
+			"no chip",
+			policy.Settings{CardQR: "refuse", InsuranceQR: "refuse", VNeID: "refuse", Manual: "refuse"},
 			policy.Policy{Refused: policy.RefusedMeans{CardQR: true, InsuranceQR: true, VNeID: true, Manual: true}},
 			[]string{"card_qr: warn -> refuse", "insurance_qr: warn -> refuse", "vneid: warn -> refuse", "manual: warn -> refuse"},
 		},
