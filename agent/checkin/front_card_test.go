@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/icao/chip"
 	"github.com/chamthe/chamthe/icao/face"
+	"github.com/chamthe/chamthe/icao/inspect/inspecttest"
 	"github.com/chamthe/chamthe/icao/vn"
 	"github.com/chamthe/chamthe/reader"
 	"github.com/chamthe/chamthe/reader/virtual"
@@ -506,5 +508,50 @@ func TestPhotoCannotBeShown(t *testing.T) {
 	c := pl.state(pl.start(wire.Start{Key: p.scan(), Photo: true}).ID, wire.StateConfirm)
 	if c.Photo.Available || c.Photo.Reason != "not_decodable" || !c.Photo.Signed || !c.Person.Verified {
 		t.Errorf("photo %+v", c.Photo)
+	}
+}
+
+// TestNoPhoto says why there is none, and who is let in all the same: a small child's
+// card has none, but what the issuer signed must not be kept back or changed.
+func TestNoPhoto(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		change        func(d *inspecttest.Draft)
+		state, reason string
+		signed        bool
+	}{
+		{"there is one", func(*inspecttest.Draft) {}, wire.StateConfirm, "", true},
+		{"the card never had one", func(d *inspecttest.Draft) {
+			d.Omit(2)
+			d.Sign(t)
+		}, wire.StateConfirm, "absent", false},
+		{"signed, and nobody knows what it is", func(d *inspecttest.Draft) {
+			d.Put(2, []byte{0x75, 0x02, 0x05, 0x00})
+			d.Sign(t)
+		}, wire.StateConfirm, "not_decodable", true},
+		{"kept back", func(d *inspecttest.Draft) { d.Withhold(2) }, wire.StateRefused, "", false},
+		{"changed", func(d *inspecttest.Draft) {
+			b := slices.Clone(d.Groups[2])
+			b[len(b)-1] ^= 1
+			d.Put(2, b)
+		}, wire.StateRefused, "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := inspecttest.New(t, chip.ProfileCCCDNoAA)
+			tt.change(d)
+			pl := open(t, paper{doc: d.Document, pool: d.Pool(t)}, nil)
+			pl.insert(d.Card(t))
+			c := pl.start(wire.Start{Photo: true, Key: &wire.Key{MRZ: strings.Join(d.MRZ, "\n")}})
+			c = pl.await(c.ID, tt.state, func(c wire.CheckIn) bool { return c.State == tt.state })
+			if tt.state == wire.StateRefused {
+				if c.Photo != nil || c.Fault == nil || c.Person != nil && c.Person.Verified {
+					t.Errorf("photo %+v, fault %v", c.Photo, c.Fault)
+				}
+				return
+			}
+			if c.Photo.Available != (tt.reason == "") || c.Photo.Reason != tt.reason || c.Photo.Signed != tt.signed || !c.Person.Verified {
+				t.Errorf("photo %+v", c.Photo)
+			}
+		})
 	}
 }

@@ -83,7 +83,6 @@ func open(t *testing.T, p paper, change func(*place)) *place {
 	t.Helper()
 	pl := &place{t: t, slot: virtual.New(readerName), now: at, operator: "lan", changed: make(chan struct{})}
 	pl.desk, pl.disk = desk(t, p)
-	pl.desk.Now = nil
 	hub, err := reader.OpenHub(reader.HubConfig{Sources: []reader.Source{{Name: "virtual", Driver: pl.slot}}})
 	if err != nil {
 		t.Fatal(err)
