@@ -1,6 +1,16 @@
 package agent
 
-import "github.com/chamthe/chamthe/sync/contract"
+import (
+	"context"
+
+	"github.com/chamthe/chamthe/agent/wire"
+	"github.com/chamthe/chamthe/sync/contract"
+)
 
 // Heartbeat is what an agent tells of itself.
 func Heartbeat(a *Agent) contract.Status { return a.heartbeat() }
+
+// TakeScan gives a daemon what a scanner has read.
+func TakeScan(ctx context.Context, d *Daemon, text string) bool {
+	return d.takeScan(ctx, wire.Key{Scan: text})
+}

@@ -570,3 +570,38 @@ func TestHeartbeat(t *testing.T) {
 		t.Errorf("link %+v, %v", st.Link, err)
 	}
 }
+
+// TestDaemonScans scans with and without a check-in that waits for it.
+func TestDaemonScans(t *testing.T) {
+	qr := document(t).QR
+	cfg := daemonConfig(t, t.TempDir(), nil)
+	d, desk, stop := startDaemon(t, cfg)
+	ctx := t.Context()
+	if agent.TakeScan(ctx, d, qr) {
+		t.Error("a scan began a check-in that nobody wanted")
+	}
+	c, err := desk.Start(ctx, wire.Start{})
+	if err != nil || c.State != wire.StateKey {
+		t.Fatalf("%s, %v", c.State, err)
+	}
+	if !agent.TakeScan(ctx, d, qr) {
+		t.Error("the check-in that waits for it did not get the scan")
+	}
+	until(t, desk, c.ID, wire.StateConfirm)
+	if agent.TakeScan(ctx, d, qr) {
+		t.Error("a scan was taken while somebody looks at the photo")
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	cfg = daemonConfig(t, t.TempDir(), nil)
+	cfg.ScanStarts = true
+	d, desk, _ = startDaemon(t, cfg)
+	if agent.TakeScan(ctx, d, "") || !agent.TakeScan(ctx, d, qr) {
+		t.Error("scans begin check-ins, and blanks do not")
+	}
+	if c, err = desk.Current(ctx); err != nil || c.Owner != "desk" {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	until(t, desk, c.ID, wire.StateConfirm)
+}

@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-
 	"os"
 	"path/filepath"
 	"strconv"

@@ -24,7 +24,14 @@ func newVersion(e *env) *cobra.Command {
 			if asJSON {
 				return writeJSON(e.stdout, v)
 			}
-			_, err := fmt.Fprintf(e.stdout, "chamthe %s (%s, %s/%s)\n", v.Version, v.Go, v.OS, v.Arch)
+			built := ""
+			if v.Revision != "" {
+				built = fmt.Sprintf("\nrevision %s of %s", v.Revision, v.Time)
+				if v.Modified {
+					built += ", modified"
+				}
+			}
+			_, err := fmt.Fprintf(e.stdout, "chamthe %s (%s, %s/%s)%s\n", v.Version, v.Go, v.OS, v.Arch, built)
 			return err
 		},
 	}
@@ -35,6 +42,8 @@ func newVersion(e *env) *cobra.Command {
 type versionInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
+	Time     string `json:"time,omitempty"`     // of the revision, RFC 3339
+	Modified bool   `json:"modified,omitempty"` // built from something else than the revision
 	Go       string `json:"go"`
 	OS       string `json:"os"`
 	Arch     string `json:"arch"`
@@ -47,8 +56,13 @@ func buildVersion() versionInfo {
 			v.Version = bi.Main.Version
 		}
 		for _, s := range bi.Settings {
-			if s.Key == "vcs.revision" {
+			switch s.Key {
+			case "vcs.revision":
 				v.Revision = s.Value
+			case "vcs.time":
+				v.Time = s.Value
+			case "vcs.modified":
+				v.Modified = s.Value == "true"
 			}
 		}
 	}

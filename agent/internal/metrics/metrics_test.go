@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +126,33 @@ func TestForPrograms(t *testing.T) {
 	}
 	if code, _ := get(nil); code != http.StatusOK {
 		t.Errorf("status %d", code)
+	}
+}
+
+// TestDocumented looks for every figure of ours in the page for operators.
+func TestDocumented(t *testing.T) {
+	page, err := os.ReadFile(filepath.FromSlash("../../docs/operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := serve(t, metrics.New(metrics.Build{}, nil, nil, nil, metrics.Sources{
+		Status: func(context.Context) (wire.Status, error) {
+			return wire.Status{Trust: &wire.Trust{}, Bundles: []wire.Bundle{{Kind: "trust"}}}, nil
+		},
+		LogLost: func() uint64 { return 0 },
+	}))
+	_, got := get(nil)
+	n := 0
+	for line := range strings.Lines(got) {
+		name, ok := strings.CutPrefix(line, "# HELP ")
+		if name, _, _ = strings.Cut(name, " "); ok && strings.HasPrefix(name, "chamthe_") {
+			n++
+			if !strings.Contains(string(page), "`"+name) {
+				t.Errorf("%s is not documented", name)
+			}
+		}
+	}
+	if n < 10 {
+		t.Errorf("%d figures", n)
 	}
 }
