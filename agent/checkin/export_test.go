@@ -1,6 +1,11 @@
 package checkin
 
-import "time"
+import (
+	"time"
+
+	"github.com/chamthe/chamthe/agent/wire"
+	"github.com/chamthe/chamthe/sync/contract"
+)
 
 // Parts of the encoding, for their tables.
 var (
@@ -22,4 +27,13 @@ func (f *Front) Kept() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.kept)
+}
+
+// Typed returns whom a check-in without a chip is about, once it knows.
+func Typed(f *Front, s wire.Start) (p contract.Person, known bool, err error) {
+	t, err := f.newTurn(s)
+	if err != nil || t.typed == nil {
+		return p, false, err
+	}
+	return t.typed.person, true, nil
 }

@@ -83,6 +83,8 @@ const (
 )
 
 // FrontConfig says what a [Front] works with. Readers, Desk and Fault are required.
+// Fault, Operator and Now are called in the middle of things: they answer at once and
+// call nothing of the Front.
 type FrontConfig struct {
 	Readers Readers
 	// Desk returns what checks the next person in: with the issuers and the policy of

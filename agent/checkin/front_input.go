@@ -384,16 +384,21 @@ func years(birth contract.Date, now time.Time) int {
 }
 
 // visible takes the space around a text away, and refuses what cannot be seen:
-// controls and marks of direction, with which one name reads as another.
+// controls and marks of direction, with which one name reads as another, and the
+// character that stands for a damaged one. The contract would not take them either.
 func visible(s string, most int, field string) (string, error) {
 	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == '\u00a0' }), " ")
 	switch {
-	case !utf8.ValidString(s), strings.ContainsFunc(s, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }):
+	case !utf8.ValidString(s), strings.ContainsFunc(s, invisible):
 		return "", &InputError{field, whyMalformed}
 	case utf8.RuneCountInString(s) > most:
 		return "", &InputError{field, whyTooLong}
 	}
 	return s, nil
+}
+
+func invisible(r rune) bool {
+	return r == unicode.ReplacementChar || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 func sexOf(s vn.Sex) contract.Sex {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nkeys"
 
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/wire"
@@ -419,3 +420,64 @@ func TestHexOfTheExample(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Whatever is typed or scanned: who is taken in can be recorded, and who is not is told
+// why without the value.
+func FuzzTyped(f *testing.F) {
+	f.Add(wire.MeansManual, "", "Trần Thị Mẫu", "079301000002", "2001-03", "female", "gd4 010100000001", "mẹ")
+	f.Add(wire.MeansCCCDQR, cardQR, "", "", "", "", "", "")
+	f.Add(wire.MeansHIQR, hiQR, "", "001099000001", "", "", "", "")
+	f.Add("", hiQR, "", "", "", "", "", "")
+	f.Add(wire.MeansVNeID, "opaque", "A\ufffd", "1", "1999-02-29", "x", "", "")
+	front, err := checkin.NewFront(checkin.FrontConfig{
+		Readers: noReaders{}, Desk: func(context.Context) (*checkin.Desk, error) { return nil, errors.New("none") }, Fault: encodeFault,
+		Now: func() time.Time { return at },
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, means, scan, name, number, birth, sex, card, guardian string) {
+		s := wire.Start{Means: means}
+		if scan != "" {
+			s.Key = &wire.Key{Scan: scan}
+		}
+		if name+number+birth+card+guardian != "" {
+			s.Person = &wire.TypedPerson{Name: name, Number: number, BirthDate: birth, Sex: sex, InsuranceNumber: card, Guardian: guardian}
+		}
+		p, known, err := checkin.Typed(front, s)
+		if err != nil {
+			if len(name) > 6 && strings.Contains(err.Error(), name) {
+				t.Error("the error holds the value")
+			}
+			return
+		}
+		if !known {
+			return
+		}
+		v := contract.Visit{
+			Version: contract.Version, ID: "0192f0c0-1111-7222-8333-444444444444", Facility: "01013", Agent: agentKey(t),
+			StartedAt: contract.Timestamp(at), RecordedAt: contract.Timestamp(at), Clock: contract.ClockUnknown, Means: contract.MeansManual, Person: p,
+			Entitlement: contract.Entitlement{Source: contract.SourceNone, Status: contract.StatusUnknown},
+		}
+		if _, err := contract.EncodeVisit(&v); err != nil {
+			t.Errorf("taken in and cannot be recorded: %v", err)
+		}
+	})
+}
+
+// noReaders is for a front desk that reads no card.
+type noReaders struct{ checkin.Readers }
+
+var agentKey = func() func(t *testing.T) string {
+	key, err := nkeys.CreateUser()
+	return func(t *testing.T) string {
+		if err != nil {
+			t.Fatal(err)
+		}
+		public, err := key.PublicKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return public
+	}
+}()

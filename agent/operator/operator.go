@@ -203,7 +203,9 @@ const hashSize = 32
 // usable reports whether a name can stand in a visit and in the audit trail.
 func usable(name string) bool {
 	return name != "" && utf8.ValidString(name) && utf8.RuneCountInString(name) <= maxName && name == strings.TrimSpace(name) &&
-		!strings.ContainsFunc(name, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) })
+		!strings.ContainsFunc(name, func(r rune) bool {
+			return r == unicode.ReplacementChar || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+		})
 }
 
 // Current returns the name of who is signed in, "" for nobody.

@@ -201,7 +201,7 @@ func TestLogins(t *testing.T) {
 	if o.Current() != "" || o.Operator() != nil {
 		t.Error("signed in after the shift")
 	}
-	for _, name := range []string{"", " ", "a\nb", "a\u202eb", strings.Repeat("x", 65), "\xff"} {
+	for _, name := range []string{"", " ", "a\nb", "a\u202eb", "a\ufffd", strings.Repeat("x", 65), "\xff"} {
 		if _, err := o.SignIn(ctx, wire.SignIn{Name: name}); !errors.Is(err, operator.ErrName) {
 			t.Errorf("name %q: %v", name, err)
 		}
