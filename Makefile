@@ -18,7 +18,8 @@ BENCH ?= .
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 
-.PHONY: help demo build test lint pcsc soak outage keyring fuzz bench crash bench-sync bench-load clean
+.PHONY: help demo build test lint pcsc soak outage keyring fuzz bench crash bench-sync bench-load \
+	desk desk-demo desk-run package package-run idle clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -38,6 +39,26 @@ test: ## set up, and run all tests with the race detector
 lint: ## formatting, vet, staticcheck, and builds for other systems
 	@.ci/setup test
 	@.ci/lint $(STATICCHECK) $(GOFUMPT)
+
+desk: ## set up, and build bin/chamthe-desk (the first time takes some minutes)
+	@.ci/setup desk
+	@go build $(BUILDFLAGS) -o bin/ ./ui/cmd/chamthe-desk
+
+desk-demo: desk ## open the desk with sample cards, for training
+	@bin/chamthe-desk --demo
+
+desk-run: desk build ## use the desk on a virtual screen, and take pictures
+	@.ci/desk-run
+
+package: build ## build .deb, Windows setup, bill of materials and checksums into dist/
+	@.ci/setup package
+	@.ci/package
+
+package-run: package ## install, use, upgrade and remove what package has built
+	@.ci/package-run
+
+idle: build ## measure the daemon at rest
+	@.ci/idle
 
 pcsc: build ## read the software chip through a real smart card service
 	@.ci/setup pcsc
@@ -78,4 +99,4 @@ bench-load: ## have AGENTS (13000) look up and record against one central servic
 	@CHAMTHE_AGENTS=$(AGENTS) .ci/bench-sync load
 
 clean: ## remove what was built
-	rm -rf bin .run
+	rm -rf bin .run dist
