@@ -2,6 +2,7 @@ package screen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"fyne.io/fyne/v2"
@@ -19,7 +20,7 @@ func (s *Screen) drawDesk(d *model.DeskView, y, w, h float32) {
 	leftW := float32(int((w-5*u)*0.54/u)) * u
 	rightX := 2*u + leftW + u
 	rightW := w - rightX - 2*u
-	f.rect(2*u, y, leftW, h, s.pal.Surface, s.pal.Line, 1, u)
+	f.panel(2*u, y, leftW, h, s.pal.Surface, s.pal.Line)
 	if d.Person != nil {
 		s.drawPerson(d, 4*u, y+2*u, leftW-4*u, h-4*u)
 	} else if d.Guide != nil {
@@ -32,6 +33,11 @@ func (s *Screen) drawDesk(d *model.DeskView, y, w, h float32) {
 	// Fixed shares of the height, so that each answer has its place; one that needs
 	// more takes it from the verdict.
 	room := h - 2*u
+	if need := s.panelHeight(&d.Verdict, d.Checks, rightW) + s.panelHeight(&d.Insured, nil, rightW) + s.panelHeight(&d.Recorded, nil, rightW); need > room && f.large {
+		// Large text is a wish; that everything is there is not.
+		f.large = false
+		defer func() { f.large = true }()
+	}
 	recorded := float32(int(room*0.19/u)) * u
 	insured := float32(int(room*0.31/u)) * u
 	recorded = max(recorded, s.panelHeight(&d.Recorded, nil, rightW))
@@ -108,9 +114,9 @@ func (s *Screen) drawPanel(p *model.Panel, checks []model.Line, x, y, w, h float
 	if p.Role != model.Muted && p.Role != model.Plain {
 		line = c.Fore
 	}
-	f.rect(x, y, w, h, fill, line, 1, theme.Unit)
+	f.panel(x, y, w, h, fill, line)
 	if p.Role != model.Muted && p.Role != model.Plain {
-		f.rect(x, y+theme.Unit, 6, h-2*theme.Unit, c.Fore, nil, 0, 3)
+		f.rect(x, y, theme.Unit, h, c.Fore, nil, 0, 0)
 	}
 	tw, side := s.panelInner(w)
 	st := s.wordStyle(p, tw)
@@ -144,6 +150,10 @@ func (s *Screen) drawPanel(p *model.Panel, checks []model.Line, x, y, w, h float
 	}
 	ty += theme.Unit / 2
 	mark := f.points(theme.Small)
+	if s.panelHeight(p, checks, w) > h+panelPad/2 {
+		// No room for all: what passed can be left out, what did not cannot.
+		checks = slices.DeleteFunc(slices.Clone(checks), func(l model.Line) bool { return l.Role == model.Good })
+	}
 	for _, l := range checks {
 		st := s.checkStyle(l)
 		lines := f.wrap(checkText(l), tw, st, 2)
@@ -162,7 +172,7 @@ func (s *Screen) drawPanel(p *model.Panel, checks []model.Line, x, y, w, h float
 // drawDetails draws every check in a list that scrolls.
 func (s *Screen) drawDetails(d *model.DeskView, x, y, w, h float32) {
 	f := &s.frame
-	f.rect(x, y, w, h, s.pal.Surface, s.pal.Line, 1, theme.Unit)
+	f.panel(x, y, w, h, s.pal.Surface, s.pal.Line)
 	vh := s.panelHeight(&model.Panel{Role: d.Verdict.Role, Word: d.Verdict.Word}, nil, w)
 	s.drawPanel(&model.Panel{Icon: d.Verdict.Icon, Role: d.Verdict.Role, Word: d.Verdict.Word}, nil, x, y, w, vh)
 	s.beginSheet("details")
@@ -194,7 +204,7 @@ func (s *Screen) drawPerson(d *model.DeskView, x, y, w, h float32) {
 	f, p, v := &s.frame, s.pal, d.Person
 	const u = theme.Unit
 	box := s.photoBox(w, h)
-	f.rect(x, y, box.Width, box.Height, p.Role(model.Muted).Tint, p.Line, 1, u/2)
+	f.panel(x, y, box.Width, box.Height, p.Role(model.Muted).Tint, p.Line)
 	if v.Photo != nil {
 		img, fresh := f.photo(x+1, y+1, box.Width-2, box.Height-2, v.Photo)
 		if fresh {
@@ -213,10 +223,10 @@ func (s *Screen) drawPerson(d *model.DeskView, x, y, w, h float32) {
 	tx, tw := x+box.Width+3*u, w-box.Width-3*u
 	ty := y
 	name := style{theme.Display, true, p.Text}
-	if longest := f.wrap(v.Name, tw, name, 0); len(longest) > 3 {
-		name.size = theme.Heading
+	for name.size > theme.Body && !s.holds(v.Name, tw, name, 3) {
+		name.size--
 	}
-	ty += f.para(tx, ty, tw, v.Name, name, 3) + u/2
+	ty += f.para(tx, ty, tw, v.Name, name, 0) + u/2
 	line := style{theme.Heading, false, p.Text}
 	if f.width(v.Line, line) > tw {
 		line.size = theme.Body
@@ -224,10 +234,10 @@ func (s *Screen) drawPerson(d *model.DeskView, x, y, w, h float32) {
 	ty += f.para(tx, ty, tw, v.Line, line, 2)
 	ty += f.para(tx, ty, tw, v.Number, style{theme.Heading, true, p.Text}, 1) + u/2
 	ty += f.para(tx, ty, tw, v.Address, style{theme.Body, false, p.Text}, 3)
-	f.para(tx, ty, tw, v.Document, style{theme.Small, false, p.Muted}, 2)
+	ty += f.para(tx, ty, tw, v.Document, style{theme.Small, false, p.Muted}, 2)
 
 	// Below the photo: whose word this is, then what goes on.
-	by := y + box.Height + u
+	by := max(y+box.Height, ty) + u
 	c := p.Role(v.Role)
 	side := f.points(theme.Body)
 	f.icon(x, by+(f.lineHeight(theme.Small)-side)/2, side, roleIcon(v.Role), c.Fore, p.Surface)
@@ -242,6 +252,16 @@ func (s *Screen) drawPerson(d *model.DeskView, x, y, w, h float32) {
 			s.drawProgress(st, x, y+h-f.lineHeight(theme.Small)-u, w)
 		}
 	}
+}
+
+// holds reports whether text fits in so many lines without a word being cut.
+func (s *Screen) holds(text string, w float32, st style, lines int) bool {
+	for _, word := range strings.Fields(text) {
+		if s.frame.width(word, st) > w {
+			return false
+		}
+	}
+	return len(s.frame.wrap(text, w, st, 0)) <= lines
 }
 
 func roleIcon(r model.Role) model.Icon {
@@ -376,7 +396,7 @@ func (s *Screen) drawNotice(n *model.Saying, x, bottom, w float32) float32 {
 	}
 	h := 2*u + float32(len(lines))*f.lineHeight(theme.Body) + float32(len(remedy))*f.lineHeight(theme.Small)
 	y := bottom - h
-	f.rect(x, y, w, h, c.Tint, c.Fore, 1, u)
+	f.panel(x, y, w, h, c.Tint, c.Fore)
 	f.icon(x+u+u/2, y+u, side, n.Icon, c.Fore, c.Tint)
 	ty := y + u
 	for _, l := range lines {

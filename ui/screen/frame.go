@@ -80,6 +80,17 @@ func (f *frame) rect(x, y, w, h float32, fill color.Color, stroke color.Color, t
 	f.add(r, x, y, w, h)
 }
 
+// panel draws a large surface with a thin border. Its corners are square: round ones
+// cost the software driver, which desks without a graphics card have, as much as all
+// the rest of the frame.
+func (f *frame) panel(x, y, w, h float32, fill, line color.Color) {
+	f.rect(x, y, w, h, fill, nil, 0, 0)
+	f.rect(x, y, w, 1, line, nil, 0, 0)
+	f.rect(x, y+h-1, w, 1, line, nil, 0, 0)
+	f.rect(x, y, 1, h, line, nil, 0, 0)
+	f.rect(x+w-1, y, 1, h, line, nil, 0, 0)
+}
+
 // A style is how text looks.
 type style struct {
 	size theme.Size

@@ -30,7 +30,7 @@ func (s *Screen) drawPage(y, w, h float32) {
 	const u = theme.Unit
 	y += u
 	h -= u
-	f.rect(2*u, y, w-4*u, h, p.Surface, p.Line, 1, u)
+	f.panel(2*u, y, w-4*u, h, p.Surface, p.Line)
 	x := 4 * u
 	width := w - 8*u
 	ty := y + 2*u

@@ -238,7 +238,6 @@ func (s *Screen) draw(size fyne.Size) {
 	f := &s.frame
 	f.begin(s.pal, s.view.Large)
 	s.used = map[any]bool{}
-	f.rect(0, 0, size.Width, size.Height, s.pal.Background, nil, 0, 0)
 	if s.view.Tray != nil {
 		size.Width -= s.drawTray(size)
 	}
@@ -360,6 +359,8 @@ func (s *Screen) drawActions(y, w float32) {
 		b := s.button(a, false, false)
 		bw := b.MinSize().Width
 		if i == 0 && a.Primary {
+			// Where the label is too long for the room, it is written smaller.
+			b.setTight(bw > room-rest)
 			bw = min(max(bw, room*0.44), room-rest)
 			f.add(b, x, y+theme.Unit, bw, h)
 			// The others stand at the right, where they are in every state.
@@ -428,7 +429,7 @@ func (s *Screen) drawPairing(y, w float32) float32 {
 	h := 2*f.lineHeight(theme.Small) + f.lineHeight(theme.Body) + 3*theme.Unit
 	x := 2 * theme.Unit
 	top := y + theme.Unit
-	f.rect(x, top, w-4*theme.Unit, h, c.Tint, c.Fore, 2, theme.Unit)
+	f.panel(x, top, w-4*theme.Unit, h, c.Tint, c.Fore)
 	room := w - 4*theme.Unit - bw - cw - 10*theme.Unit
 	ty := top + theme.Unit
 	f.fit(x+2*theme.Unit, ty, room, v.Text, style{theme.Small, false, p.Text})

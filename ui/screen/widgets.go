@@ -20,6 +20,7 @@ type button struct {
 	v       model.ActionView
 	on      bool // chosen, of several
 	choice  bool // one of several
+	tight   bool // the label is written smaller
 	focused bool
 	hovered bool
 }
@@ -37,6 +38,13 @@ func (b *button) set(v model.ActionView, choice, on bool) {
 	}
 	b.v, b.choice, b.on = v, choice, on
 	b.Refresh()
+}
+
+func (b *button) setTight(tight bool) {
+	if b.tight != tight {
+		b.tight = tight
+		b.Refresh()
+	}
 }
 
 // Tapped implements fyne.Tappable.
@@ -99,7 +107,7 @@ func (b *button) MouseOut() {
 
 // MinSize implements fyne.CanvasObject.
 func (b *button) MinSize() fyne.Size {
-	size := b.textSize()
+	size := theme.Body.Points(b.s.view.Large)
 	st := fyne.TextStyle{Bold: b.v.Primary || b.on}
 	w := fyne.MeasureText(b.v.Label, size, st).Width + 4*theme.Unit
 	if b.v.Key != "" {
@@ -108,7 +116,12 @@ func (b *button) MinSize() fyne.Size {
 	return fyne.NewSize(w, size*1.36+2*theme.Unit)
 }
 
-func (b *button) textSize() float32 { return theme.Body.Points(b.s.view.Large) }
+func (b *button) textSize() float32 {
+	if b.tight {
+		return theme.Small.Points(b.s.view.Large)
+	}
+	return theme.Body.Points(b.s.view.Large)
+}
 
 // CreateRenderer implements fyne.Widget.
 func (b *button) CreateRenderer() fyne.WidgetRenderer {
