@@ -79,7 +79,11 @@ func newServiceInstall(e *env) *cobra.Command {
 			if name == config.DefaultFile() {
 				name = ""
 			}
-			if err := (service.Manager{}).Install(c.Context(), service.Install{Config: name, DataDir: cfg.Data.Dir}); err != nil {
+			what := service.Install{Config: name, Dirs: []string{cfg.Data.Dir}, DeskDir: filepath.Dir(cfg.API.DeskTokenFile)}
+			if cfg.Log.Dir != "none" {
+				what.Dirs = append(what.Dirs, cfg.Log.Dir)
+			}
+			if err := (service.Manager{}).Install(c.Context(), what); err != nil {
 				return serviceFault(err)
 			}
 			_, err = fmt.Fprintln(e.stdout, "installed; \"chamthe service start\" starts it now")

@@ -38,7 +38,10 @@ type State struct {
 type Install struct {
 	Program string // whole path; empty: the program that is running
 	Config  string // whole path of the configuration; empty: the default one
-	DataDir string // is given to the service's account, where the system needs that
+	// Where the system needs that, the service's account is let into Dirs, which are
+	// made, and so is whoever sits at the computer into DeskDir, to read.
+	Dirs    []string
+	DeskDir string
 }
 
 // failed is an ErrManager with what the manager said.

@@ -60,12 +60,32 @@ func (m Manager) Install(ctx context.Context, i Install) error {
 	if err := s.Install(); err != nil {
 		return failed("install", "", err)
 	}
-	if i.DataDir == "" {
+	// The account exists only once the service does. By number: names are translated.
+	const (
+		system, administrators = "*S-1-5-18:(OI)(CI)F", "*S-1-5-32-544:(OI)(CI)F"
+		interactive            = "*S-1-5-4:(OI)(CI)R"
+	)
+	for _, dir := range i.Dirs {
+		if err := allow(ctx, dir, system, administrators, virtual+":(OI)(CI)M"); err != nil {
+			return err
+		}
+	}
+	if i.DeskDir == "" {
 		return nil
 	}
-	// The account exists only once the service does.
-	said, err := exec.CommandContext(ctx, "icacls", i.DataDir, "/grant", virtual+":(OI)(CI)M").CombinedOutput()
-	if err != nil {
+	return allow(ctx, i.DeskDir, system, administrators, virtual+":(OI)(CI)M", interactive)
+}
+
+// allow makes a directory and lets nobody in but those who are named.
+func allow(ctx context.Context, dir string, grants ...string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	args := []string{dir, "/inheritance:r"}
+	for _, g := range grants {
+		args = append(args, "/grant:r", g)
+	}
+	if said, err := exec.CommandContext(ctx, "icacls", args...).CombinedOutput(); err != nil {
 		return failed("icacls", strings.TrimSpace(string(said)), err)
 	}
 	return nil
