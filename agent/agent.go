@@ -205,7 +205,7 @@ func (a *Agent) connect() error {
 // heartbeat is what the agent tells of itself every few minutes; the uplink adds what
 // it knows. It holds nothing of any person.
 func (a *Agent) heartbeat() contract.Status {
-	s := contract.Status{Software: a.cfg.Software, Build: a.cfg.Build, Clock: contract.ClockUnknown}
+	s := contract.Status{Software: a.cfg.Software, Build: a.cfg.Build, Clock: a.lookup.Clock()}
 	if a.cfg.Presence != nil {
 		s.Reader = a.cfg.Presence()
 	}
@@ -391,7 +391,7 @@ func (a *Agent) Desk(ctx context.Context) (*checkin.Desk, error) {
 		Trouble: func(err error) {
 			a.cfg.Logger.Warn("what readers and cards bear is not remembered", "error", err)
 		},
-		Lookup: a.lookup, Recorder: a.queue, Nonce: a.Nonce,
+		Lookup: a.lookup, Recorder: a.queue, Clock: a.lookup.Clock, Nonce: a.Nonce,
 	}, nil
 }
 
