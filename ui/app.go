@@ -309,8 +309,7 @@ func result(e model.Effect, err error, good model.Message) model.Message {
 	if errors.As(err, &answer) {
 		f.Fault = &answer.Fault
 		f.None = answer.Status == http.StatusNotFound
-		_, begins := e.(model.Begin)
-		f.Busy = begins && answer.Status == http.StatusConflict
+		f.Busy = answer.Fault.Code == "checkin_busy"
 	}
 	return f
 }

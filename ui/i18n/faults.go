@@ -246,5 +246,32 @@ var faults = map[string]advice{
 	"service_trouble":  {pair{"Hệ điều hành không làm theo yêu cầu với dịch vụ.", "The system did not do what was asked of the service."}, tellIT},
 	"training_refused": {pair{"Không được dùng thẻ mẫu với máy chủ thật.", "Sample cards may not be used with a real central service."}, tellIT},
 
+	"doctor_found": {pair{"Bản kiểm tra thấy điều cản trở bàn tiếp đón.", "The doctor found something that keeps the desk from working."}, tellIT},
+
+	// What the local API itself refuses: those that the desk can meet.
+	"bad_request": {
+		pair{"Thông tin gửi đi còn thiếu hoặc sai.", "Something is missing or wrong in what was sent."},
+		pair{"Kiểm tra lại từng ô rồi thử lại.", "Look at each field and try again."},
+	},
+	"no_token": {pair{"Máy này không còn quyền dùng dịch vụ chamthe.", "This desk may not use the chamthe service any more."}, tellIT},
+	"sign_in_denied": {
+		pair{"Tên hoặc mã PIN không đúng.", "Name or PIN is wrong."},
+		pair{"Nhập lại, hoặc hỏi người đặt mã PIN.", "Type them again, or ask who set the PIN."},
+	},
+	"client_fixed": {pair{"Phần mềm này do IT cấu hình.", "IT entered this program."}, pair{"Báo IT nếu cần bỏ.", "Ask IT to take it out."}},
+	"not_found":    {pair{"Không còn lượt này.", "There is no such thing any more."}, pair{"Bắt đầu lại.", "Start again."}},
+	"checkin_busy": {
+		pair{"Đầu đọc đang phục vụ phần mềm bệnh viện.", "The hospital's program is using the reader."},
+		pair{"Thử lại sau giây lát.", "Try again in a moment."},
+	},
+	"wrong_state": {pair{"Bước này không còn làm được nữa.", "This step is over."}, pair{"Xem màn hình đang chờ điều gì.", "See what the screen is waiting for."}},
+	"operator_required": {
+		pair{"Chưa có ai đăng nhập bàn tiếp đón.", "Nobody is signed in at the desk."},
+		pair{"Đăng nhập rồi xác nhận lại.", "Sign in, then confirm again."},
+	},
+	"clients_full": {pair{"Đã đủ số phần mềm được dùng đầu đọc này.", "No more programs can be allowed."}, pair{"Thu hồi phần mềm không còn dùng (F10).", "Revoke one that is not used any more (F10)."}},
+	"too_many":     {pair{"Quá nhiều yêu cầu cùng lúc.", "There were too many requests."}, pair{"Chờ vài giây rồi thử lại.", "Wait some seconds and try again."}},
+	"not_ready":    {pair{"Dịch vụ chamthe chưa sẵn sàng.", "The chamthe service is not ready."}, pair{"Thử lại sau giây lát.", "Try again in a moment."}},
+
 	"cancelled": {pair{"Đã dừng giữa chừng.", "It was interrupted."}, pair{"Bắt đầu lại.", "Start again."}},
 }

@@ -226,7 +226,17 @@ var badFaults = map[string]bool{
 func (m *Model) verdict(now time.Time) Panel {
 	l, ci := m.lang(), m.checkin
 	if ci.Means != "" && ci.Means != wire.MeansChip && ci.State != wire.StateFailed && ci.State != wire.StateRefused {
-		return Panel{Icon: IconWarning, Role: Caution, Word: l.T("verdict.nochip"), Lines: []string{l.T("verdict.nochip.why")}}
+		p := Panel{Icon: IconWarning, Role: Caution, Word: l.T("verdict.nochip"), Lines: []string{l.T("verdict.nochip.why")}}
+		for _, w := range ci.Warnings {
+			switch w {
+			case "child_age", "no_number", "no_guardian":
+				p.Lines = append(p.Lines, l.T("warning."+w))
+			}
+		}
+		if ci.Guardian != "" {
+			p.Lines = append(p.Lines, l.T("guardian", ci.Guardian))
+		}
+		return p
 	}
 	switch ci.State {
 	case wire.StateKey, wire.StateCard:

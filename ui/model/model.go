@@ -138,6 +138,7 @@ type Model struct {
 	detector detector
 	before   map[Field]string // the fields as they were before a burst of keys
 
+	code   string // a scanned code that nobody here can read: kept for what is typed with it
 	fields map[Field]string
 	sex    string
 	reason int // chosen on PageMismatch; 0: none
@@ -427,13 +428,21 @@ func (m *Model) scanned(now time.Time, s Scan) []Effect {
 		m.notice = &Notice{Role: Info, name: "scan.notnow"}
 		return nil
 	}
+	if kind == KindUnknown {
+		// What is in such a code is between the citizen and its issuer: the person has
+		// to be typed with it.
+		if m.page != PageOther {
+			m.open(PageOther)
+		}
+		m.way, m.code = WayTyped, s.Text
+		m.notice = &Notice{Role: Info, name: "other.code"}
+		return nil
+	}
 	means := wire.MeansChip
-	if m.page == PageOther && m.way != WayLines || kind == KindHI || kind == KindUnknown {
+	if m.page == PageOther && m.way != WayLines || kind == KindHI {
 		switch kind {
 		case KindHI:
 			means = wire.MeansHIQR
-		case KindUnknown:
-			means = wire.MeansVNeID
 		case KindCCCD:
 			means = wire.MeansCCCDQR
 		}
@@ -465,7 +474,7 @@ func (m *Model) mustSignIn() bool {
 func (m *Model) forget() {
 	m.checkin, m.photo, m.noPhoto, m.scan, m.veiled, m.details = nil, nil, false, "", false, false
 	clear(m.fields)
-	m.sex, m.reason, m.today, m.query, m.before = "", 0, nil, "", nil
+	m.sex, m.reason, m.today, m.query, m.before, m.code = "", 0, nil, "", nil, ""
 }
 
 func (m *Model) touch(now time.Time) { m.touched = now }
@@ -551,7 +560,7 @@ func (m *Model) open(p Page) {
 			}
 		}
 	}
-	m.page, m.notice = p, nil
+	m.page, m.notice, m.code = p, nil, ""
 }
 
 // pressWith takes an action that carries an argument.
@@ -690,11 +699,14 @@ func (m *Model) primaryOther(now time.Time) []Effect {
 		m.notice = &Notice{Role: Caution, name: "form.incomplete"}
 		return nil
 	}
+	if m.code != "" {
+		return m.begin(now, wire.Start{Means: wire.MeansVNeID, Key: &wire.Key{Scan: m.code}, Person: &p})
+	}
 	return m.begin(now, wire.Start{Means: wire.MeansManual, Person: &p})
 }
 
 // typedPerson returns what was typed, and whether it is enough: a name and a birth
-// date, and a number or an insurance number unless it is a child.
+// date, and a number or an insurance number unless it is a child or a code goes with it.
 func (m *Model) typedPerson(now time.Time) (wire.TypedPerson, bool) {
 	name, num := CheckName(m.fields[FieldName]), CheckNumber(m.fields[FieldNumber])
 	birth, hi := CheckDate(m.fields[FieldBirth], now.Year()-130, now.Year(), true), CheckHI(m.fields[FieldHI])
@@ -710,7 +722,7 @@ func (m *Model) typedPerson(now time.Time) (wire.TypedPerson, bool) {
 		p.Guardian = m.fields[FieldGuardian]
 		return p, ok && p.Guardian != ""
 	}
-	return p, ok && (p.Number != "" || p.InsuranceNumber != "")
+	return p, ok && (p.Number != "" || p.InsuranceNumber != "" || m.code != "")
 }
 
 // back is Esc: a step back, and at the desk the end of this check-in.

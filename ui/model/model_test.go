@@ -334,12 +334,38 @@ func TestForms(t *testing.T) {
 		})
 	}
 	t.Run("scan on the page without a chip", func(t *testing.T) {
-		for text, means := range map[string]string{scene.QR: wire.MeansCCCDQR, hiQR: wire.MeansHIQR, "https://example.org/q/AbCdEf0123456789": wire.MeansVNeID} {
+		for text, means := range map[string]string{scene.QR: wire.MeansCCCDQR, hiQR: wire.MeansHIQR} {
 			m := fill(model.WayTyped, nil)
 			todo := scan(m, scene.Now.Add(time.Minute), text)
 			if b, ok := todo[0].(model.Begin); !ok || b.Start.Means != means || b.Start.Key.Scan != text {
 				t.Errorf("%s: %v", means, names(todo))
 			}
+		}
+	})
+	t.Run("a code that nobody here can read", func(t *testing.T) {
+		const opaque = "https://example.org/q/AbCdEf0123456789"
+		m := play()
+		if todo := scan(m, scene.Now, opaque); len(todo) != 0 {
+			t.Fatalf("sent without a person: %v", names(todo))
+		}
+		m.Update(scene.Now, model.Edit{Field: model.FieldName, Text: "Nguyễn Văn Thử"})
+		m.Update(scene.Now, model.Edit{Field: model.FieldBirth, Text: "31/01/1999"})
+		want := []model.Effect{model.Begin{Start: wire.Start{
+			Means: wire.MeansVNeID, Key: &wire.Key{Scan: opaque}, Person: &wire.TypedPerson{Name: "Nguyễn Văn Thử", BirthDate: "1999-01-31"},
+		}}}
+		if diff := cmp.Diff(want, m.Update(scene.Now, press(model.ActPrimary))); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		// Esc lets go of the code.
+		m = play()
+		scan(m, scene.Now, opaque)
+		m.Update(scene.Now, press(model.ActBack))
+		m.Update(scene.Now, press(model.ActOther))
+		m.Update(scene.Now, press(model.ActWay.With(1)))
+		m.Update(scene.Now, model.Edit{Field: model.FieldName, Text: "Nguyễn Văn Thử"})
+		m.Update(scene.Now, model.Edit{Field: model.FieldBirth, Text: "31/01/1999"})
+		if todo := m.Update(scene.Now, press(model.ActPrimary)); len(todo) != 0 {
+			t.Errorf("the code is still there: %v", names(todo))
 		}
 	})
 	t.Run("nothing typed stays behind", func(t *testing.T) {

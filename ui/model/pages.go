@@ -27,7 +27,10 @@ func (m *Model) otherPage(now time.Time) []Block {
 		return append(out, Block{Text: l.T("other.lines.note")}, Block{Input: in}, Block{Text: l.T("other.scan.note")})
 	}
 	note := "other.typed.note"
-	if m.way == WayChild {
+	switch {
+	case m.code != "":
+		note = "other.code.note"
+	case m.way == WayChild:
 		note = "other.child.note"
 	}
 	name := m.input(FieldName, "field.name", CheckName(m.fields[FieldName]))

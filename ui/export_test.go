@@ -1,0 +1,4 @@
+package ui
+
+// DecodePhoto decodes a photo.
+var DecodePhoto = decodePhoto
