@@ -63,6 +63,7 @@ func TestOpen(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	open(t, dir).Close() // there is a file to be below
 	for name, tt := range map[string]struct {
 		change func(*agent.Config)
 		want   error

@@ -192,10 +192,7 @@ func prepare(ctx context.Context, dir string, st *store.Store, old *seal.Sealer,
 	if err != nil {
 		return err
 	}
-	defer func() {
-		// The mark would name a file that will have another name.
-		err = errors.Join(err, to.Close(), removeIf(filepath.Join(dir, nextStoreFile+".closed")))
-	}()
+	defer func() { err = errors.Join(err, to.Close()) }()
 	step.at("visits")
 	if n.Visits, err = outbox.Reseal(ctx, st, old, to, fresh); err != nil {
 		return err
@@ -352,7 +349,6 @@ func rollback(dir string, next KeySource, step steps) error {
 	step.at("roll back")
 	err := errors.Join(
 		removeIf(filepath.Join(dir, nextStoreFile)),
-		removeIf(filepath.Join(dir, nextStoreFile+".closed")),
 		next.next(dir).Destroy(),
 	)
 	step.at("rolled back")

@@ -29,8 +29,9 @@ import (
 	"github.com/chamthe/chamthe/sync/uplink"
 )
 
-// patience is how long a test waits for what must come; nothing is timed.
-const patience = 2 * time.Minute
+// patience is how long a test waits for what must come; nothing is timed. A first start
+// with thirteen thousand agents takes minutes.
+const patience = 10 * time.Minute
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
