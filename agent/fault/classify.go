@@ -31,6 +31,11 @@ var sentinels = []struct {
 	err  error
 	code Code
 }{
+	{checkin.ErrAbandoned, Abandoned},
+	{checkin.ErrMismatch, PersonMismatch},
+	{checkin.ErrOperator, OperatorRequired},
+	{checkin.ErrInput, BadInput},
+	{checkin.ErrCAN, BadCAN},
 	{reader.ErrCardRemoved, CardRemoved},
 	{context.Canceled, Cancelled}, // whatever else it broke off
 	{reader.ErrHubClosed, Cancelled},
@@ -166,6 +171,9 @@ func Classify(err error) *Fault {
 	}
 	if f, ok := errors.AsType[*Fault](err); ok {
 		return f
+	}
+	if errors.Is(err, policy.ErrMeans) { // which is the error of a check as well
+		return New(MeansRefused, err)
 	}
 	if c, ok := errors.AsType[*inspect.CheckError](err); ok {
 		if c.ID == inspect.DG2Integrity && c.Check.Reason == inspect.ReasonWithheld {

@@ -117,6 +117,13 @@ const (
 	ServiceTrouble  Code = "service_trouble"
 	TrainingRefused Code = "training_refused"
 
+	// At the desk.
+	Abandoned        Code = "abandoned"
+	PersonMismatch   Code = "person_mismatch"
+	BadInput         Code = "bad_input"
+	OperatorRequired Code = "operator_required"
+	MeansRefused     Code = "means_refused"
+
 	// DoctorFound is how `chamthe doctor` ends when something is wrong.
 	DoctorFound Code = "doctor_found"
 
@@ -234,6 +241,12 @@ var infos = []Info{
 	{PortInUse, 92, System, "Another program uses the port of the local API or of the metrics.", "End the other program, or give another port: `api.port` or `metrics.listen` in the configuration; hospital systems have to be told."},
 	{ServiceTrouble, 93, System, "The system's manager of services did not do what was asked.", "Run the command as administrator (root); the text after the code is what the manager said."},
 	{TrainingRefused, 94, Input, "A software chip would be used together with a central service, and that is not allowed here.", "Leave out --chip; or, on a test system, set `training.allowed: true` in the configuration."},
+
+	{Abandoned, 85, Retry, "The check-in was given up because nobody did anything for some minutes.", "Begin again; nothing was recorded, and the personal data is gone from the memory."},
+	{PersonMismatch, 86, Refuse, "The person at the desk is not the one on the document, as the operator said.", "Nothing was recorded; follow the site's rule for documents of others."},
+	{BadInput, 87, Input, "Something that was typed or scanned cannot be right, or is missing.", "Look at each field: the text after the code names it."},
+	{OperatorRequired, 88, Input, "Nobody is signed in at the desk, and nothing is recorded before somebody is.", "Sign in at the desk, then confirm again."},
+	{MeansRefused, 89, Refuse, "This site does not take people in by this way without a chip.", "Use the chip of the card, or ask IT about the site's policy."},
 
 	{DoctorFound, 99, System, "The doctor found something that keeps the desk from working.", "Look at the findings that are marked as errors: each says what to do."},
 

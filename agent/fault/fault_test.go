@@ -46,7 +46,7 @@ var exits = map[fault.Code]int{
 	"central_refuses": 64, "central_untrusted": 65, "central_full": 66, "central_silent": 67, "central_malformed": 68, "visit_too_large": 69, "visit_foreign": 71,
 	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "trust_unusable": 76, "evidence_invalid": 77, "bad_export_file": 78, "audit_broken": 79,
 	"keyring_trouble": 80, "data_erased": 81, "visits_unsent": 82, "enrolment_refused": 83, "enrolment_later": 84,
-	"config_invalid": 90, "policy_exposed": 91, "port_in_use": 92, "service_trouble": 93, "training_refused": 94, "doctor_found": 99, "cancelled": 130,
+	"config_invalid": 90, "policy_exposed": 91, "port_in_use": 92, "service_trouble": 93, "training_refused": 94, "abandoned": 85, "person_mismatch": 86, "bad_input": 87, "operator_required": 88, "means_refused": 89, "doctor_found": 99, "cancelled": 130,
 }
 
 func TestAll(t *testing.T) {
@@ -116,7 +116,8 @@ func TestSentinels(t *testing.T) {
 		inspect.ErrLongAnswers: fault.LongAnswers,
 		reader.ErrHubClosed:    fault.Cancelled, reader.ErrLimitsFull: fault.LimitsFull,
 		store.ErrNewerSchema: fault.StoreNewer, store.ErrLocked: fault.StoreLocked, store.ErrCorrupt: fault.StoreDamaged,
-		store.ErrFull: fault.CannotRecord, store.ErrUncertain: fault.PerhapsSaved, checkin.ErrNotRecorded: fault.NotRecorded, outbox.ErrDamaged: fault.VisitDamaged,
+		store.ErrFull: fault.CannotRecord, store.ErrUncertain: fault.PerhapsSaved, checkin.ErrNotRecorded: fault.NotRecorded, checkin.ErrAbandoned: fault.Abandoned, checkin.ErrMismatch: fault.PersonMismatch,
+		checkin.ErrOperator: fault.OperatorRequired, checkin.ErrInput: fault.BadInput, checkin.ErrCAN: fault.BadCAN, outbox.ErrDamaged: fault.VisitDamaged,
 		store.ErrWrongKey: fault.BadKeyFile, seal.ErrKeyFileOpen: fault.BadKeyFile, seal.ErrKeyFileInvalid: fault.BadKeyFile, agent.ErrIdentity: fault.BadKeyFile,
 		seal.ErrNoKeyring: fault.KeyringTrouble, seal.ErrKeyringLocked: fault.KeyringTrouble, seal.ErrKeyringInvalid: fault.BadKeyFile,
 		agent.ErrErased: fault.DataErased, agent.ErrKeySource: fault.BadKeyFile, agent.ErrUnsent: fault.VisitsUnsent,
@@ -176,6 +177,7 @@ func TestMixed(t *testing.T) {
 		{"wrong key, and then the card left", fmt.Errorf("%w: %w", inspect.ErrWrongKey, reader.ErrCardRemoved), fault.CardRemoved},
 		{"card left", fmt.Errorf("%w: %w", inspect.ErrInterrupted, reader.ErrCardRemoved), fault.CardRemoved},
 		{"Ctrl-C while reading", fmt.Errorf("%w: %w", inspect.ErrInterrupted, context.Canceled), fault.Cancelled},
+		{"a way that the site does not take", policy.Decision{Outcome: policy.Refuse, Reasons: []policy.Reason{{Outcome: policy.Refuse, Means: "manual"}}}.Err(), fault.MeansRefused},
 		{"Ctrl-C while recording", fmt.Errorf("%w: %w", checkin.ErrNotRecorded, context.Canceled), fault.Cancelled},
 		{"time is up while reading", fmt.Errorf("%w: %w", inspect.ErrInterrupted, context.DeadlineExceeded), fault.ReaderHung},
 		{"reader hung", fmt.Errorf("%w: %w", inspect.ErrInterrupted, reader.ErrTimeout), fault.ReaderHung},

@@ -246,6 +246,23 @@ var faults = map[string]advice{
 	"service_trouble":  {pair{"Hệ điều hành không làm theo yêu cầu với dịch vụ.", "The system did not do what was asked of the service."}, tellIT},
 	"training_refused": {pair{"Không được dùng thẻ mẫu với máy chủ thật.", "Sample cards may not be used with a real central service."}, tellIT},
 
+	"abandoned": {
+		pair{"Lượt này đã dừng vì lâu không có thao tác.", "The check-in was given up because nobody did anything for a while."},
+		pair{"Bắt đầu lại. Chưa ghi nhận gì.", "Begin again. Nothing was recorded."},
+	},
+	"person_mismatch": {
+		pair{"Người bệnh không phải người trên giấy tờ.", "The person at the desk is not the one on the document."},
+		pair{"Chưa ghi nhận gì. Làm theo quy định của cơ sở.", "Nothing was recorded. Follow the site's rule."},
+	},
+	"bad_input": {
+		pair{"Thông tin nhập hoặc quét còn thiếu hoặc sai.", "Something that was typed or scanned is missing or wrong."},
+		pair{"Kiểm tra lại từng ô rồi thử lại.", "Look at each field and try again."},
+	},
+	"means_refused": {
+		pair{"Cơ sở không tiếp nhận bằng cách này.", "This site does not take people in this way."},
+		pair{"Dùng thẻ gắn chip, hoặc hỏi IT.", "Use the chip of the card, or ask IT."},
+	},
+
 	"doctor_found": {pair{"Bản kiểm tra thấy điều cản trở bàn tiếp đón.", "The doctor found something that keeps the desk from working."}, tellIT},
 
 	// What the local API itself refuses: those that the desk can meet.
