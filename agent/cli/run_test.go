@@ -55,7 +55,8 @@ type process struct {
 	*exec.Cmd
 	t      *testing.T
 	ready  *bufio.Reader // of --ready-fd
-	stderr bytes.Buffer
+	stdout notes
+	stderr bytes.Buffer // to be read after the end
 	ended  bool
 }
 
@@ -77,7 +78,7 @@ func program(t *testing.T, args ...string) *process {
 	}
 	p := &process{Cmd: exec.Command(self, "-test.run", "^TestAsProgram$"), t: t, ready: bufio.NewReader(r)}
 	p.Env = append(os.Environ(), programVariable+"="+string(line))
-	p.Stderr = &p.stderr
+	p.Stdout, p.Stderr = &p.stdout, &p.stderr
 	p.ExtraFiles = []*os.File{w}
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
@@ -162,9 +163,10 @@ func toConfirm(t *testing.T, desk *client.Client) wire.CheckIn {
 // was called recorded is there; the rest is there or not; the store is sound, and the
 // next start works.
 func TestRunKilled(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	promised := map[string]bool{}
-	const kills = 6
+	const kills = 4
 	for i := range kills {
 		p, desk := runs(t, dir)
 		c := toConfirm(t, desk)
@@ -216,6 +218,7 @@ func TestRunKilled(t *testing.T) {
 
 // TestRunTwice starts a second agent on what the first one has.
 func TestRunTwice(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p, desk := runs(t, dir)
 	second := program(t, "run", "--config", configIn(t, ""), "--data", dir, "--chip", chip.ProfileCCCD, "--port", "0")
@@ -247,6 +250,7 @@ func TestRunTwice(t *testing.T) {
 // TestRunStartsNot has everything that keeps the agent from starting: the exit status
 // tells a manager of services not to try again.
 func TestRunStartsNot(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name, config string
 		args         []string
@@ -276,6 +280,7 @@ func TestRunStartsNot(t *testing.T) {
 
 // TestRunTells looks at everything that a start leaves: port file, log, figures.
 func TestRunTells(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	name := configIn(t, "metrics:\n  listen: 127.0.0.1:0\nfacility:\n  name: Trạm y tế\n")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -312,6 +317,7 @@ func TestRunTells(t *testing.T) {
 // TestRunHoldsNobody takes a person in at the most talkative level and lets the agent
 // crash; then it looks for the person in the logs, the figures and the crash.
 func TestRunHoldsNobody(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p, desk := runs(t, dir, "--log-level", "debug", "-v")
 	st, err := desk.Status(t.Context())
@@ -354,21 +360,23 @@ func TestRunHoldsNobody(t *testing.T) {
 
 // TestRunFigures looks for the person in the figures.
 func TestRunFigures(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	t.Setenv("CHAMTHE_METRICS_LISTEN", "127.0.0.1:0")
+	p, desk := runs(t, t.TempDir())
+	address := ""
+	for deadline := time.Now().Add(time.Minute); address == ""; time.Sleep(5 * time.Millisecond) {
+		if _, rest, ok := strings.Cut(p.stdout.String(), "metrics on "); ok {
+			address, _, _ = strings.Cut(rest, "\n")
+		} else if time.Now().After(deadline) {
+			t.Fatalf("no address:\n%s", p.stdout.String())
+		}
 	}
-	address := l.Addr().String()
-	l.Close() // somebody may take it now, and then the start says so
-	t.Setenv("CHAMTHE_METRICS_LISTEN", address)
-	_, desk := runs(t, t.TempDir())
 	c := toConfirm(t, desk)
 	if _, err := desk.Confirm(t.Context(), c.ID, wire.Confirmation{PhotoMatches: true}); err != nil {
 		t.Fatal(err)
 	}
 	h := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
-		resp, err := h.Get("http://" + address + "/metrics")
+		resp, err := h.Get(address)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -389,6 +397,7 @@ func TestRunFigures(t *testing.T) {
 
 // TestConfigCommands checks, shows and begins a file.
 func TestConfigCommands(t *testing.T) {
+	t.Parallel()
 	name := filepath.Join(t.TempDir(), "deep", "config.yaml")
 	if got := command(t, "config", "init", "--file", name); got.exit != 0 {
 		t.Fatalf("init: %+v", got)
