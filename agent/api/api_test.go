@@ -345,6 +345,7 @@ func TestBodies(t *testing.T) {
 
 // TestSlowBody sends a body that never ends, and sees the connection closed.
 func TestSlowBody(t *testing.T) {
+	t.Parallel() // it waits
 	rig := apitest.Start(t, nil)
 	conn, err := net.Dial("tcp", strings.TrimPrefix(rig.URL, "http://"))
 	if err != nil {

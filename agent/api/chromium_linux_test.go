@@ -209,6 +209,7 @@ func at(host string, port int, path string) string {
 // TestBrowser is what browsers do to the API: a page of our own, a hospital's
 // page, and pages that mean harm.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	b := browser(t)
 	port := hospital(t)
 
