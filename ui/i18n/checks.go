@@ -204,4 +204,26 @@ var sexes = map[string]pair{
 }
 
 // findings are what the doctor looks at.
-var findings = map[string]pair{}
+var findings = map[string]pair{
+	"readers":         {"Đầu đọc thẻ", "Card readers"},
+	"readers.service": {"Dịch vụ thẻ thông minh", "Smart card service"},
+	"readers.driver":  {"Trình điều khiển đầu đọc", "Reader drivers"},
+	"readers.limits":  {"Điều đã biết về đầu đọc", "What was learned of readers"},
+	"readers.serial":  {"Cổng nối tiếp", "Serial ports"},
+	"store":           {"Lượt khám trong máy", "Stored visits"},
+	"queue":           {"Hàng chờ gửi", "Visits that wait"},
+	"trust":           {"Chứng thư gốc", "Issuers' certificates"},
+	"bundles":         {"Danh sách của BHXH", "The insurer's lists"},
+	"audit":           {"Nhật ký truy cập", "Audit trail"},
+	"disk":            {"Ổ đĩa", "Disk"},
+	"files":           {"Quyền đọc ghi tệp", "File permissions"},
+	"api.port":        {"Cổng trên máy này", "Local API"},
+	"version":         {"Chương trình", "Program"},
+	"config":          {"Cấu hình", "Configuration"},
+	"central.server":  {"Đường tới máy chủ BHXH", "Way to the central server"},
+	"central.link":    {"Kết nối BHXH", "Link to the central service"},
+	"clock":           {"Đồng hồ máy tính", "Clock"},
+}
+
+// reader is before the name of a reader, in the title of a finding about one.
+var reader = pair{"Đầu đọc ", "Reader "}

@@ -115,6 +115,9 @@ func (l Lang) Diagnosed(id, title string) string {
 	if p, ok := findings[id]; ok {
 		return p.in(l)
 	}
+	if name, ok := strings.CutPrefix(title, reader.in(English)); ok {
+		return reader.in(l) + name
+	}
 	return title
 }
 

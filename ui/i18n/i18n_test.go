@@ -60,6 +60,34 @@ func TestChecks(t *testing.T) {
 	}
 }
 
+// TestFindings wants a title for everything that the doctor looks at.
+func TestFindings(t *testing.T) {
+	ids := 0
+	files, err := filepath.Glob("../../agent/doctor/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := regexp.MustCompile(`ID: "([a-z.]+)"`)
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range id.FindAllSubmatch(src, -1) {
+			ids++
+			if got := i18n.Vietnamese.Diagnosed(string(m[1]), "Reader x"); got == "Reader x" || got == "" {
+				t.Errorf("no title for finding %s", m[1])
+			}
+		}
+	}
+	if ids < 10 {
+		t.Errorf("only %d findings: were they renamed?", ids)
+	}
+}
+
 // constants returns the values of all string constants of a type, by its name as
 // written, under a folder: they are in no list that a program could ask for.
 func constants(t *testing.T, dir string, typ *regexp.Regexp) []string {
@@ -215,6 +243,7 @@ func TestForms(t *testing.T) {
 		{"unknown word", vi.T("of.tomorrow"), "of.tomorrow"},
 		{"unknown check", vi.Check("of_tomorrow"), "of_tomorrow"},
 		{"sex", en.Sex("female"), "Female"},
+		{"finding about a reader", vi.Diagnosed("readers.reader", "Reader ACR1252"), "Đầu đọc ACR1252"},
 		{"unknown finding", vi.Diagnosed("of.tomorrow", "Title"), "Title"},
 	} {
 		if tt.got != tt.want {

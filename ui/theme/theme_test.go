@@ -96,8 +96,14 @@ func TestLetters(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	for i, want := range []float32{15, 18, 24, 34} {
-		if got := theme.Size(i).Points(false); got != want {
-			t.Errorf("size %d: got %v, want %v", i, got, want)
+		if got := theme.Size(i).Points(false); got < want || got > want+0.5 {
+			t.Errorf("size %d: got %v, want about %v", i, got, want)
+		}
+		for _, large := range []bool{false, true} {
+			// The height of a line of Noto Sans is 1.362 of its size.
+			if h := float64(theme.Size(i).Points(large)) * 1.362; math.Round(h) < h-0.1 {
+				t.Errorf("size %d, large %v: a line is %.2f high, and is rounded down", i, large, h)
+			}
 		}
 		if got := theme.Size(i).Points(true); got <= want {
 			t.Errorf("size %d: large text is %v, not larger than %v", i, got, want)

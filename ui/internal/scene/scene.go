@@ -303,6 +303,7 @@ func All() []Scene {
 		{Name: "other", What: "ways without the code: machine readable lines", Messages: after(model.Press{Action: model.ActOther}, model.Edit{Field: model.FieldLines, Text: "IDVNM0990000017001099000001<<8"})},
 		{Name: "other-typed", What: "no chip: typed, checked as it is typed", Messages: after(model.Press{Action: model.ActOther}, model.Press{Action: model.ActWay.With(1)},
 			model.Edit{Field: model.FieldName, Text: "Nguyễn Văn Thử"}, model.Edit{Field: model.FieldBirth, Text: "31/13/1999"}, model.Edit{Field: model.FieldNumber, Text: "001 099 000"}, model.Press{Action: model.ActSex.With("male")})},
+		{Name: "other-code", What: "a code that only its issuer can read: the person is typed with it", Messages: after(typed("https://example.org/q/AbCdEf0123456789"))},
 		{Name: "other-child", What: "a child without a card", Messages: after(model.Press{Action: model.ActOther}, model.Press{Action: model.ActWay.With(2)}, model.Edit{Field: model.FieldName, Text: "Đặng Thu Nhi"})},
 		{Name: "today", What: "today's visits, with search", Messages: after(model.Press{Action: model.ActToday}, model.GotHistory{History: History()})},
 		{Name: "rejected", What: "rejected visits, to be looked at", Messages: after(
@@ -312,10 +313,11 @@ func All() []Scene {
 			}})},
 		{Name: "doctor", What: "what is wrong, and what to do", Messages: after(model.Press{Action: model.ActDiagnosis}, model.GotDiagnosis{Diagnosis: wire.Diagnosis{
 			At: Now, Level: wire.LevelWarning, Findings: []wire.Diagnosed{
-				{ID: "x.service", Title: "Smart card service", Level: wire.LevelOK, What: "pcscd 1.9.9"},
-				{ID: "x.clock", Title: "Clock", Level: wire.LevelWarning, What: "43 s behind", Remedy: "Let the computer set its clock by the network."},
-				{ID: "x.disk", Title: "Disk", Level: wire.LevelOK, What: "64 GB free"},
-				{ID: "x.printer", Title: "Printer", Level: wire.LevelSkipped, What: "not looked at"},
+				{ID: "readers.service", Title: "Smart card service", Level: wire.LevelOK, What: "pcscd 1.9.9"},
+				{ID: "clock", Title: "Clock", Level: wire.LevelWarning, What: "43 s behind", Remedy: "Let the computer set its clock by the network."},
+				{ID: "disk", Title: "Disk", Level: wire.LevelOK, What: "64 GB free"},
+				{ID: "readers.reader", Title: "Reader ACS ACR1252", Level: wire.LevelOK, What: "long commands, 65,535 bytes"},
+				{ID: "bundles", Title: "The insurer's lists", Level: wire.LevelSkipped, What: "not enrolled"},
 			},
 		}})},
 		{Name: "settings", What: "settings, and who may use the reader", Messages: after(model.Press{Action: model.ActSettings}, model.GotClients{Clients: []wire.Client{
