@@ -41,6 +41,8 @@ var (
 	// ErrTraining reports a software chip that would work together with a central
 	// service without being allowed to.
 	ErrTraining = errors.New("agent: software chip with a central service")
+	// ErrBundle is why a newer list of the insurer is not used; [Daemon.Status] has it.
+	ErrBundle = errors.New("agent: list of the insurer refused")
 	// ErrEnrolled ends a daemon that waited to be enrolled: open it again.
 	ErrEnrolled = errors.New("agent: the computer is enrolled now")
 	// ErrStuck reports a part of the daemon that did not stop in time. The data

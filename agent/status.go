@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/chamthe/chamthe/agent/api"
@@ -66,12 +67,16 @@ func (d *Daemon) Status(ctx context.Context, owner string) (wire.Status, error) 
 	if a.bundles != nil {
 		for _, kind := range bundleKinds {
 			s, err := a.bundles.State(kind)
-			if err != nil || !s.Installed() {
+			if err != nil || !s.Installed() && s.Refused == "" {
 				continue
 			}
-			st.Bundles = append(st.Bundles, wire.Bundle{
+			b := wire.Bundle{
 				Kind: string(kind), Version: uint64(s.Serial), Entries: s.Entries, AsOf: s.IssuedAt, AgeDays: int(s.Age(now) / (24 * time.Hour)),
-			})
+			}
+			if s.Refused != "" {
+				b.Fault = d.cfg.Fault(fmt.Errorf("%w: %s", ErrBundle, s.Refused))
+			}
+			st.Bundles = append(st.Bundles, b)
 		}
 	}
 	h := a.Health()

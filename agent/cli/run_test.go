@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -461,4 +462,37 @@ func (n *notes) String() string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.b.String()
+}
+
+// TestRunLetsClientsOfTheConfigurationIn has a hospital system whose token IT has
+// entered, and one that nobody knows.
+func TestRunLetsClientsOfTheConfigurationIn(t *testing.T) {
+	const token = "QmFzZTY0IG9mIDI1NiByYW5kb20gYml0cyBnb2VzIGg"
+	t.Setenv("CHAMTHE_API_CLIENTS", fmt.Sprintf("[{name: HIS, token_sha256: %x}]", sha256.Sum256([]byte(token))))
+	p, desk := runs(t, t.TempDir())
+	st, err := desk.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(p.stdout.String(), "ready on ")
+	for deadline := time.Now().Add(time.Minute); rest == ""; _, rest, _ = strings.Cut(p.stdout.String(), "ready on ") {
+		if time.Now().After(deadline) {
+			t.Fatal("no address")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	base, _, _ := strings.Cut(rest, " ")
+	his, stranger := client.New(base, token), client.New(base, token+"x")
+	defer his.CloseIdle()
+	defer stranger.CloseIdle()
+	c, err := his.Start(t.Context(), wire.Start{Key: st.Sample, Reference: "42"})
+	if err != nil || c.Owner != "HIS" || c.Reference != "42" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := stranger.Status(t.Context()); err == nil {
+		t.Error("a token that nobody knows was let in")
+	}
+	if _, err := desk.Get(t.Context(), c.ID); err != nil {
+		t.Errorf("the desk does not see it: %v", err)
+	}
 }

@@ -105,6 +105,7 @@ var sentinels = []struct {
 
 	{config.ErrInvalid, ConfigInvalid},
 	{config.ErrExposed, PolicyExposed},
+	{agent.ErrBundle, BundleRefused},
 	{agent.ErrPort, PortInUse},
 	{agent.ErrTraining, TrainingRefused},
 	{agent.ErrProxy, CentralUnreachable},

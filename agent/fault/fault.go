@@ -111,6 +111,7 @@ const (
 	TrustUnusable  Code = "trust_unusable"
 
 	// The agent as a service.
+	BundleRefused   Code = "bundle_refused"
 	ConfigInvalid   Code = "config_invalid"
 	PolicyExposed   Code = "policy_exposed"
 	PortInUse       Code = "port_in_use"
@@ -236,6 +237,7 @@ var infos = []Info{
 	{DataErased, 81, System, "The data directory was erased by destroying its key.", "Nothing in it can be read any more: remove it, or name another directory."},
 	{VisitsUnsent, 82, Input, "There are visits that the central service has not accepted yet, and they would be lost.", "Send them first (`chamthe queue send`), or give --lose-visits."},
 
+	{BundleRefused, 98, System, "A list of the insurer, of people or of issuers, was refused: it is not signed by the insurer's key, or not whole.", "Tell those who run the central service; the list from before is used on, and grows older."},
 	{ConfigInvalid, 90, Input, "The configuration cannot be used.", "Correct what the lines name (file, line, key), and look with `chamthe config check`; the agent does not start until then."},
 	{PolicyExposed, 91, System, "The machine's policy file can be written by others than the administrators, so it is not believed.", "Give file and directory to root (or the administrators), take everybody else's right to write away, and look at what stands in it."},
 	{PortInUse, 92, System, "Another program uses the port of the local API or of the metrics.", "End the other program, or give another port: `api.port` or `metrics.listen` in the configuration; hospital systems have to be told."},

@@ -46,7 +46,7 @@ var exits = map[fault.Code]int{
 	"central_refuses": 64, "central_untrusted": 65, "central_full": 66, "central_silent": 67, "central_malformed": 68, "visit_too_large": 69, "visit_foreign": 71,
 	"bad_trust_file": 70, "trust_refused": 72, "trust_damaged": 73, "trust_exposed": 74, "trust_attention": 75, "trust_unusable": 76, "evidence_invalid": 77, "bad_export_file": 78, "audit_broken": 79,
 	"keyring_trouble": 80, "data_erased": 81, "visits_unsent": 82, "enrolment_refused": 83, "enrolment_later": 84,
-	"config_invalid": 90, "policy_exposed": 91, "port_in_use": 92, "service_trouble": 93, "training_refused": 94, "abandoned": 85, "person_mismatch": 86, "bad_input": 87, "operator_required": 88, "means_refused": 89, "doctor_found": 99, "cancelled": 130,
+	"bundle_refused": 98, "config_invalid": 90, "policy_exposed": 91, "port_in_use": 92, "service_trouble": 93, "training_refused": 94, "abandoned": 85, "person_mismatch": 86, "bad_input": 87, "operator_required": 88, "means_refused": 89, "doctor_found": 99, "cancelled": 130,
 }
 
 func TestAll(t *testing.T) {
@@ -130,7 +130,7 @@ func TestSentinels(t *testing.T) {
 		truststore.ErrNewer: fault.StoreNewer, truststore.ErrDamaged: fault.TrustDamaged, truststore.ErrExposed: fault.TrustExposed, truststore.ErrAccess: fault.TrustUnusable,
 		truststore.ErrRefused: fault.TrustRefused, truststore.ErrUnreadable: fault.BadTrust, truststore.ErrRoot: fault.BadTrust,
 		config.ErrInvalid: fault.ConfigInvalid, config.ErrExposed: fault.PolicyExposed,
-		agent.ErrPort: fault.PortInUse, agent.ErrTraining: fault.TrainingRefused, agent.ErrProxy: fault.CentralUnreachable,
+		agent.ErrBundle: fault.BundleRefused, agent.ErrPort: fault.PortInUse, agent.ErrTraining: fault.TrainingRefused, agent.ErrProxy: fault.CentralUnreachable,
 		policy.ErrWeak: fault.WeakAlgorithm, audit.ErrBroken: fault.AuditBroken, vn.ErrQR: fault.BadQR, vn.ErrTooLong: fault.BadQR,
 		context.Canceled: fault.Cancelled, context.DeadlineExceeded: fault.ReaderHung,
 	}
