@@ -240,6 +240,7 @@ var faults = map[string]advice{
 	"trust_attention": {pair{"Một số chứng thư hoặc danh sách thu hồi đã cũ.", "Some certificates or revocation lists are out of date."}, tellIT},
 	"trust_unusable":  {pair{"Chưa mở được kho chứng thư gốc.", "The store of root certificates cannot be opened."}, tellIT},
 
+	"bundle_refused":   {pair{"Danh sách của cơ quan bảo hiểm bị từ chối: chữ ký không đúng hoặc không đầy đủ.", "A list of the insurer was refused: it is not properly signed, or not whole."}, tellIT},
 	"config_invalid":   {pair{"Cấu hình của máy này có lỗi.", "The configuration cannot be used."}, tellIT},
 	"policy_exposed":   {pair{"Người dùng thường sửa được chính sách của máy, nên không tin được.", "Others than the administrators may change this computer's policy, so it is not believed."}, tellIT},
 	"port_in_use":      {pair{"Một chương trình khác chiếm cổng của chamthe.", "Another program uses the port of chamthe."}, tellIT},
