@@ -160,13 +160,11 @@ func (w *work) Start(service.Service) error {
 	ctx, stop := context.WithCancel(w.ctx)
 	w.stop, w.done = stop, make(chan error, 1)
 	ready := make(chan struct{})
-	isReady := false
 	failed := make(chan error, 1)
-	started := make(chan struct{})
 	go func() {
 		err := w.fn(ctx, func() { close(ready) })
 		select {
-		case <-started:
+		case <-ready:
 			if ctx.Err() == nil {
 				// It ended by itself after it was ready: without a word to the control manager
 				// this is a crash, after which it starts the service again.
@@ -179,18 +177,14 @@ func (w *work) Start(service.Service) error {
 	}()
 	select {
 	case <-ready:
-		isReady = true
+		return nil
 	case err := <-failed:
+		stop()
 		if err == nil {
 			err = errors.New("service: ended before it was ready")
 		}
-		stop()
 		return err
 	}
-	if isReady {
-		close(started)
-	}
-	return nil
 }
 
 // Stop implements [service.Interface].
