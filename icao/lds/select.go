@@ -35,7 +35,8 @@ func Select(ctx context.Context, d apdu.Doer) error {
 // ReadCardAccess reads EF.CardAccess, which says whether the card offers PACE,
 // from a card that has just been reset and to which nothing has been sent. It
 // tries by turns what one card or another refuses: the short identifier,
-// SELECT, and SELECT after each of the two ways to select the master file.
+// SELECT, and SELECT after each of the two ways to select the master file, the
+// second of which is left out if the first one worked and the file is not there.
 //
 // Whatever the card answers to all that, it is no more than [ErrNoFile]: cards
 // without the file refuse with the most different words, and a card without it
@@ -70,6 +71,9 @@ func ReadCardAccess(ctx context.Context, d apdu.Doer, opt *ReadOptions) ([]byte,
 		}
 		if !answered(err) {
 			return nil, err
+		}
+		if master != nil && errors.Is(err, ErrNoFile) {
+			break // the master file is selected, and to select it otherwise selects the same
 		}
 	}
 	return nil, &ReadError{File: EFCardAccess, Err: ErrNoFile}
