@@ -711,6 +711,13 @@ func TestTranscripts(t *testing.T) {
 		{"card access by short identifier", "00b09c0000 -> 31020500 9000", cardAccess, nil},
 		{"card access selected", "00b09c0000 -> 6a82\n00a4020c02011c -> 9000\n00b0000000 -> 31020500 9000", cardAccess, nil},
 		{
+			"no card access in the master file", `
+				00b09c0000 -> 6a82
+				00a4020c02011c -> 6a82
+				00a4000c -> 9000
+				00a4020c02011c -> 6a82`, cardAccess, lds.ErrNoFile,
+		},
+		{
 			"card access after master file", `
 				00b09c0000 -> 6986
 				00a4020c02011c -> 6a86
