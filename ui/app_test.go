@@ -118,9 +118,11 @@ func (a *agent) Revoke(context.Context, string) error             { return a.not
 func (a *agent) Approve(context.Context, string) (wire.Pairing, error) {
 	return wire.Pairing{}, a.note("approve")
 }
+
 func (a *agent) Deny(context.Context, string) (wire.Pairing, error) {
 	return wire.Pairing{}, a.note("deny")
 }
+
 func (a *agent) SignIn(context.Context, wire.SignIn) (wire.Operator, error) {
 	return wire.Operator{}, a.note("signin")
 }

@@ -173,7 +173,8 @@ func TestRefusals(t *testing.T) {
 	for _, l := range i18n.Langs() {
 		for _, f := range fault.All() {
 			m := scene.Scene{Messages: []model.Message{
-				model.GotStatus{Status: scene.Status()}, checkIn(wire.StateCard, nil),
+				model.GotStatus{Status: scene.Status()},
+				checkIn(wire.StateCard, nil),
 				checkIn(wire.StateRefused, func(c *wire.CheckIn) {
 					c.Fault = &wire.Fault{Code: string(f.Code), Kind: string(f.Kind), Cause: f.Cause, Remedy: f.Remedy}
 				}),
@@ -310,16 +311,25 @@ func TestForms(t *testing.T) {
 		fields map[model.Field]string
 		want   []model.Effect
 	}{
-		{"lines", model.WayLines, map[model.Field]string{model.FieldLines: strings.ReplaceAll(lines, "\n", " ")},
-			[]model.Effect{model.Begin{Start: wire.Start{Means: wire.MeansChip, Key: &wire.Key{MRZ: lines}, Photo: true}}}},
+		{
+			"lines", model.WayLines,
+			map[model.Field]string{model.FieldLines: strings.ReplaceAll(lines, "\n", " ")},
+			[]model.Effect{model.Begin{Start: wire.Start{Means: wire.MeansChip, Key: &wire.Key{MRZ: lines}, Photo: true}}},
+		},
 		{"lines begun", model.WayLines, map[model.Field]string{model.FieldLines: "IDVNM"}, nil},
-		{"typed", model.WayTyped, map[model.Field]string{model.FieldName: "Nguyễn Văn Thử", model.FieldBirth: "31/01/1999", model.FieldNumber: "001 099 000 001"},
-			[]model.Effect{model.Begin{Start: wire.Start{Means: wire.MeansManual, Person: &wire.TypedPerson{Name: "Nguyễn Văn Thử", BirthDate: "1999-01-31", Number: "001099000001"}}}}},
+		{
+			"typed", model.WayTyped,
+			map[model.Field]string{model.FieldName: "Nguyễn Văn Thử", model.FieldBirth: "31/01/1999", model.FieldNumber: "001 099 000 001"},
+			[]model.Effect{model.Begin{Start: wire.Start{Means: wire.MeansManual, Person: &wire.TypedPerson{Name: "Nguyễn Văn Thử", BirthDate: "1999-01-31", Number: "001099000001"}}}},
+		},
 		{"typed without a number", model.WayTyped, map[model.Field]string{model.FieldName: "Nguyễn Văn Thử", model.FieldBirth: "31/01/1999"}, nil},
 		{"typed with half a number", model.WayTyped, map[model.Field]string{model.FieldName: "Nguyễn Văn Thử", model.FieldBirth: "31/01/1999", model.FieldNumber: "001", model.FieldHI: "0100000001"}, nil},
 		{"typed, born after today", model.WayTyped, map[model.Field]string{model.FieldName: "Nguyễn Văn Thử", model.FieldBirth: "2027", model.FieldHI: "0100000001"}, nil},
-		{"child", model.WayChild, map[model.Field]string{model.FieldName: "Đặng Thu Nhi", model.FieldBirth: "05/2023", model.FieldGuardian: "mẹ"},
-			[]model.Effect{model.Begin{Start: wire.Start{Means: wire.MeansManual, Person: &wire.TypedPerson{Name: "Đặng Thu Nhi", BirthDate: "2023-05", Child: true, Guardian: "mẹ"}}}}},
+		{
+			"child", model.WayChild,
+			map[model.Field]string{model.FieldName: "Đặng Thu Nhi", model.FieldBirth: "05/2023", model.FieldGuardian: "mẹ"},
+			[]model.Effect{model.Begin{Start: wire.Start{Means: wire.MeansManual, Person: &wire.TypedPerson{Name: "Đặng Thu Nhi", BirthDate: "2023-05", Child: true, Guardian: "mẹ"}}}},
+		},
 		{"child with nobody", model.WayChild, map[model.Field]string{model.FieldName: "Đặng Thu Nhi", model.FieldBirth: "05/2023"}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

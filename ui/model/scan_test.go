@@ -109,8 +109,10 @@ func TestScans(t *testing.T) {
 		{"lines, each with Enter and a pause", join(burst("IDVNM0990000017001099000001<<8\n", 5*ms),
 			[]stroke{{90 * ms, '9'}}, burst("901314M3901314VNM<<<<<<<<<<<4\n", 5*ms),
 			[]stroke{{90 * ms, 'N'}}, burst("GUYEN<<VAN<THU<<<<<<<<<<<<<<<\n", 5*ms)), lines, 93 - 7, ""},
-		{"two scans one after the other", join(burst(scene.QR+"\n", 5*ms), []stroke{{900 * ms, '0'}}, burst(scene.QR[1:]+"\n", 5*ms)),
-			scene.QR, 2 * (len([]rune(scene.QR)) + 1 - 7), ""},
+		{
+			"two scans one after the other", join(burst(scene.QR+"\n", 5*ms), []stroke{{900 * ms, '0'}}, burst(scene.QR[1:]+"\n", 5*ms)),
+			scene.QR, 2 * (len([]rune(scene.QR)) + 1 - 7), "",
+		},
 		{"a hand", burst("Nguyễn Văn Thử\n", 130*ms), "", 0, ""},
 		{"a fast hand with fast pairs", join(burst("Ngu", 40*ms), []stroke{{80 * ms, 'y'}}, burst("ễn", 40*ms), []stroke{{80 * ms, ' '}}, burst("Vă", 44*ms)), "", 0, ""},
 		{"a key held down", burst(strings.Repeat("0", 40), 30*ms), "", 0, ""},

@@ -7,7 +7,7 @@
 // is no text (1.4.11).
 //
 // Text has four sizes: 34 for the person and the verdict, 24 for what to do, 18 for
-// what is read at the desk, 15 for what is looked up. Large text is a quarter larger.
+// what is read at the desk, 16 for what is looked up. Large text is a quarter larger.
 // Everything stands on a grid of 8 units.
 //
 // The font is Noto Sans as it comes with Fyne; a test draws every letter of Vietnamese,
@@ -31,26 +31,27 @@ type Size uint8
 
 // The sizes.
 const (
-	Small   Size = iota // 15
+	Small   Size = iota // 16
 	Body                // 18
 	Heading             // 24
 	Display             // 34
 )
 
-// A little is on top of 15 and 34: drivers round the height of a line, and with
-// Noto Sans they would round these two down and cut the feet off g, p and ỵ.
-var sizes = [...]float32{15.2, 18, 24, 34.4}
-
-// largeText is by how much text grows that was asked to be large.
-const largeText = 1.25
+// Whole numbers, because drivers round the width of each letter up; and 16 where the
+// design began with 15, because they round the height of a line, too, and would cut the
+// feet off g, p and ỵ.
+var (
+	sizes = [...]float32{16, 18, 24, 34}
+	large = [...]float32{20, 23, 30, 42}
+)
 
 // Points returns the size of text in Fyne's units.
-func (s Size) Points(large bool) float32 {
-	p := sizes[min(int(s), len(sizes)-1)]
-	if large {
-		p *= largeText
+func (s Size) Points(big bool) float32 {
+	i := min(int(s), len(sizes)-1)
+	if big {
+		return large[i]
 	}
-	return p
+	return sizes[i]
 }
 
 // A Pair is the colours of a role: Fore on Tint, on Surface and on Background.
@@ -79,7 +80,7 @@ func rgb(v uint32) color.NRGBA {
 	return color.NRGBA{R: uint8(v >> 16), G: uint8(v >> 8), B: uint8(v), A: 0xff}
 }
 
-var light = Palette{
+var bright = Palette{
 	Background: rgb(0xF3F5F4), Surface: rgb(0xFFFFFF), Border: rgb(0x7C8A86), Line: rgb(0xDDE3E1),
 	Text: rgb(0x17211F), Muted: rgb(0x56635F),
 	Primary: rgb(0x0B6B57), OnPrimary: rgb(0xFFFFFF), Danger: rgb(0xA61B1B), OnDanger: rgb(0xFFFFFF),
@@ -114,7 +115,7 @@ func Of(isDark bool) *Palette {
 	if isDark {
 		return &dark
 	}
-	return &light
+	return &bright
 }
 
 // Role returns the colours of a role.

@@ -95,18 +95,23 @@ func TestLetters(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	for i, want := range []float32{15, 18, 24, 34} {
-		if got := theme.Size(i).Points(false); got < want || got > want+0.5 {
-			t.Errorf("size %d: got %v, want about %v", i, got, want)
+	for i, want := range []float32{16, 18, 24, 34} {
+		if got := theme.Size(i).Points(false); got != want {
+			t.Errorf("size %d: got %v, want %v", i, got, want)
+		}
+		if got := theme.Size(i).Points(true); got < 1.2*want {
+			t.Errorf("size %d: large text is %v, not a fifth larger than %v", i, got, want)
 		}
 		for _, large := range []bool{false, true} {
-			// The height of a line of Noto Sans is 1.362 of its size.
-			if h := float64(theme.Size(i).Points(large)) * 1.362; math.Round(h) < h-0.1 {
-				t.Errorf("size %d, large %v: a line is %.2f high, and is rounded down", i, large, h)
+			// Noto Sans: the baseline is 1.069 of the size below the top of a line that is
+			// 1.362 high, and the feet of letters reach 0.24 below it. Drivers round.
+			p := float64(theme.Size(i).Points(large))
+			if feet, line := math.Ceil(1.069*p)+0.24*p, math.Round(1.362*p); feet > line {
+				t.Errorf("size %d, large %v: letters reach %.2f, and the line ends at %v", i, large, feet, line)
 			}
-		}
-		if got := theme.Size(i).Points(true); got <= want {
-			t.Errorf("size %d: large text is %v, not larger than %v", i, got, want)
+			if p != math.Trunc(p) {
+				t.Errorf("size %d, large %v: %v is not whole", i, large, p)
+			}
 		}
 	}
 	th := theme.Theme{Large: true}

@@ -1,3 +1,6 @@
+// Fyne draws by OpenGL, which takes cgo on every system.
+//go:build cgo
+
 // Chamthe-desk is the receptionist's desk: a window onto the agent of this computer.
 //
 // It is a client of the agent's local API. Where no agent answers it runs one in its own
