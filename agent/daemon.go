@@ -54,8 +54,8 @@ var (
 type DaemonConfig struct {
 	// Agent is the agent; its Logger is the daemon's. Without URLs, and with a directory
 	// that is not enrolled, it depends on Facility: if there is one, visits are
-	// recorded and stay; if not, the daemon answers that it is not configured, and
-	// ends with [ErrEnrolled] once it is.
+	// recorded and stay; if not, the daemon answers that it is not configured. Either
+	// way it ends with [ErrEnrolled] once it is enrolled.
 	Agent        Config
 	FacilityName string
 	Version      string // of the program
@@ -390,8 +390,10 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 		{Name: "events", Run: func(ctx context.Context) error { return d.count(ctx, watch) }},
 	}}
 	var front, link supervise.Stage
-	if d.agent == nil {
+	if d.agent == nil || d.cfg.Agent.Offline && !d.cfg.Training {
 		intake.Services = append(intake.Services, supervise.Service{Name: "enrolment", Run: d.waitEnrolled})
+	}
+	if d.agent == nil {
 		if d.figures != nil {
 			_ = d.figures.Close() // there is nothing to count
 		}

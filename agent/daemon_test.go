@@ -278,6 +278,27 @@ func TestDaemonWaitsForEnrolment(t *testing.T) {
 	}
 }
 
+// TestDaemonGoesOnline: one that records for a facility without a central service
+// ends, to be opened anew, when it gets one.
+func TestDaemonGoesOnline(t *testing.T) {
+	dir := t.TempDir()
+	d, err := agent.OpenDaemon(t.Context(), daemonConfig(t, dir, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- d.Run(context.Background(), nil) }()
+	if err := os.WriteFile(filepath.Join(dir, "enrolment.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; !errors.Is(err, agent.ErrEnrolled) {
+		t.Errorf("Run = %v, want ErrEnrolled", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // slowChip holds one exchange until it is let go.
 type slowChip struct {
 	virtual.Chip
