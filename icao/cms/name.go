@@ -41,7 +41,8 @@ func readName(s *cryptobyte.String, name *Name) bool {
 	if !s.ReadASN1Element(&raw, asn1.SEQUENCE) {
 		return false
 	}
-	name.Raw, name.attributes = raw, nil
+	const few = 4 // most names have three or four: state, organisation, name
+	name.Raw, name.attributes = raw, make([]attribute, 0, few)
 	if !raw.ReadASN1(&rdns, asn1.SEQUENCE) {
 		return false
 	}
