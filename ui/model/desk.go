@@ -441,7 +441,7 @@ func (m *Model) insured(now time.Time) Panel {
 	case "mismatch":
 		p.Word = l.T("insured.mismatch")
 	default:
-		p.Icon, p.Role, p.Word = IconWait, Info, l.T("insured.unknown")
+		p.Icon, p.Word = IconWait, l.T("insured.unknown")
 		p.Lines = []string{l.T("insured.unknown.later")}
 		return p
 	}
@@ -471,7 +471,7 @@ func (m *Model) insured(now time.Time) Panel {
 		}
 		p.Lines = append(p.Lines, l.T("finding", l.Field(f.Field), doc, ins))
 	}
-	if len(e.Findings) > 0 && p.Role == Good {
+	if (len(e.Findings) > 0 || e.Stale) && p.Role == Good {
 		p.Role, p.Icon = Caution, IconWarning
 	}
 	p.Lines = append(p.Lines, m.source(e, now))

@@ -559,6 +559,46 @@ func TestOffline(t *testing.T) {
 	}
 }
 
+// TestEntitlement: green is for what the insurer said lately and without a doubt.
+func TestEntitlement(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*wire.Entitlement)
+		want   model.Role
+		word   string
+		line   string
+	}{
+		{"valid", func(*wire.Entitlement) {}, model.Good, "BHYT CÒN HẠN đến 31/12/2026", "Nguồn: BHXH, tra cứu vừa xong"},
+		{"from the cache", func(e *wire.Entitlement) { e.Source, e.AgeSeconds = "cache", 7200 }, model.Good, "BHYT CÒN HẠN đến 31/12/2026", "Nguồn: lưu trên máy này, 2 giờ trước"},
+		{"from the facility's list", func(e *wire.Entitlement) { e.Source, e.AgeSeconds = "population", 200000 }, model.Good, "BHYT CÒN HẠN đến 31/12/2026", "danh sách của cơ sở, 2 ngày trước"},
+		{"stale", func(e *wire.Entitlement) { e.Source, e.AgeSeconds, e.Stale = "cache", 200000, true }, model.Caution, "BHYT CÒN HẠN đến 31/12/2026", "dữ liệu cũ"},
+		{"a name that differs", func(e *wire.Entitlement) {
+			e.Findings = []wire.Finding{{Field: "name", Document: "Thử", Insurer: "Thư"}}
+		}, model.Caution, "BHYT CÒN HẠN đến 31/12/2026", "Họ tên trên thẻ khác với BHXH: “Thử” / “Thư”"},
+		{"mismatch", func(e *wire.Entitlement) {
+			e.Status, e.Findings = "mismatch", []wire.Finding{{Field: "birth_date", Document: "1999-01-31", Insurer: "1999"}}
+		}, model.Caution, "BHYT KHÔNG KHỚP THÔNG TIN", "Ngày sinh trên thẻ khác với BHXH: “31/01/1999” / “1999”"},
+		{"ended", func(e *wire.Entitlement) { e.Status, e.To = "not_entitled", "2025-12-31" }, model.Caution, "BHYT đã hết hạn ngày 31/12/2025", ""},
+		{"none", func(e *wire.Entitlement) { *e = wire.Entitlement{Status: "not_entitled", Source: "central"} }, model.Caution, "Không có thẻ BHYT còn hạn", ""},
+		{"unknown", func(e *wire.Entitlement) { *e = wire.Entitlement{Status: "unknown", Source: "none"} }, model.Caution, "Chưa tra cứu được BHYT", "Vẫn ghi nhận"},
+		{"insurer in trouble", func(e *wire.Entitlement) { e.Status = "retry" }, model.Caution, "Chưa tra cứu được BHYT", "Vẫn ghi nhận"},
+		{"status of tomorrow", func(e *wire.Entitlement) { e.Status = "of_tomorrow" }, model.Caution, "Chưa tra cứu được BHYT", "Vẫn ghi nhận"},
+		{"a new card", func(e *wire.Entitlement) {
+			e.Next = &wire.NextCard{CardNumber: "GD4010100000009", From: "2027-01-01"}
+		}, model.Good, "BHYT CÒN HẠN đến 31/12/2026", "Thẻ mới GD 4 01 0100000009 từ 01/01/2027"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := play(checkIn(wire.StateCard, nil), checkIn(wire.StateConfirm, func(c *wire.CheckIn) { tt.change(c.Entitlement) })).View(scene.Now).Desk.Insured
+			if p.Role != tt.want || p.Word != tt.word {
+				t.Errorf("got role %d, %q, want %d, %q", p.Role, p.Word, tt.want, tt.word)
+			}
+			if !strings.Contains(strings.Join(p.Lines, "\n"), tt.line) {
+				t.Errorf("lines %q lack %q", p.Lines, tt.line)
+			}
+		})
+	}
+}
+
 func TestClipboard(t *testing.T) {
 	m := play(checkIn(wire.StateCard, nil), checkIn(wire.StateRecorded, nil))
 	todo := m.Update(scene.Now, press(model.ActCopy.With("number")))
