@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"image"
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"io/fs"
 	"iter"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -260,6 +266,55 @@ func TestAppFailures(t *testing.T) {
 		r.do(func() { r.app.Scan(scene.QR) })
 		r.app.Stop()
 	})
+}
+
+// TestNothingOutside looks at the desk's sources: no notification, no log, and a window's
+// title that is always the same. On Windows Fyne makes a notification by a script that
+// would run parts of what it is given.
+func TestNothingOutside(t *testing.T) {
+	forbidden := map[string]bool{"SendNotification": true, "NewNotification": true}
+	titles := 0
+	err := filepath.WalkDir(".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		for _, i := range f.Imports {
+			if i.Path.Value == `"log"` || i.Path.Value == `"log/slog"` {
+				t.Errorf("%s: logs", path)
+			}
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			sel, ok := call.Fun.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if forbidden[sel.Sel.Name] {
+				t.Errorf("%s: calls %s", path, sel.Sel.Name)
+			}
+			if sel.Sel.Name == "SetTitle" || sel.Sel.Name == "NewWindow" {
+				titles++
+				if lit, ok := call.Args[0].(*ast.BasicLit); !ok || lit.Value != `"chamthe"` {
+					t.Errorf("%s: a window's title that is not always the same", path)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if titles < 2 {
+		t.Errorf("only %d titles were found", titles)
+	}
 }
 
 func TestDecodePhoto(t *testing.T) {

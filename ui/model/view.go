@@ -45,7 +45,6 @@ const (
 	IconShield       // genuine
 	IconHeart        // insured
 	IconNote         // recorded
-	IconGear         //
 )
 
 // A View is everything on the screen at one moment, in words. It shares nothing that

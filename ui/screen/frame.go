@@ -84,7 +84,9 @@ func (f *frame) rect(x, y, w, h float32, fill color.Color, stroke color.Color, t
 // cost the software driver, which desks without a graphics card have, as much as all
 // the rest of the frame.
 func (f *frame) panel(x, y, w, h float32, fill, line color.Color) {
-	f.rect(x, y, w, h, fill, nil, 0, 0)
+	if fill != color.Color(f.pal.Background) {
+		f.rect(x, y, w, h, fill, nil, 0, 0)
+	}
 	f.rect(x, y, w, 1, line, nil, 0, 0)
 	f.rect(x, y+h-1, w, 1, line, nil, 0, 0)
 	f.rect(x, y, 1, h, line, nil, 0, 0)

@@ -28,7 +28,6 @@ var icons = map[model.Icon]string{
 	model.IconShield:  `<path d="M12 1.5 L21 4.5 L21 11 C21 17 17 20.5 12 22.5 C7 20.5 3 17 3 11 L3 4.5 Z" fill="C"/><path d="M7.5 11.5 L11 15 L16.5 8.5" fill="none" stroke="B" stroke-width="2.4"/>`,
 	model.IconHeart:   `<rect x="2" y="2" width="20" height="20" rx="5" fill="C"/><path d="M12 6.5 L12 17.5 M6.5 12 L17.5 12" stroke="B" stroke-width="3.4" fill="none"/>`,
 	model.IconNote:    `<path d="M4 2 L15 2 L20 7 L20 22 L4 22 Z" fill="none" stroke="C" stroke-width="2"/><path d="M8 11 L16 11 M8 15.5 L16 15.5" stroke="C" stroke-width="2" fill="none"/>`,
-	model.IconGear:    `<circle cx="12" cy="12" r="6" fill="none" stroke="C" stroke-width="3"/>`,
 }
 
 // icon returns the picture of an icon in the colour fore, with its inner lines in back.

@@ -261,7 +261,6 @@ func (s *Screen) draw(size fyne.Size) {
 func (s *Screen) drawBar(w float32) float32 {
 	f, p, v := &s.frame, s.pal, s.view
 	h := f.lineHeight(theme.Small) + 3*theme.Unit
-	f.rect(0, 0, w, h, p.Surface, nil, 0, 0)
 	f.rect(0, h-1, w, 1, p.Line, nil, 0, 0)
 	small := style{theme.Small, false, p.Text}
 	y := (h - f.lineHeight(theme.Small)) / 2
@@ -314,8 +313,6 @@ func (s *Screen) stripHeight() float32 { return s.frame.lineHeight(theme.Small) 
 // drawStrip draws today's visits, newest first, as many as fit.
 func (s *Screen) drawStrip(y, w float32) {
 	f, p, v := &s.frame, s.pal, s.view.Strip
-	h := s.stripHeight()
-	f.rect(0, y, w, h, p.Surface, nil, 0, 0)
 	f.rect(0, y, w, 1, p.Line, nil, 0, 0)
 	ty := y + theme.Unit
 	x := 2 * theme.Unit

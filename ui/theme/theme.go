@@ -1,7 +1,8 @@
 // Package theme is how the desk looks: its colours, its type scale and its grid.
 //
-// Colours are by meaning. A surface is calm: nearly white, or nearly black; strong
-// colour is only where one of the four answers is. Each role of package model has a
+// Colours are by meaning. The window is calm: white, or nearly black; strong colour is
+// only where one of the four answers is. Background and surface are the same colour, so
+// that a driver without a graphics card has less than half of the window to fill. Each role of package model has a
 // foreground, for words and icons, and a tint behind them. A test computes that every
 // pair in use has a contrast of at least 4.5 to 1 (WCAG 2.1, 1.4.3), and 3 to 1 for what
 // is no text (1.4.11).
@@ -81,7 +82,7 @@ func rgb(v uint32) color.NRGBA {
 }
 
 var bright = Palette{
-	Background: rgb(0xF3F5F4), Surface: rgb(0xFFFFFF), Border: rgb(0x7C8A86), Line: rgb(0xDDE3E1),
+	Background: rgb(0xFFFFFF), Surface: rgb(0xFFFFFF), Border: rgb(0x7C8A86), Line: rgb(0xDDE3E1),
 	Text: rgb(0x17211F), Muted: rgb(0x56635F),
 	Primary: rgb(0x0B6B57), OnPrimary: rgb(0xFFFFFF), Danger: rgb(0xA61B1B), OnDanger: rgb(0xFFFFFF),
 	Hover: rgb(0xE8EEEC), Focus: rgb(0x1D5FD1), Training: rgb(0x5B3A94), OnTraining: rgb(0xFFFFFF),
@@ -96,7 +97,7 @@ var bright = Palette{
 }
 
 var dark = Palette{
-	Background: rgb(0x101615), Surface: rgb(0x1A2220), Border: rgb(0x74837F), Line: rgb(0x2E3936),
+	Background: rgb(0x1A2220), Surface: rgb(0x1A2220), Border: rgb(0x74837F), Line: rgb(0x2E3936),
 	Text: rgb(0xEDF2F0), Muted: rgb(0xA9B6B2),
 	Primary: rgb(0x5CC9AE), OnPrimary: rgb(0x06231C), Danger: rgb(0xF28B82), OnDanger: rgb(0x2B0705),
 	Hover: rgb(0x25302D), Focus: rgb(0x8AB4F8), Training: rgb(0xC4A7F5), OnTraining: rgb(0x1F0F3B),
