@@ -9,6 +9,7 @@ package model
 
 import (
 	"image"
+	"maps"
 	"slices"
 	"time"
 
@@ -364,16 +365,11 @@ func (m *Model) Update(now time.Time, msg Message) []Effect {
 // anything else sees it. swallow says that it belongs to a scan and must go nowhere
 // else. Fields may have changed then: draw the view anew.
 func (m *Model) Type(now time.Time, r rune) (swallow bool, todo []Effect) {
-	if !m.detector.waiting() {
-		m.before = nil
-	}
-	if m.before == nil {
-		m.before = make(map[Field]string, len(m.fields))
-		for f, s := range m.fields {
-			m.before[f] = s
-		}
-	}
 	swallow, began, done := m.detector.typed(now, r)
+	if m.detector.keys == 1 {
+		// A burst may begin here; this key has not reached a field yet.
+		m.before = maps.Clone(m.fields)
+	}
 	if done != nil {
 		todo = m.scanned(now, *done)
 	}

@@ -177,6 +177,14 @@ func TestScanIntoField(t *testing.T) {
 	}}.Model(0)
 	now := scene.Now.Add(time.Minute)
 	text := "Tr"
+	// A hand has typed just before, and no tick came between.
+	for _, r := range "ần" {
+		now = now.Add(90 * time.Millisecond)
+		m.Type(now, r)
+		text += string(r)
+		m.Update(now, model.Edit{Field: model.FieldSearch, Text: text})
+	}
+	now = now.Add(60 * time.Millisecond)
 	for _, r := range scene.QR + "\n" {
 		now = now.Add(5 * time.Millisecond)
 		swallow, _ := m.Type(now, r)
@@ -187,7 +195,7 @@ func TestScanIntoField(t *testing.T) {
 			t.Fatal("a key of a scan would press a button")
 		}
 	}
-	if got := m.View(now).Body[0].Input.Text; got != "Tr" {
+	if got := m.View(now).Body[0].Input.Text; got != "Trần" {
 		t.Errorf("the field has %q, want what was typed by hand", got)
 	}
 	todo := m.Update(now.Add(model.ScanQuiet), model.Tick{})
