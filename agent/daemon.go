@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -253,8 +254,15 @@ func (d *Daemon) openAPI() error {
 		if err := os.MkdirAll(filepath.Dir(d.cfg.DeskTokenFile), 0o755); err != nil {
 			return err
 		}
+		group := d.deskGroup()
 		var err error
-		if cfg.Desk, err = api.WriteDeskToken(d.cfg.DeskTokenFile, d.deskGroup()); err != nil {
+		cfg.Desk, err = api.WriteDeskToken(d.cfg.DeskTokenFile, group)
+		if group >= 0 && errors.Is(err, fs.ErrPermission) {
+			// Then the desk's users do not get in, but hospital systems do.
+			d.log.Warn("the desk's token cannot be given to the group of the desk's users", "group", d.cfg.DeskGroup, "error", err)
+			cfg.Desk, err = api.WriteDeskToken(d.cfg.DeskTokenFile, -1)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -171,6 +171,59 @@ func TestUnit(t *testing.T) {
 	}
 }
 
+// TestUnitAllowsCalls works out the unit's filter of system calls with systemd's own
+// groups: what the agent calls has to pass, and what it never calls must not.
+func TestUnitAllowsCalls(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("there is no systemd-analyze here")
+	}
+	var expand func(name string) []string
+	expand = func(name string) (calls []string) {
+		if !strings.HasPrefix(name, "@") {
+			return []string{name}
+		}
+		out, err := exec.Command(analyze, "syscall-filter", "--no-pager", name).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for line := range strings.Lines(string(out)) {
+			if line = strings.TrimSpace(line); line != "" && line != name && !strings.HasPrefix(line, "#") {
+				calls = append(calls, expand(line)...)
+			}
+		}
+		return calls
+	}
+	// systemd.exec(5): the first line says what the list is; later ones add and take
+	// away, in their order.
+	allowed := map[string]bool{}
+	for line := range strings.Lines(Unit) {
+		value, ok := strings.CutPrefix(strings.TrimSpace(line), "SystemCallFilter=")
+		if !ok {
+			continue
+		}
+		value, away := strings.CutPrefix(value, "~")
+		for _, name := range strings.Fields(value) {
+			for _, call := range expand(name) {
+				allowed[call] = !away
+			}
+		}
+	}
+	for _, call := range []string{
+		"fchown", "fchownat", "fchmod", "rename", "renameat", "fsync", "flock", "fcntl", "ioctl", "mmap", "mprotect", "madvise", "clone", "futex", "epoll_pwait",
+		"socket", "bind", "listen", "accept4", "connect", "sendmsg", "memfd_create", "sched_getaffinity", "prlimit64", "getrandom", "rt_sigreturn", "tgkill",
+	} {
+		if !allowed[call] {
+			t.Errorf("%s is not allowed", call)
+		}
+	}
+	for _, call := range []string{"mount", "ptrace", "reboot", "setuid", "chroot", "bpf", "init_module", "keyctl", "settimeofday", "iopl"} {
+		if allowed[call] {
+			t.Errorf("%s is allowed", call)
+		}
+	}
+}
+
 // TestUnitBySystemd has systemd judge the unit.
 func TestUnitBySystemd(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
