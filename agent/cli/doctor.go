@@ -129,9 +129,13 @@ func (d *doctorCommand) look(ctx context.Context) wire.Diagnosis {
 		cancel()
 		if err == nil {
 			found := doctor.Run(ctx, v.Version, own...)
-			ids := []string{"version", "config"}
+			// What runs has a configuration that can be used; what this command reads may
+			// be another one.
+			if i := slices.IndexFunc(found.Findings, func(f wire.Diagnosed) bool { return f.ID == "config" && f.Level == wire.LevelOK }); i >= 0 {
+				found.Findings = slices.Delete(found.Findings, i, i+1)
+			}
 			for _, f := range theirs.Findings {
-				if !slices.Contains(ids, f.ID) {
+				if f.ID != "version" {
 					found.Findings = append(found.Findings, f)
 					found.Level = doctor.Worse(found.Level, f.Level)
 				}
@@ -197,11 +201,12 @@ func files(cfg *config.Config) doctor.Check {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	return doctor.Files(
 		doctor.Path{Name: dir, Secret: true},
-		doctor.Path{Name: in("visits.db"), Secret: true},
-		doctor.Path{Name: in("seal.key"), Secret: true},
-		doctor.Path{Name: in("agent.nk"), Secret: true},
-		doctor.Path{Name: in("clients.json"), Secret: true},
-		doctor.Path{Name: in("operators.json"), Secret: true},
+		doctor.Path{Name: in("visits.db"), Secret: true, With: dir},
+		doctor.Path{Name: in("seal.key"), Secret: true, With: dir},
+		doctor.Path{Name: in("agent.nk"), Secret: true, With: dir},
+		doctor.Path{Name: in("enrolment.json"), Secret: true, With: dir},
+		doctor.Path{Name: in("clients.json"), Secret: true, With: dir},
+		doctor.Path{Name: in("operators.json"), Secret: true, With: dir},
 		doctor.Path{Name: cfg.API.DeskTokenFile, Secret: true, Group: true},
 		doctor.Path{Name: cfg.Log.Dir, Secret: true, Group: true},
 		doctor.Path{Name: cfg.Trust.Dir},
@@ -225,19 +230,34 @@ func (d *doctorCommand) dataChecks(cfg *config.Config) []doctor.Check {
 	checks := []doctor.Check{
 		network,
 		doctor.Clock(func(context.Context) (time.Duration, bool) { return clockOffset(dir) }),
-		doctor.Trust(func(ctx context.Context) (*wire.Trust, error) {
-			s, err := truststore.Load(ctx, cfg.Trust.Dir)
-			if errors.Is(err, truststore.ErrNone) {
-				return nil, nil
-			}
-			if err != nil {
-				return nil, err
-			}
-			return encodeTrust(s.Pool, time.Now()), nil
-		}),
+		issuers(cfg),
 	}
 	data := doctor.Check{ID: "store", Title: "Stored visits", Run: func(ctx context.Context) []wire.Diagnosed { return d.lookInside(ctx, dir) }}
 	return append(checks, data)
+}
+
+// issuers looks at the trust directory. The insurer's own list lies in the store,
+// where only the agent reads it.
+func issuers(cfg *config.Config) doctor.Check {
+	check := doctor.Trust(func(ctx context.Context) (*wire.Trust, error) {
+		s, err := truststore.Load(ctx, cfg.Trust.Dir)
+		if errors.Is(err, truststore.ErrNone) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return encodeTrust(s.Pool, time.Now()), nil
+	})
+	look := check.Run
+	check.Run = func(ctx context.Context) []wire.Diagnosed {
+		_, err := truststore.Load(ctx, cfg.Trust.Dir)
+		if enrolled, eerr := agent.Enrolled(cfg.Data.Dir); errors.Is(err, truststore.ErrNone) && (eerr != nil || enrolled != nil) {
+			return []wire.Diagnosed{doctor.Skipped("The trust directory is empty; the insurer's list of issuers lies in the agent's data, which only the running agent reads.")}
+		}
+		return look(ctx)
+	}
+	return check
 }
 
 // lookInside opens the store, once for all who look into it.

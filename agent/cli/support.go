@@ -65,7 +65,7 @@ func supportParts(cfg *config.Config, problem error, found wire.Diagnosis) []sup
 	parts := []support.Part{
 		jsonPart("version.json", buildVersion()),
 		jsonPart("diagnosis.json", found),
-		jsonPart("configuration.json", cfg.Values()),
+		jsonPart("configuration.json", withoutLogins(cfg.Values())),
 	}
 	if problem != nil {
 		parts = append(parts, support.Text("configuration-problem.txt", problem.Error()+"\n"))
@@ -78,6 +78,16 @@ func supportParts(cfg *config.Config, problem error, found wire.Diagnosis) []sup
 		parts = append(parts, logs...)
 	}
 	return parts
+}
+
+// withoutLogins masks what is no secret and often somebody's name.
+func withoutLogins(values []config.Value) []config.Value {
+	for i := range values {
+		if v := &values[i]; v.Key == "central.proxy_user" && v.Value != "" {
+			v.Value = "[login]"
+		}
+	}
+	return values
 }
 
 func jsonPart(name string, v any) support.Part {

@@ -10,6 +10,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -150,7 +151,15 @@ func of(level string, f *fault.Fault) wire.Diagnosed {
 }
 
 // ofError returns the finding that an error is.
-func ofError(level string, err error) wire.Diagnosed { return of(level, fault.Classify(err)) }
+func ofError(level string, err error) wire.Diagnosed {
+	if errors.Is(err, context.DeadlineExceeded) { // ours, and not a reader's
+		return wire.Diagnosed{
+			Level: wire.LevelError, What: "Looking took too long.", Why: "What the check looks at hangs, or this computer is very busy.",
+			Remedy: "Try again; if it stays so, start this computer again.", Values: map[string]string{},
+		}
+	}
+	return of(level, fault.Classify(err))
+}
 
 func one(d wire.Diagnosed) []wire.Diagnosed { return []wire.Diagnosed{d} }
 

@@ -103,6 +103,8 @@ type Path struct {
 	// Secret: nobody but its owner (and its group, if Group) may read it.
 	Secret bool
 	Group  bool
+	// With: it belongs to whom this one belongs, whose files the agent makes.
+	With string
 	// Root: it belongs to the system's administrator, so that no user can change it.
 	Root bool
 }
@@ -153,6 +155,12 @@ func Files(paths ...Path) Check {
 					f.Why = "Other users of this computer can read it."
 				}
 				found = append(found, f)
+			case p.With != "" && !sameOwner(info, p.With):
+				found = append(found, wire.Diagnosed{
+					Level: wire.LevelError, What: base + " belongs to another account than its directory.",
+					Why:    "The agent cannot read or write it: most likely a command was run as root.",
+					Remedy: "chown --reference=" + p.With + " " + p.Name, Page: fault.PagePath(fault.BadKeyFile),
+				})
 			case p.Root && !ownedByRoot(info):
 				found = append(found, wire.Diagnosed{
 					Level: wire.LevelError, What: base + " does not belong to root.",
@@ -179,7 +187,7 @@ func Port(address string, healthy func(ctx context.Context) error) Check {
 		case err == nil:
 			l.Close()
 			return one(wire.Diagnosed{
-				Level: wire.LevelWarning, What: "No agent listens there.", Why: "Neither the desk nor an information system can reach one.",
+				Level: wire.LevelError, What: "No agent listens there.", Why: "Neither the desk nor an information system can reach one.",
 				Remedy: "Start it: `chamthe service start`, or `chamthe run`.", Page: "agent/docs/config.md", Values: values,
 			})
 		case healthy(ctx) == nil:

@@ -89,6 +89,18 @@ func TestFiles(t *testing.T) {
 	if os.Geteuid() == 0 {
 		want = wire.LevelOK
 	}
+	if f := find(t, Files(Path{Name: mine, With: dir}))[0]; f.Level != wire.LevelOK {
+		t.Errorf("of the directory's owner: %+v", f)
+	}
+	if os.Geteuid() == 0 {
+		theirs := file("theirs", 0o600)
+		if err := os.Chown(theirs, 65534, 65534); err != nil {
+			t.Fatal(err)
+		}
+		if f := find(t, Files(Path{Name: theirs, Secret: true, With: dir}))[0]; f.Level != wire.LevelError || !strings.Contains(f.Remedy, "chown") {
+			t.Errorf("of another account: %+v", f)
+		}
+	}
 	if f := find(t, Files(Path{Name: mine, Root: true}))[0]; f.Level != want {
 		t.Errorf("of root: %+v", f)
 	}
@@ -115,7 +127,7 @@ func TestPort(t *testing.T) {
 	}{
 		{"an agent", taken.Addr().String(), nil, wire.LevelOK},
 		{"another program", taken.Addr().String(), errTest, wire.LevelError},
-		{"nobody", free, errTest, wire.LevelWarning},
+		{"nobody", free, errTest, wire.LevelError},
 		{"no address", "256.0.0.1:99999", errTest, wire.LevelError},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ package doctor
 
 import (
 	"io/fs"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -22,3 +23,19 @@ func ownedByRoot(info fs.FileInfo) bool {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	return ok && s.Uid == 0
 }
+
+// sameOwner reports whether a file belongs to whom the one called name belongs; true
+// if that cannot be told.
+func sameOwner(info fs.FileInfo, name string) bool {
+	other, err := os.Stat(name)
+	if err != nil {
+		return true
+	}
+	a, isA := info.Sys().(*syscall.Stat_t)
+	b, isB := other.Sys().(*syscall.Stat_t)
+	return !isA || !isB || a.Uid == b.Uid
+}
+
+// accessible reports whether this account may use a device. It is not opened: that
+// resets some.
+func accessible(device string) bool { return unix.Access(device, unix.R_OK|unix.W_OK) == nil }

@@ -18,3 +18,7 @@ func free(dir string) (uint64, error) {
 }
 
 func ownedByRoot(fs.FileInfo) bool { return true } // see Files
+
+func sameOwner(fs.FileInfo, string) bool { return true }
+
+func accessible(string) bool { return true }

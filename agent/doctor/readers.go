@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -230,7 +231,16 @@ func SerialPorts(list func(ctx context.Context) ([]serial.PortInfo, error), want
 		}
 		var found []wire.Diagnosed
 		for _, w := range wanted {
-			if !slices.Contains(names, w) {
+			port := w
+			if real, err := filepath.EvalSymlinks(w); err == nil {
+				port = real // of /dev/serial/by-id
+			}
+			if slices.Contains(names, port) && !accessible(port) {
+				found = append(found, wire.Diagnosed{
+					Level: wire.LevelError, What: "The serial port " + clean(w) + " may not be used by this account.", Why: "The scanner or module on it does not work.",
+					Remedy: "Put the account into the port's group (Debian: adduser chamthe dialout), and start the agent again.", Page: fault.PagePath(fault.NoReader),
+				})
+			} else if !slices.Contains(names, port) {
 				d := of(wire.LevelError, fault.New(fault.NoReader, serial.ErrNoPort))
 				d.What = "The serial port " + clean(w) + " of the configuration is not there."
 				d.Remedy = "Plug the scanner or module in, or correct the name in the configuration; Values lists what is there."

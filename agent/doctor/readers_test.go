@@ -3,6 +3,8 @@ package doctor
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -180,8 +182,20 @@ func TestLearned(t *testing.T) {
 }
 
 func TestSerialPorts(t *testing.T) {
+	// A file stands for the device: it is not opened.
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, link := filepath.Join(dir, "ttyUSB0"), filepath.Join(dir, "by-id-scanner")
+	if err := os.WriteFile(open, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(open, link); err != nil {
+		t.Fatal(err)
+	}
 	list := func(context.Context) ([]serial.PortInfo, error) {
-		return []serial.PortInfo{{Name: "/dev/ttyUSB0"}, {Name: "/dev/ttyS0"}}, nil
+		return []serial.PortInfo{{Name: open}, {Name: "/dev/ttyS0"}}, nil
 	}
 	broken := func(context.Context) ([]serial.PortInfo, error) { return nil, errors.New("doctor: test") }
 	for _, tt := range []struct {
@@ -191,8 +205,10 @@ func TestSerialPorts(t *testing.T) {
 		levels string
 	}{
 		{"none wanted", list, nil, "ok"},
-		{"there", list, []string{"/dev/ttyUSB0"}, "ok"},
-		{"one not there", list, []string{"/dev/ttyUSB0", "/dev/ttyUSB7"}, "error"},
+		{"there", list, []string{open}, "ok"},
+		{"there, by another name", list, []string{link}, "ok"},
+		{"one not there", list, []string{open, "/dev/ttyUSB7"}, "error"},
+		{"may not be used", list, []string{"/dev/ttyS0"}, map[bool]string{true: "error", false: "ok"}[!accessible("/dev/ttyS0")]},
 		{"no list, none wanted", broken, nil, "skipped"},
 		{"no list", broken, []string{"COM3"}, "error"},
 	} {

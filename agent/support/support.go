@@ -143,16 +143,21 @@ func (l *limited) Write(p []byte) (int, error) {
 
 // What looks personal: numbers of citizens (12 digits), documents (9) and social
 // insurance (10), card numbers with their letters (15), and lines of an MRZ. A number
-// may have blanks or dots in it, as people write it. Dates and times, which have
-// fewer digits in a row, stay.
-var personal = regexp.MustCompile(`[A-Z0-9]*[A-Z0-9<]*<<[A-Z0-9<]*|[A-Z]{2}[0-9]{13}|[0-9](?:[ .]?[0-9]){8,}`)
+// may have blanks or dots in it, as people write it. What comes first is kept: times,
+// and numbers of JSON, which nobody's number is.
+var personal = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:[.][0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})|": ?-?[0-9]+(?:[.][0-9]+)?|[A-Z0-9]*[A-Z0-9<]*<<[A-Z0-9<]*|[A-Z]{2}[0-9]{13}|[0-9](?:[ .]?[0-9]){8,}`)
 
 // mask replaces what looks personal by as many asterisks as it had bytes.
 func mask(line []byte) []byte {
 	if !suspect(line) { // most lines of a log
 		return line
 	}
-	return personal.ReplaceAllFunc(line, func(m []byte) []byte { return bytes.Repeat([]byte{'*'}, len(m)) })
+	return personal.ReplaceAllFunc(line, func(m []byte) []byte {
+		if m[0] == '"' || bytes.IndexByte(m, 'T') == len("2026-11-22") {
+			return m
+		}
+		return bytes.Repeat([]byte{'*'}, len(m))
+	})
 }
 
 // suspect reports whether personal can match at all.

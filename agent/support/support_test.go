@@ -46,6 +46,10 @@ func TestMask(t *testing.T) {
 		{"MRZ", "NGUYEN<<VAN<THU<<<<<<", strings.Repeat("*", 21)},
 		{"MRZ with numbers", "IDVNM0990000017001099000001<<8", strings.Repeat("*", 30)},
 		{"a time", "2026-11-22T08:29:36.123456Z", "2026-11-22T08:29:36.123456Z"},
+		{"a time with nanoseconds", `"time":"2026-11-22T10:12:36.123456789+07:00"`, `"time":"2026-11-22T10:12:36.123456789+07:00"`},
+		{"a number of JSON", `"free_bytes": 123456789012,`, `"free_bytes": 123456789012,`},
+		{"a number in a text of JSON", `"free": "123456789012"`, `"free": "************"`},
+		{"a line of an MRZ that looks like a time", "2026-11-22T<<NGUYEN", "2026-11-***********"},
 		{"a small number", "12345678 bytes", "12345678 bytes"},
 		{"a version", "go1.26.8 v0.0.1", "go1.26.8 v0.0.1"},
 	} {
