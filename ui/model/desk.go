@@ -14,7 +14,7 @@ func (m *Model) deskView(now time.Time) *DeskView {
 	d := &DeskView{Details: m.details}
 	ci := m.checkin
 	if ci == nil {
-		d.Guide = m.readyGuide()
+		d.Guide = m.readyGuide(now)
 		d.Verdict, d.Insured, d.Recorded = m.emptyPanels()
 		return d
 	}
@@ -57,8 +57,11 @@ func (m *Model) emptyPanels() (verdict, insured, recorded Panel) {
 }
 
 // readyGuide is what to do when nobody is there.
-func (m *Model) readyGuide() *Guide {
+func (m *Model) readyGuide(now time.Time) *Guide {
 	l := m.lang()
+	if m.starting(now) {
+		return &Guide{Headline: l.T("agent.connecting"), Drawing: DrawPlace}
+	}
 	if m.status == nil || !m.agent.up {
 		return &Guide{Headline: l.T("agent.lost.headline"), Note: l.T("agent.lost.remedy"), Drawing: DrawNoReader}
 	}

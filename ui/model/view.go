@@ -306,7 +306,7 @@ func (m *Model) bar(now time.Time) Bar {
 	l := m.lang()
 	if m.status == nil || !m.agent.up {
 		s := Sign{IconWarning, Caution, l.T("agent.lost"), ""}
-		if m.status == nil && now.Sub(m.agent.since) < 3*time.Second {
+		if m.starting(now) {
 			s = Sign{IconWait, Muted, l.T("agent.connecting"), ""}
 		}
 		none := Sign{IconDot, Muted, "–", ""}
@@ -326,6 +326,14 @@ func (m *Model) bar(now time.Time) Bar {
 	b.Items = []Sign{m.readerSign(), m.linkSign(now), m.queueSign(now)}
 	return b
 }
+
+// starting reports whether the agent is not missed yet: one that has to start takes a
+// moment.
+func (m *Model) starting(now time.Time) bool {
+	return m.status == nil && now.Sub(m.agent.since) < startTime
+}
+
+const startTime = 5 * time.Second
 
 func (m *Model) reader() *wire.Reader {
 	if m.status == nil {

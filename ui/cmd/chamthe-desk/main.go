@@ -85,6 +85,8 @@ func run(o options, began time.Time) error {
 	win := a.NewWindow("chamthe")
 	win.SetPadded(false)
 	win.SetMaster()
+	// Before there is something to draw, so that it is drawn once.
+	win.Resize(fyne.NewSize(max(w, screen.Min.Width), max(h, screen.Min.Height)))
 	d := &desk{options: o}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	cfg := ui.Config{Window: win, Settings: set, Save: func(s model.Settings) { saveSettings(file, s) }, Version: version()}
@@ -92,7 +94,6 @@ func run(o options, began time.Time) error {
 		cfg.Tray, cfg.Tap = trayCards(), d.tap
 	}
 	d.app = ui.New(cfg)
-	win.Resize(fyne.NewSize(max(w, screen.Min.Width), max(h, screen.Min.Height)))
 	win.SetOnClosed(d.stop)
 
 	a.Lifecycle().SetOnStarted(func() {
