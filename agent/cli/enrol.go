@@ -40,7 +40,8 @@ the fingerprint of the certificates that it may have, and the code.
 The data directory gets a key of its own, which never leaves it, and the
 credentials that go with it; every command that is given the directory uses them.
 When the answer is lost on the way, give the same line again. With --code - the code
-is read from standard input, so that it does not stand in a list of processes.
+is read from standard input, so that it does not stand in a list of processes. Root
+goes on as the account that owns the directory, as in every command that works in one.
 
 A directory that is enrolled already needs --replace. While visits wait in it, it is
 not enrolled at all unless you give --keep-visits: a visit can only be sent for the
@@ -57,6 +58,9 @@ that the code is for the same facility; then they are sent under the new enrolme
 			var err error
 			if r.Code, err = contract.ParseEnrolCode(code); err != nil {
 				return usagef("--code: there is a typing error in it; it has five groups of four letters and digits")
+			}
+			if err := becomeOwner(dir); err != nil {
+				return err
 			}
 			switch old, err := agent.Enrolled(dir); {
 			case errors.Is(err, os.ErrNotExist), err == nil && old == nil, replace:

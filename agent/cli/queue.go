@@ -79,8 +79,12 @@ func withQueue(dir string, fn func(*outbox.Queue, *store.Store) error) (err erro
 }
 
 // used returns a usage error unless an agent has worked in dir: a name with a
-// typing error must not become an empty queue where all is well.
+// typing error must not become an empty queue where all is well. The administrator
+// goes on as the owner of the directory.
 func used(dir string) error {
+	if err := becomeOwner(dir); err != nil {
+		return err
+	}
 	ok, err := agent.Used(dir)
 	if err == nil && !ok {
 		err = usagef("--data: no visits were ever recorded in this directory")

@@ -174,6 +174,13 @@ func (d *daemonCommand) run(ctx context.Context, ready func()) error {
 	if err != nil {
 		return atStart(err)
 	}
+	if account, err := ownerOnly(cfg.Data.Dir); err != nil {
+		return atStart(err)
+	} else if account != "" {
+		where := cmp.Or(cfg.Source("data.dir").Where, "configuration")
+		text := "the directory belongs to the account " + account + ", which could not read what root makes in it: start the service, or give `runuser -u " + account + " -- chamthe run`"
+		return atStart(&config.Error{Problems: []config.Problem{{Where: where, Key: "data.dir", Text: text}}})
+	}
 	// Before the log, which may lie in it and would let a group in.
 	if err := agent.MakeDir(cfg.Data.Dir); err != nil {
 		return atStart(err)
