@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/chamthe/chamthe/agent/api"
+	"github.com/chamthe/chamthe/agent/api/handoff"
 	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/enrol"
@@ -83,6 +84,11 @@ type DaemonConfig struct {
 	NoPairing     bool          //
 	LogLost       func() uint64 // lines of the log that are lost; may be nil
 
+	// Handoff is a folder for finished check-ins; without Dir there is none. Record,
+	// Audit, Actor and Logger are the daemon's. A folder that is not there is waited
+	// for; one that everybody may look into is [handoff.ErrExposed].
+	Handoff handoff.Config
+
 	// Logins takes operators by the login name that the desk vouches for, Shift is how
 	// long somebody stays signed in (0: until signing out), and OperatorRequired has
 	// nothing recorded before somebody signs in.
@@ -118,6 +124,7 @@ type Daemon struct {
 	bus       *event.Bus
 	operators *operator.Operators
 	front     *checkin.Front
+	handoff   *handoff.Folder // nil: none
 	server    *api.Server
 	scanners  []*serial.Scanner
 	listeners []net.Listener
@@ -186,6 +193,9 @@ func (d *Daemon) open(ctx context.Context) error {
 		if err := d.openFront(); err != nil {
 			return err
 		}
+		if err := d.openHandoff(); err != nil {
+			return err
+		}
 	}
 	return d.openAPI()
 }
@@ -232,6 +242,26 @@ func (d *Daemon) openFront() (err error) {
 		Logger: d.log.With("service", "front"),
 	})
 	return err
+}
+
+// openHandoff opens the folder for finished check-ins, if there is to be one.
+func (d *Daemon) openHandoff() (err error) {
+	cfg := d.cfg.Handoff
+	if cfg.Dir == "" {
+		return nil
+	}
+	cfg.Record = func(ctx context.Context, id string) ([]byte, error) {
+		return d.front.Record(ctx, checkin.OwnerDesk, id)
+	}
+	cfg.Audit, cfg.Actor, cfg.Logger = d.audit, d.operators.Current, d.log.With("service", "handoff")
+	d.handoff, err = handoff.Open(cfg)
+	if err == nil || errors.Is(err, handoff.ErrConfig) || errors.Is(err, handoff.ErrExposed) {
+		return err
+	}
+	// A share that is not mounted yet keeps nobody from being checked in. The folder
+	// is looked at anew for each file.
+	cfg.Logger.Error("the hand-off folder cannot be used now", "error", err)
+	return nil
 }
 
 func (d *Daemon) openAPI() error {
@@ -397,6 +427,11 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	last := supervise.Stage{Services: []supervise.Service{
 		{Name: "events", Run: func(ctx context.Context) error { return d.count(ctx, watch) }},
 	}}
+	if d.handoff != nil {
+		events := d.bus.Subscribe(event.Desk, 256)
+		defer events.Close()
+		last.Services = append(last.Services, supervise.Service{Name: "handoff", Run: func(ctx context.Context) error { return d.handoff.Run(ctx, events) }})
+	}
 	var front, link supervise.Stage
 	if d.agent == nil || d.cfg.Agent.Offline && !d.cfg.Training {
 		intake.Services = append(intake.Services, supervise.Service{Name: "enrolment", Run: d.waitEnrolled})
@@ -619,7 +654,7 @@ func auditActions() []string {
 	var all []string
 	for _, a := range []audit.Action{
 		audit.VisitShown, audit.VisitExported, audit.VisitRequeued, audit.PolicyChanged, audit.ConfigChanged,
-		audit.TokenApproved, audit.TokenRevoked,
+		audit.TokenApproved, audit.TokenRevoked, checkin.VisitConfirmed, checkin.PersonMismatch,
 	} {
 		all = append(all, string(a))
 	}

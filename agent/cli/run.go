@@ -21,6 +21,7 @@ import (
 
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/api"
+	"github.com/chamthe/chamthe/agent/api/handoff"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/config"
 	"github.com/chamthe/chamthe/agent/enrol"
@@ -234,6 +235,7 @@ func (d *daemonCommand) once(ctx context.Context, cfg *config.Config, log *slog.
 		if ctx.Err() != nil {
 			return nil // interrupted before it began
 		}
+		err = atFolder(cfg, err)
 		log.Error("not started", "code", fault.Classify(err).Code, "error", err)
 		return atStart(err)
 	}
@@ -371,6 +373,7 @@ func (d *daemonCommand) build(ctx context.Context, cfg *config.Config, log *slog
 		Prefer: cfg.Readers.Prefer, ScanStarts: cfg.Readers.ScanStarts,
 		Port: cfg.API.Port, MetricsListen: cfg.Metrics.Listen, DeskTokenFile: cfg.API.DeskTokenFile, DeskGroup: cfg.API.DeskGroup,
 		NoPairing: !cfg.API.Pairing, OperatorRequired: cfg.Operator.Required, Logins: cfg.Operator.Logins, Shift: cfg.Operator.Shift,
+		Handoff:  handoff.Config{Dir: cfg.Handoff.Dir, Format: cfg.Handoff.Format, Keep: cfg.Handoff.Keep, Shared: cfg.Handoff.Shared},
 		Settings: settings(cfg), Fault: wireFault, LinkFault: linkFault, FaultCodes: faultCodes(), TrainingAllowed: cfg.Training.Allowed,
 	}}
 	if logs != nil {
@@ -502,15 +505,29 @@ func sampleKey(d *chip.Document) *wire.Key {
 	return &wire.Key{MRZ: strings.Join(d.MRZ, "\n")}
 }
 
+// misconfigured is a value that only what it names shows to be wrong.
+func misconfigured(cfg *config.Config, key, text string) error {
+	where := cmp.Or(cfg.Source(key).Where, "configuration")
+	return &config.Error{Problems: []config.Problem{{Where: where, Key: key, Text: text}}}
+}
+
+// atFolder says where it is configured when the hand-off folder is to blame.
+func atFolder(cfg *config.Config, err error) error {
+	switch {
+	case errors.Is(err, handoff.ErrExposed):
+		return misconfigured(cfg, "handoff.dir", "everybody on this computer may look into the folder: take that from others (chmod o-rwx)")
+	case errors.Is(err, handoff.ErrConfig):
+		return misconfigured(cfg, "handoff.dir", "want a folder, and no link to one")
+	}
+	return err
+}
+
 // authorities is the TLS configuration of central.ca_file; nil without one.
 func authorities(cfg *config.Config) (*tls.Config, error) {
 	if cfg.Central.CAFile == "" {
 		return nil, nil
 	}
-	wrong := func(text string) error {
-		where := cmp.Or(cfg.Source("central.ca_file").Where, "configuration")
-		return &config.Error{Problems: []config.Problem{{Where: where, Key: "central.ca_file", Text: text}}}
-	}
+	wrong := func(text string) error { return misconfigured(cfg, "central.ca_file", text) }
 	pem, err := os.ReadFile(cfg.Central.CAFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

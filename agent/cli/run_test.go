@@ -279,6 +279,25 @@ func TestRunStartsNot(t *testing.T) {
 	}
 }
 
+// TestRunHandoffFolder: a folder that must not be used is named with its line.
+func TestRunHandoffFolder(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("modes of folders are not kept there")
+	}
+	exposed := t.TempDir()
+	file := filepath.Join(exposed, "file")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Chmod(exposed, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]string{exposed: "everybody on this computer may look into the folder", file: "want a folder, and no link to one"} {
+		got := command(t, "run", "--config", configIn(t, "handoff:\n  dir: "+dir+"\n"), "--data", t.TempDir(), "--port", "0", "--chip", chip.ProfileCCCD)
+		if got.exit != 1 || !strings.Contains(got.stderr, "config.yaml:2: handoff.dir: "+want) {
+			t.Errorf("exit status %d\n%s", got.exit, got.stderr)
+		}
+	}
+}
+
 // TestRunTells looks at everything that a start leaves: port file, log, figures.
 func TestRunTells(t *testing.T) {
 	t.Parallel()

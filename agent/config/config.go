@@ -31,6 +31,7 @@ type Config struct {
 	Trust    Trust    `key:"trust" doc:"Which issuers of cards are known."`
 	Policy   Policy   `key:"policy" doc:"Which cards are accepted at this site. A change is written into the audit trail."`
 	API      API      `key:"api" doc:"The local API for the desk and for hospital systems."`
+	Handoff  Handoff  `key:"handoff" doc:"Finished check-ins as files, for a hospital system that cannot call the local API."`
 	Operator Operator `key:"operator" doc:"Who sits at the desk."`
 	Log      Log      `key:"log" doc:"The log. It holds no personal data at any level."`
 	Metrics  Metrics  `key:"metrics" doc:"Figures for Prometheus."`
@@ -103,6 +104,14 @@ type Client struct {
 	Name        string `key:"name" json:"name"`
 	Origin      string `key:"origin" json:"origin,omitempty"`
 	TokenSHA256 string `key:"token_sha256" json:"token_sha256"`
+}
+
+// Handoff is the folder for a hospital system that cannot call.
+type Handoff struct {
+	Dir    string        `key:"dir" example:"/srv/chamthe/handoff" check:"path" doc:"Folder that the hospital system watches and empties: each recorded check-in becomes one file, whole when it appears. It must exist, and others than its owner and group must not be able to look into it. Empty: none."`
+	Format string        `key:"format" default:"json" oneof:"json,xml" doc:"What is in a file: the check-in as the local API gives it (json), or the check-in record (xml)."`
+	Keep   time.Duration `key:"keep" default:"12h" min:"1m" doc:"How long a file stays that nobody fetches."`
+	Shared bool          `key:"shared" default:"false" doc:"Let the folder's group read the files (mode 0640), when the hospital system runs under another account; give the folder the mode 2770. On Windows the folder's permissions decide."`
 }
 
 // Operator is who sits at the desk.

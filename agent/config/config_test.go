@@ -212,6 +212,7 @@ operator:
 }
 
 func TestOneProblem(t *testing.T) {
+	root := t.TempDir()
 	for _, test := range []struct{ name, file, want string }{
 		{"tab", "log:\n\tlevel: info\n", "chamthe.yaml:2: cannot be understood: found character that cannot start any token"},
 		{"unclosed", "log: [\n", "chamthe.yaml:1: cannot be understood"},
@@ -227,6 +228,10 @@ func TestOneProblem(t *testing.T) {
 		{"user in address", "central:\n  urls: ['tls://u:geheim123@b:1']\n", "no name or password"},
 		{"password without proxy", "central:\n  proxy_password: x\n", "chamthe.yaml:2: central.proxy: a name or a password"},
 		{"same port", "metrics:\n  listen: 127.0.0.1:9786\n", "chamthe.yaml:2: metrics.listen: this is the port of the API"},
+		{"hand-off beside the log", "log:\n  dir: '" + root + "'\nhandoff:\n  dir: '" + root + "'\n", "chamthe.yaml:4: handoff.dir: want a folder of its own: this is log.dir"},
+		{"hand-off anywhere", "handoff:\n  dir: files\n", "chamthe.yaml:2: handoff.dir: want a whole path"},
+		{"hand-off of what", "handoff:\n  format: csv\n", "chamthe.yaml:2: handoff.format: want one of json, xml"},
+		{"hand-off that nobody can fetch", "handoff:\n  keep: 1s\n", "chamthe.yaml:2: handoff.keep: at least 1m"},
 		{"origin", "api:\n  clients: [{name: A, origin: 'https://a/', token_sha256: " + strings.Repeat("ab", 32) + "}]\n", "origin: want https://host"},
 		{"control", "facility:\n  name: \"a\\x07b\"\n", "no control characters"},
 		{"too long", "facility:\n  name: " + strings.Repeat("a", 200) + "\n", "facility.name: too long"},

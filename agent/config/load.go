@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"runtime"
@@ -440,6 +441,11 @@ func (l *loader) together() {
 	}
 	if _, port, err := net.SplitHostPort(c.Metrics.Listen); err == nil && port != "0" && port == strconv.Itoa(c.API.Port) {
 		l.problem(where("metrics.listen"), "metrics.listen", "this is the port of the API")
+	}
+	for key, dir := range map[string]string{"data.dir": c.Data.Dir, "log.dir": c.Log.Dir, "trust.dir": c.Trust.Dir} {
+		if c.Handoff.Dir != "" && filepath.Clean(c.Handoff.Dir) == filepath.Clean(dir) {
+			l.problem(where("handoff.dir"), "handoff.dir", "want a folder of its own: this is "+key)
+		}
 	}
 	names := map[string]bool{}
 	for _, client := range c.API.Clients {

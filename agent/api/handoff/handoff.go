@@ -240,26 +240,34 @@ func (f *Folder) sweep(room int) error {
 	return nil
 }
 
-// Run hands over what is recorded from now on, and sweeps, until ctx ends; then it
-// returns nil. What goes wrong is logged, and does not keep the next check-in
-// back.
-func (f *Folder) Run(ctx context.Context, bus *event.Bus) error {
-	events := bus.Subscribe(event.Desk, 256)
-	defer events.Close()
+// lastWait is how long Run waits for an event after its end has come: those that
+// are there already take no time.
+const lastWait = 100 * time.Millisecond
+
+// Run hands over what is recorded, as the events of the desk tell, and sweeps, until
+// ctx ends; then it hands over what was recorded before, and returns nil. What goes
+// wrong is logged, and does not keep the next check-in back. events, which have the
+// audience [event.Desk], are the caller's to close.
+func (f *Folder) Run(ctx context.Context, events *event.Subscription) error {
 	for {
 		if err := f.Sweep(); err != nil {
 			f.log.Error("hand-off folder", "err", err)
 		}
-		if err := f.until(ctx, events, f.cfg.Now().Add(time.Hour)); err != nil || ctx.Err() != nil {
+		if err := f.until(ctx, events, time.Now().Add(sweepEvery(f.cfg.Keep))); err != nil {
 			return err
+		}
+		if ctx.Err() != nil {
+			return f.until(context.WithoutCancel(ctx), events, time.Now().Add(lastWait))
 		}
 	}
 }
 
-// until hands over until it is time to sweep. The error is that the bus was
-// closed.
-func (f *Folder) until(ctx context.Context, events *event.Subscription, sweep time.Time) error {
-	wait, cancel := context.WithDeadline(ctx, sweep)
+// sweepEvery is how often it is swept.
+func sweepEvery(keep time.Duration) time.Duration { return max(time.Second, min(time.Hour, keep/4)) }
+
+// until hands over until it is time to sweep. The error is that the events ended.
+func (f *Folder) until(ctx context.Context, events *event.Subscription, end time.Time) error {
+	wait, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	for {
 		e, err := events.Next(wait)
@@ -272,7 +280,8 @@ func (f *Folder) until(ctx context.Context, events *event.Subscription, sweep ti
 		if e.Type != wire.EventCheckIn || e.CheckIn == nil || e.CheckIn.State != wire.StateRecorded {
 			continue
 		}
-		if _, err := f.Put(ctx, *e.CheckIn); err != nil {
+		// What has begun is finished.
+		if _, err := f.Put(context.WithoutCancel(ctx), *e.CheckIn); err != nil {
 			f.log.Error("hand-off", "err", err)
 		}
 	}

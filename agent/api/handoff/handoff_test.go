@@ -184,28 +184,35 @@ func TestSweep(t *testing.T) {
 func TestRun(t *testing.T) {
 	dir, bus := folder(t), event.New()
 	f := open(t, handoff.Config{Dir: dir, Format: handoff.JSON})
+	events := bus.Subscribe(event.Desk, 0)
+	defer events.Close()
+	publish := func(n int, state, audience string) {
+		c := recorded(n)
+		c.State = state
+		bus.Publish(wire.Event{Type: wire.EventCheckIn, CheckIn: &c}, audience)
+	}
+	publish(1, wire.StateConfirm, event.Desk)
+	publish(2, wire.StateRecorded, "https://his.example")
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- f.Run(ctx, bus) }()
-	c := recorded(1)
+	go func() { done <- f.Run(ctx, events) }()
 	for end := time.Now().Add(time.Minute); len(names(t, dir)) == 0; time.Sleep(10 * time.Millisecond) {
-		waiting := c
-		waiting.State = wire.StateConfirm
-		bus.Publish(wire.Event{Type: wire.EventCheckIn, CheckIn: &waiting}, "desk")
-		bus.Publish(wire.Event{Type: wire.EventCheckIn, CheckIn: &c}, "https://his.example") // until it listens
 		if time.Now().After(end) {
 			t.Fatal("nothing was handed over")
 		}
 	}
+	// What is recorded before the end is handed over, whenever Run gets to it.
+	publish(2, wire.StateRecorded, event.Desk) // its delivery goes on
+	publish(3, wire.StateRecorded, event.Desk)
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if got := names(t, dir); len(got) != 1 {
+	if got := strings.Join(names(t, dir), " "); strings.Count(got, " ") != 1 || !strings.Contains(got, "0002.json") || !strings.Contains(got, "0003.json") {
 		t.Errorf("files %q", got)
 	}
 	bus.Close()
-	if err := f.Run(t.Context(), bus); !errors.Is(err, event.ErrClosed) {
+	if err := f.Run(t.Context(), events); !errors.Is(err, event.ErrClosed) {
 		t.Errorf("on a closed bus: %v", err)
 	}
 }
