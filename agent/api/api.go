@@ -181,10 +181,10 @@ func (s *Server) actor() string {
 	return OwnerDesk
 }
 
-// audit appends to the trail.
-func (s *Server) audit(ctx context.Context, e audit.Entry) error {
+// audit appends to the trail, all or none.
+func (s *Server) audit(ctx context.Context, entries ...audit.Entry) error {
 	if s.cfg.Audit == nil {
 		return nil
 	}
-	return s.cfg.Audit(ctx, e)
+	return s.cfg.Audit(ctx, entries...)
 }

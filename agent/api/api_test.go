@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -434,7 +435,21 @@ func TestEveryLookIsAudited(t *testing.T) {
 		do(t, rig, request{method: "GET", path: at, token: desk})
 	}
 	do(t, rig, request{method: "POST", path: "/api/v1/history/search", token: desk, body: "{}"})
-	want := []string{his + " check-in", his + " photo", "lan check-in", "lan history"}
+	const visit = "0198d7a0-0000-7000-8000-00000000a001"
+	want := []string{his + " check-in", his + " photo", "lan check-in", "lan history: " + visit}
+	if got := shown(); !slices.Equal(got, want) {
+		t.Errorf("trail %q, want %q", got, want)
+	}
+	// Who takes over at the desk is another person, who sees it as well.
+	for _, name := range []string{"mai", "lan", "mai"} {
+		if _, err := rig.SignIn(t.Context(), wire.SignIn{Name: name, PIN: apitest.PIN}); err != nil {
+			t.Fatal(err)
+		}
+		do(t, rig, request{method: "GET", path: at, token: desk})
+		do(t, rig, request{method: "POST", path: "/api/v1/history/search", token: desk, body: `{"q":"MẪU"}`})
+		do(t, rig, request{method: "GET", path: "/api/v1/queue?state=rejected", token: desk})
+	}
+	want = append(want, "mai check-in", "mai search: "+visit, "mai queue rejected: "+visit, "lan search: "+visit, "lan queue rejected: "+visit)
 	if got := shown(); !slices.Equal(got, want) {
 		t.Errorf("trail %q, want %q", got, want)
 	}
@@ -451,5 +466,67 @@ func TestEveryLookIsAudited(t *testing.T) {
 	}
 	if r := do(t, rig, request{method: "POST", path: "/api/v1/history/search", token: desk, body: `{"day":"2026-01-01"}`}); r.status != 500 || strings.Contains(string(r.body), "MẪU") {
 		t.Errorf("a history without an entry: status %d", r.status)
+	}
+}
+
+// days is a journal with as many visits as a test wants.
+type days struct {
+	api.Journal
+	n *atomic.Int64
+}
+
+func (d days) History(context.Context, wire.HistoryQuery) (wire.History, error) {
+	h := wire.History{Day: "2026-11-22"}
+	for i := d.n.Load(); i > 0; i-- { // newest first
+		h.Entries = append(h.Entries, wire.HistoryEntry{
+			Visit: fmt.Sprintf("0198d7a0-0000-7000-8000-%012d", i), Means: wire.MeansChip, Entitlement: "valid",
+		})
+	}
+	return h, nil
+}
+
+// TestListsAreAuditedAnew: a list with another visit in it is another look, and so is
+// one an hour later; what a search finds is named visit by visit.
+func TestListsAreAuditedAnew(t *testing.T) {
+	var n, hours atomic.Int64
+	began := time.Now()
+	rig := apitest.Start(t, func(c *api.Config) {
+		c.Journal = days{c.Journal, &n}
+		c.Now = func() time.Time { return began.Add(time.Duration(hours.Load()) * time.Hour) }
+	})
+	desk := deskToken(t, rig)
+	look := func(body string) (list []string) {
+		before := len(rig.Trail())
+		for range 2 {
+			if r := do(t, rig, request{method: "POST", path: "/api/v1/history/search", token: desk, body: body}); r.status != 200 {
+				t.Fatalf("status %d", r.status)
+			}
+		}
+		for _, e := range rig.Trail()[before:] {
+			if e.Actor != "desk" || e.Object != "2026-11-22" || len(e.Note) > 256 {
+				t.Errorf("entry %+v", e)
+			}
+			list = append(list, strings.ReplaceAll(e.Note, "0198d7a0-0000-7000-8000-0000000000", ""))
+		}
+		return list
+	}
+	for _, step := range []struct {
+		visits, hours int64
+		body          string
+		want          []string
+	}{
+		{0, 0, `{}`, nil},
+		{1, 0, `{}`, []string{"history: 01"}},
+		{2, 0, `{}`, []string{"history: 02 01"}},
+		{7, 0, `{}`, []string{"history: 7 visits, 07 to 01"}},
+		{7, 0, `{"q":"a"}`, []string{"search: 07 06 05 04 03", "search: 02 01"}},
+		{7, 0, `{"q":"b"}`, nil}, // the same visits
+		{7, 1, `{}`, []string{"history: 7 visits, 07 to 01"}},
+	} {
+		n.Store(step.visits)
+		hours.Store(step.hours)
+		if got := look(step.body); !slices.Equal(got, step.want) {
+			t.Errorf("%d visits, %s: %q, want %q", step.visits, step.body, got, step.want)
+		}
 	}
 }

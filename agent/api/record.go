@@ -2,10 +2,13 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/wire"
@@ -59,52 +62,102 @@ func levelOf(status int) slog.Level {
 	}
 }
 
-// maxViews bounds what is remembered of who saw what. Who was forgotten is
-// written down once more.
-const maxViews = 256
+// Limits of what is remembered of who saw what. What was forgotten is written down
+// once more, and so is what is looked at again after viewAgain.
+const (
+	maxViews  = 1024
+	viewAgain = time.Hour
+)
 
 // views knows which looks at a person are in the audit trail already, so that a
 // page that asks each second fills no disk.
 type views struct {
 	mu   sync.Mutex
-	list []view
+	list []seen // in the order in which they were written down
 }
 
-type view struct{ client, object, what string }
+// A view is what one person sees in one way. Who sits down at the same program later
+// is somebody else.
+type view struct{ client, actor, object, what string }
 
-// first reports whether v is not in the trail yet.
-func (l *views) first(v view) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !slices.Contains(l.list, v)
+type seen struct {
+	view
+	at time.Time
 }
 
-func (l *views) add(v view) {
+// first reports whether v is not in the trail, or was written there too long ago.
+func (l *views) first(v view, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return !slices.ContainsFunc(l.list, func(s seen) bool { return s.view == v && now.Sub(s.at).Abs() < viewAgain })
+}
+
+func (l *views) add(v view, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = slices.DeleteFunc(l.list, func(s seen) bool { return s.view == v })
 	if len(l.list) >= maxViews {
 		l.list = slices.Delete(l.list, 0, 1)
 	}
-	l.list = append(l.list, v)
+	l.list = append(l.list, seen{v, now})
 }
 
-// shown writes in the audit trail that the caller sees something of a person,
-// once for each caller, thing and way. What cannot be written is not shown.
+// shown writes in the audit trail that the caller sees something of a person, once
+// for each person who calls, thing and way. What cannot be written is not shown.
 func (s *Server) shown(ctx context.Context, c *client, object, what string) error {
-	v := view{c.ID, object, what}
-	if !s.seen.first(v) {
+	return s.view(ctx, c, object, what, what)
+}
+
+// shownList writes in the audit trail which visits the caller sees in a list. A list
+// with another visit in it is another look. The notes name every visit; those of a
+// whole day, which is asked for after each visit, the first and the last.
+func (s *Server) shownList(ctx context.Context, c *client, object, what string, whole bool, list []wire.HistoryEntry) error {
+	if len(list) == 0 {
 		return nil
 	}
-	actor := c.owner
-	if c.desk {
-		actor = s.actor()
+	const room = 5 // ids in one entry of the trail
+	h := sha256.New()
+	var notes []string
+	for ids := range slices.Chunk(list, room) {
+		note := what + ":"
+		for _, e := range ids {
+			h.Write([]byte(e.Visit + "\n"))
+			note += " " + e.Visit
+		}
+		notes = append(notes, note)
 	}
-	// It is written even when the caller has gone: he may have seen it.
-	if err := s.audit(context.WithoutCancel(ctx), audit.Entry{Actor: actor, Action: audit.VisitShown, Object: object, Note: what}); err != nil {
+	if whole && len(list) > room {
+		notes = []string{fmt.Sprintf("%s: %d visits, %s to %s", what, len(list), list[0].Visit, list[len(list)-1].Visit)}
+	}
+	return s.view(ctx, c, object, what+" "+string(h.Sum(nil)), notes...)
+}
+
+// view writes entries with these notes about a look, unless the same person had the
+// same one.
+func (s *Server) view(ctx context.Context, c *client, object, what string, notes ...string) error {
+	v, now := view{c.ID, s.actorOf(c), object, what}, s.now()
+	if !s.seen.first(v, now) {
+		return nil
+	}
+	var entries []audit.Entry
+	for _, note := range notes {
+		entries = append(entries, audit.Entry{Actor: v.actor, Action: audit.VisitShown, Object: object, Note: note})
+	}
+	// They are written even when the caller has gone: he may have seen it.
+	if err := s.audit(context.WithoutCancel(ctx), entries...); err != nil {
 		return err
 	}
-	s.seen.add(v)
+	s.seen.add(v, now)
 	return nil
+}
+
+// actorOf is who is responsible for what a caller does: who sits at the desk, or the
+// client, which knows its own users.
+func (s *Server) actorOf(c *client) string {
+	if c.desk {
+		return s.actor()
+	}
+	return c.owner
 }
 
 // showing returns a check-in that may be shown: the look at its person is in the

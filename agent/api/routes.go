@@ -339,10 +339,12 @@ func (s *Server) history(ctx context.Context, c *call, in wire.HistoryQuery) (wi
 	if err != nil {
 		return wire.History{}, err
 	}
-	if len(out.Entries) > 0 {
-		if err := s.shown(ctx, c.client, out.Day, "history"); err != nil {
-			return wire.History{}, err
-		}
+	what := "history"
+	if in.Text != "" {
+		what = "search" // not for what: that is a person
+	}
+	if err := s.shownList(ctx, c.client, out.Day, what, in.Text == "", out.Entries); err != nil {
+		return wire.History{}, err
 	}
 	return out, nil
 }
@@ -367,10 +369,8 @@ func (s *Server) queue(ctx context.Context, c *call) (wire.QueuePage, error) {
 	if err != nil {
 		return wire.QueuePage{}, err
 	}
-	if len(out.Entries) > 0 {
-		if err := s.shown(ctx, c.client, "queue", "queue "+q.Get("state")); err != nil {
-			return wire.QueuePage{}, err
-		}
+	if err := s.shownList(ctx, c.client, "queue", strings.TrimSpace("queue "+q.Get("state")), false, out.Entries); err != nil {
+		return wire.QueuePage{}, err
 	}
 	return out, nil
 }

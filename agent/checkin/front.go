@@ -346,8 +346,9 @@ func (f *Front) Confirm(ctx context.Context, owner, id string, c wire.Confirmati
 		t.touched = f.cfg.Now()
 		f.publish(t)
 		in := t.in
+		entry := audit.Entry{Actor: f.actor(t), Action: VisitConfirmed, Object: in.visit.ID, Note: "check-in " + t.c.ID}
 		// Whoever confirmed may be gone before it is on disk.
-		f.work.Go(func() { f.putOnRecord(context.WithoutCancel(ctx), t, in, operator) })
+		f.work.Go(func() { f.putOnRecord(context.WithoutCancel(ctx), t, in, operator, entry) })
 	}
 	settled := t.settled
 	f.mu.Unlock()

@@ -21,6 +21,10 @@ const (
 	// PersonMismatch: the operator said that it is another person; nothing was
 	// recorded. The object is the check-in.
 	PersonMismatch audit.Action = "person_mismatch"
+	// VisitConfirmed: somebody said that it is the person, and the visit is recorded.
+	// The object is the visit; the note names the check-in, by which the trail knows
+	// it until then.
+	VisitConfirmed audit.Action = "visit_confirmed"
 )
 
 // recorded is what is left of a visit once it is on disk.
@@ -79,10 +83,16 @@ func (f *Front) confirm(t *turn, in *Inspection) {
 	f.publish(t)
 }
 
-// putOnRecord records a visit that was confirmed.
-func (f *Front) putOnRecord(ctx context.Context, t *turn, in *Inspection, operator string) {
+// putOnRecord records a visit that was confirmed. The trail is written first: nothing
+// is recorded that nobody answers for.
+func (f *Front) putOnRecord(ctx context.Context, t *turn, in *Inspection, operator string, confirmed audit.Entry) {
 	began := f.cfg.Now()
-	err := in.Record(ctx, operator, nil)
+	err := f.cfg.Audit(ctx, confirmed)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrNotRecorded, err)
+	} else {
+		err = in.Record(ctx, operator, nil)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	defer close(t.settled)

@@ -297,6 +297,17 @@ func TestMismatch(t *testing.T) {
 	}
 }
 
+// TestNothingIsRecordedUnseen: a visit that cannot be written in the trail, by which a
+// check-in is known to be that visit, is not recorded.
+func TestNothingIsRecordedUnseen(t *testing.T) {
+	pl, id, _ := reach(t, wire.StateConfirm)
+	pl.auditErr = audit.ErrBroken
+	c, err := pl.front.Confirm(t.Context(), his, id, confirmed)
+	if err != nil || c.State != wire.StateFailed || c.Fault == nil || pl.visits() != 0 {
+		t.Errorf("%v, state %s, %d visits", err, c.State, pl.visits())
+	}
+}
+
 // TestOperatorRequired: nobody signed in, nothing recorded; the check-in waits.
 func TestOperatorRequired(t *testing.T) {
 	p := document(t, chip.ProfileCCCDNoAA, chip.TamperNone)

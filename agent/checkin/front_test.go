@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/event"
@@ -312,8 +314,12 @@ func TestFront(t *testing.T) {
 	if err != nil || !strings.Contains(string(xml), "<HO_TEN>Nguyễn Văn Thử</HO_TEN>") {
 		t.Errorf("record: %v", err)
 	}
-	if len(pl.trail) != 1 || pl.trail[0].Action != audit.VisitExported || pl.trail[0].Object != c.Visit || pl.trail[0].Actor != "lan" {
-		t.Errorf("trail %+v", pl.trail)
+	want := []audit.Entry{
+		{Actor: "lan", Action: checkin.VisitConfirmed, Object: c.Visit, Note: "check-in " + c.ID},
+		{Actor: "lan", Action: audit.VisitExported, Object: c.Visit, Note: "check-in record for " + his},
+	}
+	if d := cmp.Diff(want, pl.trail); d != "" {
+		t.Errorf("trail (-want +got):\n%s", d)
 	}
 	if _, err := pl.front.Current(t.Context(), his); !errors.Is(err, checkin.ErrNone) {
 		t.Errorf("still current: %v", err)
