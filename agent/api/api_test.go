@@ -476,7 +476,7 @@ type days struct {
 }
 
 func (d days) History(context.Context, wire.HistoryQuery) (wire.History, error) {
-	h := wire.History{Day: "2026-11-22"}
+	h := wire.History{Day: "2026-11-22", Entries: []wire.HistoryEntry{}}
 	for i := d.n.Load(); i > 0; i-- { // newest first
 		h.Entries = append(h.Entries, wire.HistoryEntry{
 			Visit: fmt.Sprintf("0198d7a0-0000-7000-8000-%012d", i), Means: wire.MeansChip, Entitlement: "valid",
