@@ -111,14 +111,16 @@ const (
 )
 
 // passing are reasons for a failed start that go away by themselves, or by what
-// somebody does without thinking of the agent.
+// somebody does without thinking of the agent: the other program ends, the command
+// that has the data directory is done. A full disk is another one.
 var passing = map[fault.Code]bool{
 	fault.CannotRecord: true, fault.StoreTrouble: true, fault.PerhapsSaved: true, fault.KeyringTrouble: true, fault.Cancelled: true,
+	fault.PortInUse: true, fault.StoreLocked: true,
 }
 
 // atStart names an error of the start.
 func atStart(err error) error {
-	if f := fault.Classify(err); f != nil && !passing[f.Code] {
+	if f := fault.Classify(err); f != nil && !passing[f.Code] && !diskFull(err) {
 		return &startError{f}
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -25,10 +26,13 @@ import (
 	"github.com/chamthe/chamthe/agent"
 	"github.com/chamthe/chamthe/agent/cli"
 	"github.com/chamthe/chamthe/agent/client"
+	"github.com/chamthe/chamthe/agent/config"
+	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/agent/internal/privacytest"
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/icao/chip"
 	"github.com/chamthe/chamthe/sync/outbox"
+	"github.com/chamthe/chamthe/sync/store"
 )
 
 // programVariable holds the command line of a process that is this test binary in the
@@ -223,7 +227,7 @@ func TestRunTwice(t *testing.T) {
 	dir := t.TempDir()
 	p, desk := runs(t, dir)
 	second := program(t, "run", "--config", configIn(t, ""), "--data", dir, "--chip", chip.ProfileCCCD, "--port", "0")
-	if exit := second.end(); exit != 1 || !strings.Contains(second.stderr.String(), "(store_locked)") || !strings.Contains(second.stderr.String(), "what to do: End the other chamthe") {
+	if exit := second.end(); exit != fault.About(fault.StoreLocked).Exit || !strings.Contains(second.stderr.String(), "(store_locked)") || !strings.Contains(second.stderr.String(), "what to do: End the other chamthe") {
 		t.Errorf("on one directory: exit status %d\n%s", exit, second.stderr.String())
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -233,7 +237,7 @@ func TestRunTwice(t *testing.T) {
 	defer l.Close()
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	third := program(t, "run", "--config", configIn(t, ""), "--data", t.TempDir(), "--chip", chip.ProfileCCCD, "--port", port)
-	if exit := third.end(); exit != 1 || !strings.Contains(third.stderr.String(), "(port_in_use)") || !strings.Contains(third.stderr.String(), "api.port") {
+	if exit := third.end(); exit != fault.About(fault.PortInUse).Exit || !strings.Contains(third.stderr.String(), "(port_in_use)") || !strings.Contains(third.stderr.String(), "api.port") {
 		t.Errorf("on a port that is taken: exit status %d\n%s", exit, third.stderr.String())
 	}
 	if _, err := desk.Status(t.Context()); err != nil {
@@ -245,6 +249,31 @@ func TestRunTwice(t *testing.T) {
 	}
 	if exit := p.end(); exit != 0 {
 		t.Errorf("exit status %d after SIGTERM\n%s", exit, p.stderr.String())
+	}
+}
+
+// TestRunStartsAgain has what passes: the manager tries again.
+func TestRunStartsAgain(t *testing.T) {
+	t.Parallel()
+	full := error(syscall.ENOSPC)
+	if runtime.GOOS == "windows" {
+		full = syscall.Errno(112) // ERROR_DISK_FULL
+	}
+	for _, test := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"port taken", agent.ErrPort, true},
+		{"data directory in use", store.ErrLocked, true},
+		{"store without space", store.ErrFull, true},
+		{"disk full", &fs.PathError{Op: "write", Path: "desk.token", Err: full}, true},
+		{"no permission", &fs.PathError{Op: "open", Path: "agent.nk", Err: fs.ErrPermission}, false},
+		{"configuration", &config.Error{}, false},
+	} {
+		if got := cli.Restarts(fmt.Errorf("start: %w", test.err)); got != test.want {
+			t.Errorf("%s: starts again %v, want %v", test.name, got, test.want)
+		}
 	}
 }
 

@@ -157,7 +157,7 @@ func TestStatus(t *testing.T) {
 // TestUnit looks for what the service rests on.
 func TestUnit(t *testing.T) {
 	for _, line := range []string{
-		"Type=notify", "WatchdogSec=60", "Restart=on-failure", "RestartPreventExitStatus=1", "User=chamthe", "StateDirectory=chamthe",
+		"Type=notify", "WatchdogSec=60", "Restart=on-failure", "StartLimitIntervalSec=0", "RestartPreventExitStatus=1", "User=chamthe", "StateDirectory=chamthe",
 		"LogsDirectory=chamthe", "RuntimeDirectory=chamthe", "ProtectSystem=strict", "NoNewPrivileges=yes", "PrivateTmp=yes", "CapabilityBoundingSet=",
 		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK", "SystemCallFilter=@system-service", "SupplementaryGroups=dialout",
 		"LimitCORE=0", "ExecStart=" + program + " run", "PrivateUsers=no", "WantedBy=multi-user.target",
