@@ -51,7 +51,6 @@ type Screen struct {
 	entries  map[model.Field]*entry
 	used     map[any]bool
 	objects  []fyne.CanvasObject
-	bars     []*canvas.Rectangle
 }
 
 var quitShortcut = &desktop.CustomShortcut{KeyName: fyne.KeyQ, Modifier: fyne.KeyModifierControl}
