@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -158,6 +159,7 @@ type turn struct {
 	completes *typed      // what was typed beside a code
 	in        *Inspection // what can be recorded
 	picture   *Picture
+	viewers   []string // who was given the picture: owners
 	record    *recorded
 	touched   time.Time // when somebody did something
 	ended     time.Time
@@ -316,6 +318,9 @@ func (f *Front) Scanned(ctx context.Context, text string) (took bool) {
 // recorded all the same. To confirm once more what was confirmed is no error and
 // records nothing more.
 //
+// The visit names who is signed in if the desk confirms, and else the client: "via
+// https://his.example".
+//
 // With PhotoMatches false it needs a reason: the check-in is cancelled, and the
 // audit trail keeps who said so and why.
 func (f *Front) Confirm(ctx context.Context, owner, id string, c wire.Confirmation) (wire.CheckIn, error) {
@@ -326,9 +331,9 @@ func (f *Front) Confirm(ctx context.Context, owner, id string, c wire.Confirmati
 		return wire.CheckIn{}, err
 	}
 	if !c.PhotoMatches {
-		return f.mismatch(ctx, t, c.Reason) // unlocks
+		return f.mismatch(ctx, owner, t, c.Reason) // unlocks
 	}
-	operator := f.cfg.Operator()
+	operator := f.operatorOf(owner)
 	switch {
 	case t.settled != nil: // confirmed before
 	case t.c.State != wire.StateConfirm || t.in == nil:
@@ -337,7 +342,7 @@ func (f *Front) Confirm(ctx context.Context, owner, id string, c wire.Confirmati
 	case f.closed:
 		defer f.mu.Unlock()
 		return t.c, ErrClosed
-	case operator == "" && f.cfg.OperatorRequired:
+	case f.cfg.Operator() == "" && f.cfg.OperatorRequired:
 		defer f.mu.Unlock()
 		return t.c, ErrOperator
 	default:
@@ -346,7 +351,7 @@ func (f *Front) Confirm(ctx context.Context, owner, id string, c wire.Confirmati
 		t.touched = f.cfg.Now()
 		f.publish(t)
 		in := t.in
-		entry := audit.Entry{Actor: f.actor(t), Action: VisitConfirmed, Object: in.visit.ID, Note: "check-in " + t.c.ID}
+		entry := audit.Entry{Actor: f.actor(owner), Action: VisitConfirmed, Object: in.visit.ID, Note: "check-in " + t.c.ID + t.looked(owner)}
 		// Whoever confirmed may be gone before it is on disk.
 		f.work.Go(func() { f.putOnRecord(context.WithoutCancel(ctx), t, in, operator, entry) })
 	}
@@ -418,6 +423,9 @@ func (f *Front) Photo(_ context.Context, owner, id string) (picture []byte, medi
 	}
 	if t.picture == nil {
 		return nil, "", ErrNone
+	}
+	if !slices.Contains(t.viewers, owner) {
+		t.viewers = append(t.viewers, owner) // the desk and whoever began it
 	}
 	return t.picture.Data, t.picture.MediaType, nil
 }

@@ -23,7 +23,7 @@ const (
 	PersonMismatch audit.Action = "person_mismatch"
 	// VisitConfirmed: somebody said that it is the person, and the visit is recorded.
 	// The object is the visit; the note names the check-in, by which the trail knows
-	// it until then.
+	// it until then, and says whether who confirmed had looked at the photo of a chip.
 	VisitConfirmed audit.Action = "visit_confirmed"
 )
 
@@ -114,7 +114,7 @@ func (f *Front) putOnRecord(ctx context.Context, t *turn, in *Inspection, operat
 
 // mismatch ends a check-in whose person is somebody else. It is called with mu held
 // and gives it back.
-func (f *Front) mismatch(ctx context.Context, t *turn, reason string) (wire.CheckIn, error) {
+func (f *Front) mismatch(ctx context.Context, owner string, t *turn, reason string) (wire.CheckIn, error) {
 	reason, err := visible(reason, maxReason, "reason")
 	switch {
 	case t.c.State != wire.StateConfirm || t.settled != nil:
@@ -126,7 +126,7 @@ func (f *Front) mismatch(ctx context.Context, t *turn, reason string) (wire.Chec
 		defer f.mu.Unlock()
 		return t.c, err
 	}
-	actor := f.actor(t)
+	actor := f.actor(owner)
 	// First nothing can be recorded any more, then it is written down.
 	f.end(t, wire.StateCancelled, errors.Join(ErrMismatch, context.Canceled))
 	c := t.c
@@ -146,12 +146,48 @@ func (f *Front) mismatch(ctx context.Context, t *turn, reason string) (wire.Chec
 	return c, nil
 }
 
-// actor is who acts on a check-in, for the audit trail.
-func (f *Front) actor(t *turn) string {
+// actor is who acts on a check-in, for the audit trail: at the desk who is signed in
+// there, and else the client. Who sits at the desk does not answer for what a client
+// does, which has users of its own.
+func (f *Front) actor(owner string) string {
+	if owner != OwnerDesk {
+		return clip(owner)
+	}
 	if name := f.cfg.Operator(); name != "" {
 		return name
 	}
-	return t.c.Owner
+	return OwnerDesk
+}
+
+// operatorOf is who confirmed, for the visit: "" when nobody is signed in at the desk.
+func (f *Front) operatorOf(owner string) string {
+	if owner == OwnerDesk {
+		return f.cfg.Operator()
+	}
+	via := []rune("via " + owner)
+	if len(via) > maxOperator {
+		via = append(via[:maxOperator-3], []rune("...")...)
+	}
+	return string(via)
+}
+
+// maxOperator is how many characters of whoever confirmed a visit holds.
+const maxOperator = 64
+
+// looked says whether the caller has looked at the photo that the confirmation is
+// about, for the audit trail.
+func (t *turn) looked(owner string) string {
+	switch {
+	case t.means != contract.MeansChip:
+		return ""
+	case slices.Contains(t.viewers, owner):
+		return ", photo seen"
+	case t.picture != nil:
+		return ", photo not looked at"
+	case t.c.Photo != nil:
+		return ", no photo: " + t.c.Photo.Reason
+	}
+	return ", no photo"
 }
 
 // split cuts a text into parts that an entry of the audit trail takes.
@@ -180,7 +216,7 @@ func (f *Front) Record(ctx context.Context, owner, id string) ([]byte, error) {
 		f.mu.Unlock()
 		return nil, err
 	}
-	v, actor := t.record.visit, f.actor(t)
+	v, actor := t.record.visit, f.actor(owner)
 	f.mu.Unlock()
 	b, err := xml0.Of(v).Encode()
 	if err != nil {

@@ -146,7 +146,7 @@ func TestClaims(t *testing.T) {
 			if diff := cmp.Diff(tt.want, v.Person); diff != "" {
 				t.Errorf("the visit's person (-want +got):\n%s", diff)
 			}
-			if v.Verified || v.Evidence != nil || string(v.Means) != tt.means || v.Operator != "lan" {
+			if v.Verified || v.Evidence != nil || string(v.Means) != tt.means || v.Operator != "via "+his {
 				t.Errorf("verified %v, evidence %v, means %s", v.Verified, v.Evidence != nil, v.Means)
 			}
 			if tt.guardian != "" && strings.Contains(string(pl.disk.entries[0].Payload), tt.guardian) {

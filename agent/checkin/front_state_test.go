@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/wire"
@@ -275,7 +277,7 @@ func TestMismatch(t *testing.T) {
 			}
 			var got []string
 			for _, e := range pl.trail {
-				if e.Action != checkin.PersonMismatch || e.Actor != "lan" || e.Object != id || len(e.Note) > 256 {
+				if e.Action != checkin.PersonMismatch || e.Actor != his || e.Object != id || len(e.Note) > 256 {
 					t.Errorf("entry %+v", e)
 				}
 				got = append(got, e.Note)
@@ -321,12 +323,77 @@ func TestOperatorRequired(t *testing.T) {
 	pl.mu.Lock()
 	pl.operator = "hoa"
 	pl.mu.Unlock()
-	if c, err := pl.front.Confirm(t.Context(), his, c.ID, confirmed); err != nil || c.State != wire.StateRecorded {
+	if c, err := pl.front.Confirm(t.Context(), checkin.OwnerDesk, c.ID, confirmed); err != nil || c.State != wire.StateRecorded {
 		t.Fatalf("somebody: %v, %s", err, c.State)
 	}
 	v, err := contract.DecodeVisit(pl.disk.entries[0].Payload)
 	if err != nil || v.Operator != "hoa" {
 		t.Errorf("operator %q, %v", v.Operator, err)
+	}
+}
+
+// TestWhoConfirmed: a visit and the audit trail name who confirmed, and whether they
+// had looked at a photo; who is signed in at the desk does not answer for a client.
+func TestWhoConfirmed(t *testing.T) {
+	p := document(t, chip.ProfileCCCDNoAA, chip.TamperNone)
+	long := "https://" + strings.Repeat("a", 180) + ".example"
+	for _, tt := range []struct {
+		name, owner, signedIn string // owner: who confirms
+		photo, look           bool
+		operator, actor, seen string
+	}{
+		{"desk", checkin.OwnerDesk, "lan", true, true, "lan", "lan", "photo seen"},
+		{"desk without looking", checkin.OwnerDesk, "lan", true, false, "lan", "lan", "photo not looked at"},
+		{"desk without photo", checkin.OwnerDesk, "lan", false, false, "lan", "lan", "no photo: not_asked"},
+		{"nobody at the desk", checkin.OwnerDesk, "", true, true, "", "desk", "photo seen"},
+		{"client", his, "lan", true, true, "via " + his, his, "photo seen"},
+		{"client without photo", his, "lan", false, false, "via " + his, his, "no photo: not_asked"},
+		{"client, nobody at the desk", his, "", true, false, "via " + his, his, "photo not looked at"},
+		{"client with a long name", long, "lan", false, false, "via " + long[:57] + "...", long, "no photo: not_asked"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			pl := open(t, p, func(pl *place) { pl.operator = tt.signedIn })
+			pl.insert(p.card(t))
+			began := tt.owner
+			if began == checkin.OwnerDesk {
+				began = his // what a client begins, the desk may confirm
+			}
+			c, err := pl.front.Start(t.Context(), began, wire.Start{Key: p.scan(), Photo: tt.photo})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for c.State != wire.StateConfirm {
+				e, err := pl.events.Next(t.Context())
+				if err != nil || wire.Ended(e.CheckIn.State) {
+					t.Fatalf("state %s: %v", c.State, err)
+				}
+				c = *e.CheckIn
+			}
+			if tt.look {
+				if _, _, err := pl.front.Photo(t.Context(), tt.owner, c.ID); err != nil {
+					t.Fatal(err)
+				}
+			} else if tt.photo { // somebody else's look is not theirs
+				other := checkin.OwnerDesk
+				if tt.owner == other {
+					other = began
+				}
+				if _, _, err := pl.front.Photo(t.Context(), other, c.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c, err = pl.front.Confirm(t.Context(), tt.owner, c.ID, confirmed); err != nil || c.State != wire.StateRecorded {
+				t.Fatalf("%v, state %s", err, c.State)
+			}
+			v, err := contract.DecodeVisit(pl.disk.entries[0].Payload)
+			if err != nil || v.Operator != tt.operator {
+				t.Errorf("operator %q, %v", v.Operator, err)
+			}
+			want := []audit.Entry{{Actor: tt.actor, Action: checkin.VisitConfirmed, Object: c.Visit, Note: "check-in " + c.ID + ", " + tt.seen}}
+			if d := cmp.Diff(want, pl.trail); d != "" {
+				t.Errorf("trail (-want +got):\n%s", d)
+			}
+		})
 	}
 }
 

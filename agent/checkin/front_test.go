@@ -297,7 +297,7 @@ func TestFront(t *testing.T) {
 	}
 	e := pl.disk.entries[0]
 	v, err := contract.OpenVisit(e.Subject, e.Header, e.Payload)
-	if err != nil || v.ID != c.Visit || v.Operator != "lan" || !v.Verified || v.Evidence.Challenge != v.ExpectedChallenge() {
+	if err != nil || v.ID != c.Visit || v.Operator != "via "+his || !v.Verified || v.Evidence.Challenge != v.ExpectedChallenge() {
 		t.Fatalf("visit: %v", err)
 	}
 	again, err := pl.front.Confirm(t.Context(), his, c.ID, confirmed)
@@ -315,8 +315,8 @@ func TestFront(t *testing.T) {
 		t.Errorf("record: %v", err)
 	}
 	want := []audit.Entry{
-		{Actor: "lan", Action: checkin.VisitConfirmed, Object: c.Visit, Note: "check-in " + c.ID},
-		{Actor: "lan", Action: audit.VisitExported, Object: c.Visit, Note: "check-in record for " + his},
+		{Actor: his, Action: checkin.VisitConfirmed, Object: c.Visit, Note: "check-in " + c.ID + ", photo seen"},
+		{Actor: his, Action: audit.VisitExported, Object: c.Visit, Note: "check-in record for " + his},
 	}
 	if d := cmp.Diff(want, pl.trail); d != "" {
 		t.Errorf("trail (-want +got):\n%s", d)
