@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"net"
 	"net/url"
@@ -12,26 +13,34 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/chamthe/chamthe/sync/contract"
 )
 
-// verify says what is wrong with a value, without repeating it.
-func verify(k Key, v reflect.Value) string {
-	if v.Kind() == reflect.Slice {
-		const most = 64
-		if v.Len() > most {
-			return "too many"
-		}
-		for i := range v.Len() {
-			if c, ok := v.Index(i).Interface().(Client); ok {
-				if text := verifyClient(c); text != "" {
-					return text
-				}
-			} else if text := verifyText(k, v.Index(i).String()); text != "" {
-				return text
-			}
-		}
-		return ""
+// verify says what is wrong with a value, without repeating it, and in a list with
+// which element; -1: with the whole.
+func verify(k Key, v reflect.Value) (text string, element int) {
+	if v.Kind() != reflect.Slice {
+		return verifyOne(k, v), -1
 	}
+	const most = 64
+	if v.Len() > most {
+		return "too many", -1
+	}
+	for i := range v.Len() {
+		if c, ok := v.Index(i).Interface().(Client); ok {
+			text = verifyClient(c)
+		} else {
+			text = verifyText(k, v.Index(i).String())
+		}
+		if text != "" {
+			return text, i
+		}
+	}
+	return "", -1
+}
+
+func verifyOne(k Key, v reflect.Value) string {
 	if d, ok := v.Interface().(time.Duration); ok {
 		if low, err := parseDuration(k.min); k.min != "" && err == nil && d < low {
 			return "at least " + k.min
@@ -81,7 +90,6 @@ func verifyText(k Key, s string) string {
 
 var (
 	facilityCode = regexp.MustCompile(`^[0-9A-Za-z_-]{1,32}$`)
-	publicKey    = regexp.MustCompile(`^[A-Z2-7]{56}$`)
 )
 
 // checks are the kinds of text.
@@ -105,8 +113,8 @@ var checks = map[string]func(string) string{
 		return ""
 	},
 	"nkey": func(s string) string {
-		if !publicKey.MatchString(s) {
-			return "want a public key of 56 letters and digits"
+		if contract.CheckAgent(s) != nil {
+			return "want a public key: U and 55 more letters and digits, of which the last are a check"
 		}
 		return ""
 	},
@@ -182,19 +190,46 @@ func checkLoopback(s string) string {
 	return ""
 }
 
+// verifyClient has the rules of package api, which does not start with a client that
+// breaks them; a test compares the two.
 func verifyClient(c Client) string {
-	if c.Name == "" || len(c.Name) > 64 || strings.ContainsFunc(c.Name, unicode.IsControl) {
-		return "a client has a name of at most 64 letters"
+	switch {
+	case !validName(c.Name):
+		return "name: want 1 to 64 letters that can be seen, and no blank before or behind them"
+	case c.Origin == "" && (strings.EqualFold(c.Name, deskName) || strings.ContainsAny(c.Name, `:/\`)):
+		return "name: a program is not called desk, and has none of : / \\ in its name"
+	case c.Origin != "" && !validOrigin(c.Origin):
+		return "origin: want https://host or https://host:port, as a browser sends it: in lower case, nothing behind it, and no port that is the usual one (443, with http 80)"
 	}
-	if b, err := hex.DecodeString(c.TokenSHA256); err != nil || len(b) != 32 {
+	if b, err := hex.DecodeString(c.TokenSHA256); err != nil || len(b) != sha256.Size || [sha256.Size]byte(b) == [sha256.Size]byte{} {
 		return "token_sha256: want 64 hexadecimal digits"
 	}
-	if c.Origin == "" {
-		return ""
-	}
-	u, err := url.Parse(c.Origin)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Scheme+"://"+u.Host != c.Origin || c.Origin != strings.ToLower(c.Origin) {
-		return "origin: want https://host or https://host:port, in lower case and nothing behind it"
-	}
 	return ""
+}
+
+// deskName is the name of the desk among those who call.
+const deskName = "desk"
+
+// validName reports whether a name can be shown at the desk as what it is.
+func validName(s string) bool {
+	n := 0
+	for _, r := range s {
+		if r == unicode.ReplacementChar || !unicode.IsGraphic(r) || unicode.IsSpace(r) && r != ' ' {
+			return false
+		}
+		n++
+	}
+	return n >= 1 && n <= 64 && strings.TrimSpace(s) == s
+}
+
+// validOrigin reports whether s is an origin as browsers send it.
+func validOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || len(s) > 200 || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http" || u.Scheme+"://"+u.Host != s || strings.HasSuffix(s, ":") {
+		return false
+	}
+	if strings.ContainsFunc(u.Host, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-._:[]", r) }) {
+		return false
+	}
+	return u.Scheme == "https" && u.Port() != "443" || u.Scheme == "http" && u.Port() != "80"
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -98,7 +99,7 @@ var trusted = onlyAdministrators
 // Load reads the configuration. The error is an [*Error] with everything that is
 // wrong, an [ErrExposed], or that of a file that cannot be read.
 func Load(o Options) (*Config, error) {
-	l := &loader{c: &Config{sources: map[string]Source{}}}
+	l := &loader{c: &Config{sources: map[string]Source{}}, places: map[string][]string{}}
 	l.defaults()
 	name, named := o.File, o.File != ""
 	if !named {
@@ -141,6 +142,7 @@ func (c *Config) Source(key string) Source { return c.sources[key] }
 type loader struct {
 	c        *Config
 	problems []Problem
+	places   map[string][]string // where the elements of a list stand; empty ones: in no file
 }
 
 func (l *loader) problem(where, key, text string) {
@@ -323,16 +325,42 @@ func (l *loader) set(k Key, n *yaml.Node, from Source) {
 	if from.Kind == FromEnvironment {
 		where = "environment " + where
 	}
-	v, text := parse(k, l.c.field(k).Type(), n)
+	var places []string // of the elements
+	if n.Kind == yaml.SequenceNode {
+		for _, e := range n.Content {
+			places = append(places, from.in(e))
+		}
+	}
+	v, text, element := parse(k, l.c.field(k).Type(), n)
 	if text == "" {
-		text = verify(k, v)
+		text, element = verify(k, v)
 	}
 	if text != "" {
+		if element >= 0 {
+			where = cmp.Or(places[element], where)
+		}
 		l.problem(where, k.Name, text)
 		return
 	}
 	l.c.field(k).Set(v)
 	l.c.sources[k.Name] = from
+	l.places[k.Name] = places
+}
+
+// in is where a part of a value stands; empty if that is not in a file.
+func (s Source) in(n *yaml.Node) string {
+	name, _, ok := cutLast(s.Where, ":")
+	if s.Kind != FromFile && s.Kind != FromPolicy || !ok {
+		return ""
+	}
+	return at(name, n.Line)
+}
+
+func cutLast(s, sep string) (before, after string, ok bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }
 
 // Texts of problems.
@@ -344,28 +372,35 @@ const (
 	wantClient = "want name, origin and token_sha256 for each client"
 )
 
-// parse reads a value of a type. The text says what is wrong.
-func parse(k Key, t reflect.Type, n *yaml.Node) (reflect.Value, string) {
-	v := reflect.New(t).Elem()
-	if t.Kind() == reflect.Slice {
-		if n.Kind != yaml.SequenceNode {
-			return v, wantList
-		}
-		for _, e := range n.Content {
-			one := reflect.New(t.Elem()).Elem()
-			if t.Elem() == reflect.TypeFor[Client]() {
-				if text := parseClient(one.Addr().Interface().(*Client), e); text != "" {
-					return v, text
-				}
-			} else if e.Kind != yaml.ScalarNode || e.Tag == "!!null" || e.Anchor != "" {
-				return v, wantList
-			} else {
-				one.SetString(e.Value)
-			}
-			v = reflect.Append(v, one)
-		}
-		return v, ""
+// parse reads a value of a type. The text says what is wrong, and in a list with which
+// element; -1: with the whole.
+func parse(k Key, t reflect.Type, n *yaml.Node) (v reflect.Value, text string, element int) {
+	if t.Kind() != reflect.Slice {
+		v, text = parseOne(t, n)
+		return v, text, -1
 	}
+	v = reflect.New(t).Elem()
+	if n.Kind != yaml.SequenceNode {
+		return v, wantList, -1
+	}
+	for i, e := range n.Content {
+		one := reflect.New(t.Elem()).Elem()
+		if t.Elem() == reflect.TypeFor[Client]() {
+			if text := parseClient(one.Addr().Interface().(*Client), e); text != "" {
+				return v, text, i
+			}
+		} else if e.Kind != yaml.ScalarNode || e.Tag == "!!null" || e.Anchor != "" {
+			return v, wantList, i
+		} else {
+			one.SetString(e.Value)
+		}
+		v = reflect.Append(v, one)
+	}
+	return v, "", -1
+}
+
+func parseOne(t reflect.Type, n *yaml.Node) (reflect.Value, string) {
+	v := reflect.New(t).Elem()
 	if n.Kind != yaml.ScalarNode {
 		return v, wantScalar
 	}
@@ -447,12 +482,37 @@ func (l *loader) together() {
 			l.problem(where("handoff.dir"), "handoff.dir", "want a folder of its own: this is "+key)
 		}
 	}
-	names := map[string]bool{}
-	for _, client := range c.API.Clients {
-		if names[client.Name] {
-			l.problem(where("api.clients"), "api.clients", "two clients have one name")
+	element := func(key string, i int) string {
+		if places := l.places[key]; i < len(places) {
+			return cmp.Or(places[i], where(key))
 		}
-		names[client.Name] = true
+		return where(key)
+	}
+	names, tokens := map[string]bool{}, map[string]bool{}
+	for i, client := range c.API.Clients {
+		name := strings.ToLower(client.Name)
+		switch {
+		case names[name]:
+			l.problem(element("api.clients", i), "api.clients", "two clients have one name")
+		case tokens[client.TokenSHA256]:
+			l.problem(element("api.clients", i), "api.clients", "two clients have one token")
+		}
+		names[name], tokens[client.TokenSHA256] = true, true
+	}
+	ports := map[string]string{}
+	for _, list := range []struct {
+		key   string
+		ports []string
+	}{{"readers.pn532", c.Readers.PN532}, {"readers.scanners", c.Readers.Scanners}} {
+		for i, port := range list.ports {
+			if !strings.HasPrefix(port, "/") {
+				port = strings.ToUpper(port) // COM3 is com3
+			}
+			if other, twice := ports[port]; twice {
+				l.problem(element(list.key, i), list.key, "this port stands in "+other+" already: one device is on one port")
+			}
+			ports[port] = list.key
+		}
 	}
 }
 
