@@ -172,14 +172,3 @@ func (o *LDSSecurityObject) parse(der []byte) (deviations []string, err error) {
 	}
 	return deviations, nil
 }
-
-// DataGroups returns the numbers of the data groups that have a hash, in
-// ascending order.
-func (o *LDSSecurityObject) DataGroups() []int {
-	groups := make([]int, 0, len(o.Hashes))
-	for n := range o.Hashes {
-		groups = append(groups, n)
-	}
-	slices.Sort(groups)
-	return groups
-}

@@ -57,8 +57,8 @@ func TestCombinations(t *testing.T) {
 	for _, c := range all {
 		t.Run(c.name, func(t *testing.T) {
 			info := c.info()
-			if !pace.Supported(info) || !strings.HasPrefix(pace.Name(info), "PACE "+c.name[:strings.IndexByte(c.name, '-')+3]) {
-				t.Errorf("supported %v as %q", pace.Supported(info), pace.Name(info))
+			if !strings.HasPrefix(pace.Name(info), "PACE "+c.name[:strings.IndexByte(c.name, '-')+3]) {
+				t.Errorf("supported as %q", pace.Name(info))
 			}
 			ch, _ := c.canCard(t).run(t, info, canPassword(t))
 			if want := cipherOf(t, c.oid); ch.Cipher() != want {

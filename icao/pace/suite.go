@@ -111,14 +111,8 @@ func arc(s string) int {
 	return n
 }
 
-// Supported reports whether [Establish] can perform what info offers.
-func Supported(info secinfo.PACEInfo) bool {
-	_, err := suiteOf(info)
-	return err == nil
-}
-
 // Name describes what info offers: "PACE ECDH-GM AES-128 brainpoolP256r1"; ""
-// when it is not [Supported].
+// when [Establish] cannot perform it.
 func Name(info secinfo.PACEInfo) string {
 	s, err := suiteOf(info)
 	if err != nil {
@@ -127,7 +121,7 @@ func Name(info secinfo.PACEInfo) string {
 	return s.name
 }
 
-// Choose returns the offer to take of several, false when none is [Supported].
+// Choose returns the offer to take of several, false when [Establish] can perform none.
 // The standard leaves the choice to the terminal: AES goes before 3DES, curves
 // before MODP groups because they are faster, and of the mappings chip
 // authentication first, because its [CAM] proves the chip without another

@@ -134,9 +134,6 @@ func (s *String) ReadUint16(out *uint16) bool {
 	return true
 }
 
-// ReadUint24 reads three bytes, the most significant first.
-func (s *String) ReadUint24(out *uint32) bool { return s.readUint(out, 3) }
-
 // ReadUint32 reads four bytes, the most significant first.
 func (s *String) ReadUint32(out *uint32) bool { return s.readUint(out, 4) }
 
