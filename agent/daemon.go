@@ -231,7 +231,7 @@ func (d *Daemon) openFront() (err error) {
 			})
 	}
 	d.operators, err = operator.Open(operator.Config{
-		Store: operator.File(filepath.Join(d.cfg.Agent.Dir, operatorsFile)), Logins: d.cfg.Logins, Shift: d.cfg.Shift, Audit: d.audit,
+		Store: operators(d.cfg.Agent.Dir), Logins: d.cfg.Logins, Shift: d.cfg.Shift, Audit: d.audit,
 	})
 	if err != nil {
 		return err
@@ -557,20 +557,22 @@ func (d *Daemon) takeScans(ctx context.Context, scans <-chan serial.Scan) error 
 		case <-ctx.Done():
 			return nil
 		case s := <-scans:
-			if !d.takeScan(ctx, wire.Key{Scan: s.Text}) {
+			if !d.takeScan(ctx, s.Text) {
 				d.bus.Publish(wire.Event{Type: wire.EventScan, At: time.Now()}, event.Desk)
 			}
 		}
 	}
 }
 
-func (d *Daemon) takeScan(ctx context.Context, k wire.Key) bool {
-	c, err := d.front.Current(ctx, checkin.OwnerDesk)
-	if err == nil {
-		_, err = d.front.Key(ctx, checkin.OwnerDesk, c.ID, k)
-	} else if d.cfg.ScanStarts {
-		_, err = d.front.Start(ctx, checkin.OwnerDesk, wire.Start{Key: &k, Photo: true})
+// takeScan reports whether somebody got what was scanned.
+func (d *Daemon) takeScan(ctx context.Context, text string) bool {
+	if d.front.Scanned(ctx, text) {
+		return true
 	}
+	if !d.cfg.ScanStarts {
+		return false
+	}
+	_, err := d.front.Start(ctx, checkin.OwnerDesk, wire.Start{Key: &wire.Key{Scan: text}, Photo: true})
 	if err != nil {
 		// The text of the error holds nothing of what was scanned.
 		d.log.Info("a scan was not taken", "code", d.cfg.Fault(err).Code)
@@ -654,7 +656,7 @@ func auditActions() []string {
 	var all []string
 	for _, a := range []audit.Action{
 		audit.VisitShown, audit.VisitExported, audit.VisitRequeued, audit.PolicyChanged, audit.ConfigChanged,
-		audit.TokenApproved, audit.TokenRevoked, checkin.VisitConfirmed, checkin.PersonMismatch,
+		audit.TokenApproved, audit.TokenRevoked, checkin.VisitConfirmed, checkin.PersonMismatch, checkin.ScanGiven,
 	} {
 		all = append(all, string(a))
 	}

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 
-	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/sync/contract"
 )
 
@@ -12,5 +11,5 @@ func Heartbeat(a *Agent) contract.Status { return a.heartbeat() }
 
 // TakeScan gives a daemon what a scanner has read.
 func TakeScan(ctx context.Context, d *Daemon, text string) bool {
-	return d.takeScan(ctx, wire.Key{Scan: text})
+	return d.takeScan(ctx, text)
 }

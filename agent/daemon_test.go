@@ -605,6 +605,12 @@ func TestDaemonScans(t *testing.T) {
 	if err != nil || c.State != wire.StateKey {
 		t.Fatalf("%s, %v", c.State, err)
 	}
+	if !agent.TakeScan(ctx, d, "https://example.org") {
+		t.Error("the check-in that waits for it did not get the scan")
+	}
+	if c, err = desk.Get(ctx, c.ID); err != nil || c.Fault == nil || c.Fault.Code != "bad_qr" {
+		t.Errorf("what is wrong with a scan is not shown: %+v, %v", c.Fault, err)
+	}
 	if !agent.TakeScan(ctx, d, qr) {
 		t.Error("the check-in that waits for it did not get the scan")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -81,6 +82,12 @@ const (
 	// card is read in one.
 	MaxKeys  = 5
 	MaxReads = 12
+	// ScanTime is how long after its start a client's check-in gets what the desk's
+	// scanner reads.
+	ScanTime = time.Minute
+	// HoldOff is how long a client begins no other check-in after the desk cancelled
+	// one of its: so that the desk comes first.
+	HoldOff = 5 * time.Second
 )
 
 // FrontConfig says what a [Front] works with. Readers, Desk and Fault are required.
@@ -134,10 +141,11 @@ type Front struct {
 	work sync.WaitGroup // recordings and claims
 
 	mu     sync.Mutex
-	cur    *turn         // the one that is running, or nil
-	kept   []*turn       // those that have ended, oldest first
-	wake   chan struct{} // closed and replaced on every change
-	visits chan struct{} // holds a token when another visit is to be followed
+	cur    *turn                // the one that is running, or nil
+	held   map[string]time.Time // clients whose check-in the desk cancelled, and when
+	kept   []*turn              // those that have ended, oldest first
+	wake   chan struct{}        // closed and replaced on every change
+	visits chan struct{}        // holds a token when another visit is to be followed
 	ran    bool
 	closed bool
 }
@@ -196,7 +204,7 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	f := &Front{cfg: cfg, log: cfg.Logger, wake: make(chan struct{}), visits: make(chan struct{}, 1)}
+	f := &Front{cfg: cfg, log: cfg.Logger, wake: make(chan struct{}), visits: make(chan struct{}, 1), held: make(map[string]time.Time)}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -238,7 +246,8 @@ func (f *Front) Run(ctx context.Context) error {
 	return nil
 }
 
-// Start begins a check-in. With a key in s, or a person, it goes on at once. What is
+// Start begins a check-in, unless one is running, or the desk has just cancelled one
+// of this client's: both are [ErrBusy]. With a key in s, or a person, it goes on at once. What is
 // wrong with them is the error, and no check-in begins. A reader that is not there
 // is no error: it may come.
 func (f *Front) Start(ctx context.Context, owner string, s wire.Start) (wire.CheckIn, error) {
@@ -253,7 +262,7 @@ func (f *Front) Start(ctx context.Context, owner string, s wire.Start) (wire.Che
 		return wire.CheckIn{}, ErrOwner // whose events would be everybody's
 	case f.closed:
 		return wire.CheckIn{}, ErrClosed
-	case f.cur != nil:
+	case f.cur != nil || f.holds(owner):
 		return wire.CheckIn{}, ErrBusy
 	}
 	if t.c.ID, err = contract.NewID(f.cfg.Now(), nil); err != nil {
@@ -276,7 +285,7 @@ func (f *Front) Key(ctx context.Context, owner, id string, k wire.Key) (wire.Che
 	if err != nil {
 		return wire.CheckIn{}, err
 	}
-	if t.c.State != wire.StateKey && t.c.State != wire.StateCard {
+	if !t.takesKey() {
 		return t.c, ErrState
 	}
 	err = f.key(ctx, t, k)
@@ -296,15 +305,34 @@ func (f *Front) key(ctx context.Context, t *turn, k wire.Key) error {
 }
 
 // Scanned takes what a scanner of this computer has read. The check-in that wants a
-// key gets it, and shows what is wrong with it; took is false when there is none: then
-// the desk hears that something was scanned, and nothing of what.
+// key gets it, and shows what is wrong with it; took is false when there is none.
+//
+// The scanner is the desk's. A client's check-in gets a scan only soon after it has
+// begun ([ScanTime]), and the audit trail says so: one that waits for longer may be
+// there to catch the next person's card.
 func (f *Front) Scanned(ctx context.Context, text string) (took bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.cur
-	if t == nil || t.c.State != wire.StateKey && t.c.State != wire.StateCard {
-		f.cfg.Events.Publish(wire.Event{Type: wire.EventScan, At: f.cfg.Now()}, event.Desk)
+	if text == "" || t == nil || !t.takesKey() {
 		return false
+	}
+	if t.c.Owner != OwnerDesk {
+		if f.cfg.Now().Sub(t.c.Started).Abs() >= ScanTime {
+			f.log.Info("a scan was not given to a client that waits for long")
+			return false
+		}
+		e := audit.Entry{Actor: f.actor(OwnerDesk), Action: ScanGiven, Object: t.c.ID, Note: "to " + clip(t.c.Owner)}
+		f.mu.Unlock()
+		err := f.cfg.Audit(ctx, e)
+		f.mu.Lock()
+		if err != nil {
+			f.log.Error("audit trail cannot be written", "error", err)
+			return false
+		}
+		if f.cur != t || !t.takesKey() {
+			return false // it has gone on meanwhile
+		}
 	}
 	if err := f.key(ctx, t, wire.Key{Scan: text}); err != nil {
 		t.c.Fault = f.cfg.Fault(err)
@@ -312,6 +340,9 @@ func (f *Front) Scanned(ctx context.Context, text string) (took bool) {
 	}
 	return true
 }
+
+// takesKey reports whether a check-in takes a key as it stands.
+func (t *turn) takesKey() bool { return t.c.State == wire.StateKey || t.c.State == wire.StateCard }
 
 // Confirm takes the operator's word. It records the visit and returns how that
 // ended; when ctx ends first it returns the check-in as it is then, and the visit is
@@ -366,7 +397,8 @@ func (f *Front) Confirm(ctx context.Context, owner, id string, c wire.Confirmati
 	return t.c, nil
 }
 
-// Cancel gives a check-in up. One that is being recorded, or has ended in another
+// Cancel gives a check-in up. A client whose check-in the desk cancels begins no
+// other one for a while ([HoldOff]). One that is being recorded, or has ended in another
 // way, cannot be given up any more.
 func (f *Front) Cancel(_ context.Context, owner, id string) (wire.CheckIn, error) {
 	f.mu.Lock()
@@ -381,8 +413,19 @@ func (f *Front) Cancel(_ context.Context, owner, id string) (wire.CheckIn, error
 	case t.c.State == wire.StateRecording || wire.Ended(t.c.State):
 		return t.c, ErrState
 	}
+	if owner == OwnerDesk && t.c.Owner != OwnerDesk {
+		f.held[t.c.Owner] = f.cfg.Now()
+	}
 	f.end(t, wire.StateCancelled, nil)
 	return t.c, nil
+}
+
+// holds reports whether a client has to let the desk go first, with mu held.
+func (f *Front) holds(owner string) bool {
+	now := f.cfg.Now()
+	maps.DeleteFunc(f.held, func(_ string, at time.Time) bool { return now.Sub(at).Abs() >= HoldOff })
+	_, held := f.held[owner]
+	return held
 }
 
 // Current returns the check-in that is running, if it concerns the owner.

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/checkin"
 	"github.com/chamthe/chamthe/agent/event"
 	"github.com/chamthe/chamthe/agent/wire"
@@ -448,31 +451,108 @@ func TestProgress(t *testing.T) {
 }
 
 // TestScanned: what a scanner of this computer reads goes to the check-in that wants
-// it; else the desk hears that there was something.
+// it. A client's gets it for a minute, and the trail says so.
 func TestScanned(t *testing.T) {
 	p := document(t, chip.ProfileCCCDNoAA, chip.TamperNone)
-	pl := open(t, p, nil)
-	if pl.front.Scanned(t.Context(), p.doc.QR) {
-		t.Error("nobody wanted it")
-	}
-	if e, err := pl.events.Next(t.Context()); err != nil || e.Type != wire.EventScan || e.CheckIn != nil {
-		t.Errorf("event %v, %v", e.Type, err)
-	}
-	c := pl.start(wire.Start{})
-	if !pl.front.Scanned(t.Context(), "https://example.org") {
-		t.Error("it was not taken")
-	}
-	if c, _ = pl.front.Get(t.Context(), his, c.ID); c.State != wire.StateKey || c.Fault == nil || c.Fault.Code != "bad_qr" {
-		t.Errorf("state %s, fault %v", c.State, c.Fault)
-	}
-	if !pl.front.Scanned(t.Context(), p.doc.QR) {
-		t.Error("it was not taken")
-	}
-	if c, _ = pl.front.Get(t.Context(), his, c.ID); c.State != wire.StateCard || c.Fault != nil {
-		t.Errorf("state %s, fault %v", c.State, c.Fault)
-	}
 	if vn.KindOf(p.doc.QR) != vn.CardQR {
-		t.Error("this tests nothing")
+		t.Fatal("this tests nothing")
+	}
+	for _, tt := range []struct {
+		name, owner string
+		after       time.Duration
+		trail       error
+		want        bool
+	}{
+		{"desk", checkin.OwnerDesk, 0, nil, true},
+		{"desk, long after", checkin.OwnerDesk, 4 * time.Minute, nil, true},
+		{"client", his, 0, nil, true},
+		{"client, just in time", his, checkin.ScanTime - time.Second, nil, true},
+		{"client, long after", his, checkin.ScanTime, nil, false},
+		{"client, the clock put back", his, -time.Hour, nil, false},
+		{"client, unseen", his, 0, audit.ErrBroken, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			pl := open(t, p, nil)
+			ctx := t.Context()
+			if pl.front.Scanned(ctx, p.doc.QR) {
+				t.Error("nobody wanted it")
+			}
+			c, err := pl.front.Start(ctx, tt.owner, wire.Start{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pl.pass(tt.after)
+			pl.auditErr = tt.trail
+			if took := pl.front.Scanned(ctx, "https://example.org"); took != tt.want {
+				t.Errorf("taken: %v", took)
+			}
+			if pl.front.Scanned(ctx, "") {
+				t.Error("nothing was taken")
+			}
+			c, _ = pl.front.Get(ctx, tt.owner, c.ID)
+			if bad := c.Fault != nil && c.Fault.Code == "bad_qr"; c.State != wire.StateKey || bad != tt.want {
+				t.Errorf("state %s, fault %v", c.State, c.Fault)
+			}
+			if took := pl.front.Scanned(ctx, p.doc.QR); took != tt.want {
+				t.Errorf("taken: %v", took)
+			}
+			want := wire.StateKey
+			if tt.want {
+				want = wire.StateCard
+			}
+			if c, _ = pl.front.Get(ctx, tt.owner, c.ID); c.State != want || c.Fault != nil {
+				t.Errorf("state %s, fault %v", c.State, c.Fault)
+			}
+			var trail []audit.Entry
+			if tt.want && tt.owner == his {
+				e := audit.Entry{Actor: "lan", Action: checkin.ScanGiven, Object: c.ID, Note: "to " + his}
+				trail = []audit.Entry{e, e}
+			}
+			if d := cmp.Diff(trail, pl.trail); d != "" {
+				t.Errorf("trail (-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+// TestDeskComesFirst: a client whose check-in the desk cancels leaves it room for its
+// own.
+func TestDeskComesFirst(t *testing.T) {
+	pl := open(t, document(t, chip.ProfileCCCDNoAA, chip.TamperNone), nil)
+	ctx := t.Context()
+	begin := func(owner string) (string, error) {
+		c, err := pl.front.Start(ctx, owner, wire.Start{})
+		return c.ID, err
+	}
+	cancel := func(owner, id string) {
+		t.Helper()
+		if c, err := pl.front.Cancel(ctx, owner, id); err != nil || c.State != wire.StateCancelled {
+			t.Fatalf("cancelled: %v, %s", err, c.State)
+		}
+	}
+	id, err := begin(his)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel(his, id) // by itself
+	if id, err = begin(his); err != nil {
+		t.Fatalf("after a client has cancelled its own: %v", err)
+	}
+	cancel(checkin.OwnerDesk, id)
+	if _, err := begin(his); !errors.Is(err, checkin.ErrBusy) {
+		t.Errorf("after the desk has cancelled it: %v", err)
+	}
+	if id, err = begin(checkin.OwnerDesk); err != nil {
+		t.Fatalf("the desk: %v", err)
+	}
+	cancel(checkin.OwnerDesk, id)
+	if id, err = begin("Lab"); err != nil {
+		t.Fatalf("another client: %v", err)
+	}
+	cancel("Lab", id)
+	pl.pass(checkin.HoldOff)
+	if _, err := begin(his); err != nil {
+		t.Errorf("a while later: %v", err)
 	}
 }
 

@@ -25,6 +25,9 @@ const (
 	// The object is the visit; the note names the check-in, by which the trail knows
 	// it until then, and says whether who confirmed had looked at the photo of a chip.
 	VisitConfirmed audit.Action = "visit_confirmed"
+	// ScanGiven: what the desk's scanner read went to a client's check-in, which is the
+	// object.
+	ScanGiven audit.Action = "scan_given"
 )
 
 // recorded is what is left of a visit once it is on disk.
