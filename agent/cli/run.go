@@ -364,10 +364,14 @@ func (b *built) close() error {
 // build turns the configuration into a daemon's.
 func (d *daemonCommand) build(ctx context.Context, cfg *config.Config, log *slog.Logger, logs *logging.File) (*built, error) {
 	v := buildVersion()
+	site, err := policy.Settings(cfg.Policy).Policy()
+	if err != nil {
+		return nil, err
+	}
 	b := &built{DaemonConfig: agent.DaemonConfig{
 		Agent: agent.Config{
 			Dir: cfg.Data.Dir, Facility: cfg.Facility.Code, URLs: cfg.Central.URLs, BundleKey: cfg.Central.BundleKey,
-			Path: cfg.Central.Path, TrustDir: cfg.Trust.Dir, Policy: sitePolicy(cfg.Policy),
+			Path: cfg.Central.Path, TrustDir: cfg.Trust.Dir, Policy: site,
 			Retention: agent.Retention{Visits: cfg.Data.KeepVisits, Answers: cfg.Data.KeepAnswers, Backups: cfg.Data.KeepBackups},
 			Logger:    log,
 		},
@@ -394,7 +398,6 @@ func (d *daemonCommand) build(ctx context.Context, cfg *config.Config, log *slog
 		p := agent.Proxy{URL: cfg.Central.Proxy, User: cfg.Central.ProxyUser, Password: cfg.Central.ProxyPassword}
 		b.Agent.Dial = p.DialContext
 	}
-	var err error
 	if b.Agent.TLS, err = authorities(cfg); err != nil {
 		return nil, err
 	}
@@ -542,21 +545,6 @@ func authorities(cfg *config.Config) (*tls.Config, error) {
 		return nil, wrong("there is no certificate (PEM) in the file")
 	}
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
-}
-
-// Words of a policy in the configuration, whose package checks them.
-var (
-	revocations = map[string]policy.Revocation{
-		"warn_outdated": policy.WarnOutdated, "require": policy.RequireRevocation, "warn": policy.WarnRevocation, "ignore": policy.IgnoreRevocation,
-	}
-	weaks = map[string]policy.Weak{"warn": policy.WarnWeak, "refuse": policy.RefuseWeak, "accept": policy.AcceptWeak}
-)
-
-func sitePolicy(c config.Policy) policy.Policy {
-	return policy.Policy{
-		RequireChipAuthenticity: c.RequireChipAuthenticity, Revocation: revocations[c.Revocation], Weak: weaks[c.Weak],
-		AllowExpired: c.AllowExpired, AllowBAC: c.AllowBAC,
-	}
 }
 
 // settings are the values that a change of is written in the audit trail.

@@ -512,6 +512,22 @@ func (n *notes) String() string {
 	return n.b.String()
 }
 
+// TestRunObeysThePolicy has a site that takes nobody whose data were typed in.
+func TestRunObeysThePolicy(t *testing.T) {
+	t.Setenv("CHAMTHE_POLICY_MANUAL", "refuse")
+	_, desk := runs(t, t.TempDir())
+	c, err := desk.Start(t.Context(), wire.Start{Means: wire.MeansManual, Person: &wire.TypedPerson{Name: "Nguyễn Văn Thử", BirthDate: "1990-01-31"}})
+	for deadline := time.Now().Add(time.Minute); err == nil && !wire.Ended(c.State) && c.State != wire.StateConfirm; c, err = desk.Get(t.Context(), c.ID) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the check-in is %s", c.State)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if err != nil || c.State != wire.StateRefused || c.Fault == nil || c.Fault.Code != string(fault.MeansRefused) {
+		t.Errorf("%+v, %v, want it refused", c, err)
+	}
+}
+
 // TestRunLetsClientsOfTheConfigurationIn has a hospital system whose token IT has
 // entered, and one that nobody knows.
 func TestRunLetsClientsOfTheConfigurationIn(t *testing.T) {

@@ -81,13 +81,19 @@ type Trust struct {
 	Dir string `key:"dir" default:"{trust}" check:"path" doc:"Directory of \"chamthe trust import\"."`
 }
 
-// Policy is which cards are accepted.
+// Policy is which cards are accepted: the settings of package policy, in their order
+// and their words.
 type Policy struct {
-	RequireChipAuthenticity bool   `key:"require_chip_authenticity" default:"false" doc:"Refuse documents whose chip offers no protection against copying. Otherwise they are a warning."`
-	Revocation              string `key:"revocation" default:"warn_outdated" oneof:"warn_outdated,require,warn,ignore" doc:"What to do when no current list tells whether the signer was revoked: warn if the list is outdated, refuse (require), always warn, or ignore it."`
-	Weak                    string `key:"weak" default:"warn" oneof:"warn,refuse,accept" doc:"What to do when a result rests on a weak algorithm or key."`
-	AllowExpired            bool   `key:"allow_expired" default:"false" doc:"Accept expired documents, with a warning."`
-	AllowBAC                bool   `key:"allow_bac" default:"false" doc:"Open the chip by basic access control if the PACE that it offers fails; a warning."`
+	ChipAuthenticity string `key:"chip_authenticity" default:"warn" oneof:"warn,refuse" doc:"A document that cannot prove that its chip is no copy."`
+	Revocation       string `key:"revocation" default:"warn_outdated" oneof:"warn_outdated,refuse,warn,accept" doc:"Nobody can tell whether the signer was revoked: warn only when the issuer's list is outdated (warn_outdated), refuse, always warn, or accept. A signer that is revoked is always refused."`
+	Weak             string `key:"weak" default:"warn" oneof:"warn,refuse,accept" doc:"A result that rests on an algorithm or a key that is weak today."`
+	Expired          string `key:"expired" default:"refuse" oneof:"refuse,warn" doc:"A document past its date."`
+	BACAfterPACE     string `key:"bac_after_pace" default:"refuse" oneof:"refuse,warn" doc:"Basic access control after the PACE that the chip offers has failed."`
+	NoPhoto          string `key:"no_photo" default:"warn" oneof:"warn,refuse" doc:"A document without a photo, as those of small children."`
+	CardQR           string `key:"card_qr" default:"warn" oneof:"warn,refuse" doc:"Somebody who shows the QR code of a citizen card, and no chip."`
+	InsuranceQR      string `key:"insurance_qr" default:"warn" oneof:"warn,refuse" doc:"Somebody who shows the QR code of a health-insurance card."`
+	VNeID            string `key:"vneid" default:"warn" oneof:"warn,refuse" doc:"Somebody who shows VNeID on a telephone."`
+	Manual           string `key:"manual" default:"warn" oneof:"warn,refuse" doc:"Somebody whose data the desk types in."`
 }
 
 // API is the local API.

@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/chamthe/chamthe/agent/config"
+	"github.com/chamthe/chamthe/agent/policy"
 )
 
 // write makes a file that only its owner may read.
@@ -256,6 +257,51 @@ func TestOneProblem(t *testing.T) {
 				t.Errorf("%v is not one problem", err)
 			}
 		})
+	}
+}
+
+// TestPolicy compares the section with package policy: every setting is there, in its
+// order, with its words and its default, and comes through.
+func TestPolicy(t *testing.T) {
+	type setting struct {
+		Key     string
+		Default string
+		Allowed []string
+	}
+	var got, want []setting
+	for _, s := range config.Sections() {
+		for _, k := range s.Keys {
+			if s.Name == "policy" {
+				got = append(got, setting{strings.TrimPrefix(k.Name, "policy."), k.Default, k.OneOf})
+			}
+		}
+	}
+	var file strings.Builder
+	file.WriteString("policy:\n")
+	for _, k := range policy.Keys() {
+		want = append(want, setting{k.Key, k.Allowed[0], k.Allowed})
+		fmt.Fprintf(&file, "  %s: %s\n", k.Key, k.Allowed[len(k.Allowed)-1])
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("settings (-policy +config):\n%s", d)
+	}
+	c, err := config.Load(options(t, file.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Settings(c.Policy).Policy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changes := policy.Diff(policy.Policy{}, p); len(changes) != len(want) {
+		t.Errorf("%d of %d settings came through: %v", len(changes), len(want), changes)
+	}
+	c, err = config.Load(options(t, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = policy.Settings(c.Policy).Policy(); err != nil || p != (policy.Policy{}) {
+		t.Errorf("the default is %+v, %v", p, err)
 	}
 }
 
