@@ -5,7 +5,7 @@ import (
 	_ "crypto/sha1" // the hashes that documents use
 	_ "crypto/sha256"
 	_ "crypto/sha512"
-	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -64,9 +64,9 @@ func (a SignatureAlgorithm) String() string {
 	}
 	if a.Scheme == RSAPSS {
 		if a.MGFHash != a.Hash {
-			fmt.Fprintf(&b, " MGF1 %v", a.MGFHash)
+			b.WriteString(" MGF1 " + a.MGFHash.String())
 		}
-		fmt.Fprintf(&b, " salt %d", a.SaltLength)
+		b.WriteString(" salt " + strconv.Itoa(a.SaltLength))
 	}
 	return b.String()
 }

@@ -74,7 +74,7 @@ func readOID(s *cryptobyte.String, oid *string) bool {
 		}
 		text = append(text, '.')
 		if large != nil {
-			text = large.Append(text, 10)
+			text = append(text, large.String()...) // so that text stays on the stack
 		} else {
 			text = strconv.AppendUint(text, small, 10)
 		}

@@ -61,11 +61,11 @@ func (k *PublicKey) String() string {
 	case k == nil:
 		return "none"
 	case k.RSA != nil:
-		return fmt.Sprintf("RSA-%d", k.RSA.N.BitLen())
+		return "RSA-" + strconv.Itoa(k.RSA.N.BitLen())
 	case k.EC != nil:
 		return k.EC.Curve().Name()
 	case k.DSA != nil:
-		return fmt.Sprintf("DSA-%d", k.DSA.P.BitLen())
+		return "DSA-" + strconv.Itoa(k.DSA.P.BitLen())
 	}
 	return "none"
 }
