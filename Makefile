@@ -42,7 +42,7 @@ lint: ## formatting, vet, staticcheck, and builds for other systems
 
 desk: ## set up, and build bin/chamthe-desk (the first time takes some minutes)
 	@.ci/setup desk
-	@go build $(BUILDFLAGS) -o bin/ ./ui/cmd/chamthe-desk
+	@go build $(BUILDFLAGS) -tags migrated_fynedo -o bin/ ./ui/cmd/chamthe-desk
 
 desk-demo: desk ## open the desk with sample cards, for training
 	@bin/chamthe-desk --demo
