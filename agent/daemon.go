@@ -231,7 +231,7 @@ func (d *Daemon) openFront() (err error) {
 			})
 	}
 	d.operators, err = operator.Open(operator.Config{
-		Store: operator.File(filepath.Join(d.cfg.Agent.Dir, operatorsFile)), Logins: d.cfg.Logins, Shift: d.cfg.Shift, Audit: d.audit,
+		Store: operators(d.cfg.Agent.Dir), Logins: d.cfg.Logins, Shift: d.cfg.Shift, Audit: d.audit,
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chamthe/chamthe/agent/checkin"
+	"github.com/chamthe/chamthe/agent/operator"
 	"github.com/chamthe/chamthe/agent/wire"
 )
 
@@ -100,6 +101,14 @@ func (s *Server) failureOf(err error) *failure {
 		return failNotReady
 	case errors.Is(err, ErrDenied):
 		return failDenied
+	}
+	if w, ok := errors.AsType[*operator.WaitError](err); ok {
+		f := failTooMany.saying("wrong PINs of this name: until then none is looked at, not even the right one")
+		f.after = w.For
+		return f
+	}
+	if errors.Is(err, operator.ErrName) {
+		return failBadRequest.saying("name: no characters that cannot be seen")
 	}
 	if errors.Is(err, checkin.ErrCAN) {
 		return failBadRequest.saying("key.can: malformed")

@@ -119,7 +119,7 @@ is back.`,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newDemo(e), newRun(e), newService(e), newConfig(e), newReaders(e), newRead(e), newChip(e), newQueue(e), newEnrol(e), newEvidence(e), newAudit(e), newKey(e), newTrust(e), newDoctor(e), newSupportBundle(e), newVersion(e))
+	root.AddCommand(newDemo(e), newRun(e), newService(e), newConfig(e), newReaders(e), newRead(e), newChip(e), newQueue(e), newEnrol(e), newEvidence(e), newAudit(e), newKey(e), newOperator(e), newTrust(e), newDoctor(e), newSupportBundle(e), newVersion(e))
 	wrap(e, root)
 	return root
 }

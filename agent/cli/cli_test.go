@@ -271,7 +271,7 @@ func TestCompletion(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"demo"}, {"readers"}, {"read"}, {"chip", "list"}, {"chip", "serve"}, {"queue", "list"}, {"queue", "send"}, {"version"},
+		{"demo"}, {"readers"}, {"read"}, {"chip", "list"}, {"chip", "serve"}, {"queue", "list"}, {"queue", "send"}, {"operator", "set"}, {"version"},
 	} {
 		got := command(t, append(args, "--help")...)
 		got.succeeded(t)

@@ -384,7 +384,8 @@ func (c *Client) send(ctx context.Context, method, path string, in any, accept s
 			return resp, nil
 		}
 		err = answered(resp)
-		if c.file != "" && !again && resp.StatusCode == http.StatusUnauthorized {
+		// A wrong PIN is 401 too: sent again it would count twice.
+		if e, ok := errors.AsType[*Error](err); ok && c.file != "" && !again && e.Status == http.StatusUnauthorized && e.Fault.Code == "no_token" {
 			continue
 		}
 		return nil, err
