@@ -17,10 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -44,7 +42,9 @@ var (
 	ErrDenied = errors.New("operator: wrong name or PIN")
 	// ErrWait is every [*WaitError].
 	ErrWait = errors.New("operator: too many wrong PINs")
-	// ErrName reports a name that is empty, too long, or holds what cannot be seen.
+	// ErrName reports a name that is empty, too long, holds what cannot be seen, or
+	// would be taken for a part of the agent or a client in the audit trail: "agent",
+	// "desk", "via ...", an origin.
 	ErrName = errors.New("operator: name cannot be used")
 	// ErrPIN reports a PIN that is too short, too long or too easily guessed.
 	ErrPIN = errors.New("operator: PIN cannot be used")
@@ -98,7 +98,8 @@ type Config struct {
 	// Store keeps names and hashes of PINs; nil: nobody has a PIN.
 	Store Store
 	// Logins takes a name without a PIN, for whoever has none: the caller vouches that
-	// it is the login name of the person in front of the computer.
+	// it is the login name of the person in front of the computer. A name that differs
+	// from that of somebody with a PIN only in case, spaces or composition is theirs.
 	Logins bool
 	// Shift is how long somebody stays signed in; 0: until signing out.
 	Shift time.Duration
@@ -200,14 +201,6 @@ func decode(b []byte) ([]record, error) {
 
 const hashSize = 32
 
-// usable reports whether a name can stand in a visit and in the audit trail.
-func usable(name string) bool {
-	return name != "" && utf8.ValidString(name) && utf8.RuneCountInString(name) <= maxName && name == strings.TrimSpace(name) &&
-		!strings.ContainsFunc(name, func(r rune) bool {
-			return r == unicode.ReplacementChar || unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
-		})
-}
-
 // Current returns the name of who is signed in, "" for nobody.
 func (o *Operators) Current() string {
 	if c := o.Operator(); c != nil {
@@ -230,9 +223,9 @@ func (o *Operators) Operator() *wire.Operator {
 // SignIn signs somebody in, in the place of whoever was. The errors are [ErrDenied],
 // a [*WaitError], [ErrName], and those of the store and of the audit trail.
 func (o *Operators) SignIn(ctx context.Context, in wire.SignIn) (wire.Operator, error) {
-	name := strings.TrimSpace(in.Name)
-	if !usable(name) {
-		return wire.Operator{}, ErrName
+	name, err := readName(in.Name)
+	if err != nil {
+		return wire.Operator{}, err
 	}
 	o.trying.Lock()
 	defer o.trying.Unlock()
@@ -241,6 +234,9 @@ func (o *Operators) SignIn(ctx context.Context, in wire.SignIn) (wire.Operator, 
 	}
 	now := o.cfg.Now()
 	r, tried := o.look(name)
+	if r != nil {
+		name = r.Name
+	}
 	if wait := waits(tried, now); wait > 0 {
 		return wire.Operator{}, &WaitError{wait}
 	}
@@ -309,9 +305,10 @@ func (o *Operators) Names() []string {
 // is who does that, for the audit trail. The errors are [ErrName], [ErrPIN],
 // [ErrFull], and those of the store and of the audit trail.
 func (o *Operators) SetPIN(ctx context.Context, actor, name, pin string) error {
+	name, err := readName(name)
 	switch {
-	case !usable(name):
-		return ErrName
+	case err != nil:
+		return err
 	case !strong(pin):
 		return ErrPIN
 	}
@@ -321,9 +318,10 @@ func (o *Operators) SetPIN(ctx context.Context, actor, name, pin string) error {
 	_, _ = rand.Read(r.Salt) // never fails
 	r.Hash = hash(pin, r)
 	return o.change(ctx, audit.Entry{Actor: actor, Action: Changed, Object: name, Note: "PIN set"}, func(list []record) ([]record, error) {
-		i := slices.IndexFunc(list, func(k record) bool { return k.Name == name })
+		i := find(list, name)
 		switch {
 		case i >= 0:
+			r.Name = list[i].Name
 			list[i] = r
 		case len(list) >= maxOperators:
 			return nil, ErrFull
@@ -339,11 +337,13 @@ func (o *Operators) SetPIN(ctx context.Context, actor, name, pin string) error {
 func (o *Operators) Remove(ctx context.Context, actor, name string) error {
 	o.trying.Lock()
 	defer o.trying.Unlock()
+	r, _ := o.look(name)
+	if r == nil {
+		return ErrUnknown
+	}
+	name = r.Name
 	err := o.change(ctx, audit.Entry{Actor: actor, Action: Changed, Object: name, Note: "taken out"}, func(list []record) ([]record, error) {
-		i := slices.IndexFunc(list, func(k record) bool { return k.Name == name })
-		if i < 0 {
-			return nil, ErrUnknown
-		}
+		i := find(list, name)
 		return slices.Delete(list, i, i+1), nil
 	})
 	if err == nil && o.Current() == name {
@@ -388,24 +388,23 @@ func (o *Operators) save(list []record) error {
 func (o *Operators) look(name string) (*record, tries) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, r := range o.known {
-		if r.Name == name {
-			return &r, r.tries
-		}
+	if i := find(o.known, name); i >= 0 {
+		r := o.known[i]
+		return &r, r.tries
 	}
-	return nil, o.strange[name]
+	return nil, o.strange[same(name)]
 }
 
 // count notes the wrong tries of a name, on disk for those who exist.
 func (o *Operators) count(name string, t tries) error {
 	o.mu.Lock()
 	list := slices.Clone(o.known)
-	i := slices.IndexFunc(list, func(r record) bool { return r.Name == name })
+	i := find(list, name)
 	if i < 0 {
 		if len(o.strange) >= maxOperators {
 			clear(o.strange) // of names that open nothing
 		}
-		o.strange[name] = t
+		o.strange[same(name)] = t
 	}
 	o.mu.Unlock()
 	if i < 0 {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/text/unicode/norm"
 
 	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/operator"
@@ -92,14 +93,14 @@ func TestPIN(t *testing.T) {
 	if err := o.SignOut(ctx); err != nil {
 		t.Errorf("signed out twice: %v", err)
 	}
-	for _, in := range []wire.SignIn{{Name: "Lan", PIN: "2581"}, {Name: "Lan"}, {Name: "Hoa", PIN: "2580"}, {Name: "lan", PIN: "2580"}} {
+	for _, in := range []wire.SignIn{{Name: "Lan", PIN: "2581"}, {Name: "Lan"}, {Name: "Hoa", PIN: "2580"}, {Name: "lan"}} {
 		if _, err := o.SignIn(ctx, in); !errors.Is(err, operator.ErrDenied) || o.Current() != "" {
 			t.Errorf("%q with a PIN of %d digits: %v", in.Name, len(in.PIN), err)
 		}
 	}
 	want := []string{
 		"operator_changed Lan PIN set", "operator_signed_in Lan pin", "operator_signed_out Lan",
-		"operator_refused Lan", "operator_refused Hoa", "operator_refused lan",
+		"operator_refused Lan", "operator_refused Hoa",
 	}
 	if !slices.Equal(d.trail, want) {
 		t.Errorf("trail %q", d.trail)
@@ -208,6 +209,79 @@ func TestLogins(t *testing.T) {
 	}
 	if _, err := d.open(t, nil).SignIn(ctx, wire.SignIn{Name: "hoa"}); !errors.Is(err, operator.ErrDenied) {
 		t.Errorf("login names are not taken, and %v", err)
+	}
+}
+
+// TestNamesAlike: who has a PIN needs it, however the name is written, and nobody gets
+// a second chance with another way of writing it.
+func TestNamesAlike(t *testing.T) {
+	const name = "Trần Thị Hoà"
+	alike := map[string]string{
+		"case": "TRẦN THỊ HOÀ", "lower case": "trần thị hoà", "decomposed": norm.NFD.String(name), "no-break spaces": "Trần\u00a0Thị\u00a0Hoà",
+		"two spaces": "Trần  Thị Hoà", "em space": "Trần\u2003Thị Hoà", "full width": "\uff34rần Thị Hoà", "space around": " " + name + "\u00a0",
+	}
+	for what, as := range alike {
+		t.Run(what, func(t *testing.T) {
+			d := newDesk(t)
+			ctx := t.Context()
+			o := d.open(t, func(c *operator.Config) { c.Logins = true })
+			if err := o.SetPIN(ctx, "it", name, "2580"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := o.SignIn(ctx, wire.SignIn{Name: as}); !errors.Is(err, operator.ErrDenied) || o.Current() != "" {
+				t.Errorf("without a PIN: %v, current %q", err, o.Current())
+			}
+			if in, err := o.SignIn(ctx, wire.SignIn{Name: as, PIN: "2580"}); err != nil || in.Name != name || o.Current() != name {
+				t.Errorf("with it: %v, %q", err, in.Name)
+			}
+			if err := o.SetPIN(ctx, "it", as, "1470"); err != nil || !slices.Equal(o.Names(), []string{name}) {
+				t.Errorf("another PIN: %v, known %q", err, o.Names())
+			}
+			for range 3 {
+				if _, err := o.SignIn(ctx, wire.SignIn{Name: as, PIN: "2580"}); !errors.Is(err, operator.ErrDenied) {
+					t.Errorf("with the old one: %v", err)
+				}
+			}
+			if _, err := o.SignIn(ctx, wire.SignIn{Name: name, PIN: "1470"}); !errors.Is(err, operator.ErrWait) {
+				t.Errorf("tries under another way of writing do not count: %v", err)
+			}
+			if err := o.Remove(ctx, "it", as); err != nil || len(o.Names()) != 0 || o.Current() != "" {
+				t.Errorf("taken out: %v, known %q, current %q", err, o.Names(), o.Current())
+			}
+		})
+	}
+	// For who has no PIN as well: the tries are of the person.
+	d := newDesk(t)
+	o := d.open(t, nil)
+	for _, as := range []string{"Nobody", "NOBODY", "nobody"} {
+		if _, err := o.SignIn(t.Context(), wire.SignIn{Name: as, PIN: "0000"}); !errors.Is(err, operator.ErrDenied) {
+			t.Errorf("%q: %v", as, err)
+		}
+	}
+	if _, err := o.SignIn(t.Context(), wire.SignIn{Name: "noBody", PIN: "0000"}); !errors.Is(err, operator.ErrWait) {
+		t.Errorf("a fourth try: %v", err)
+	}
+}
+
+// TestReservedNames: nobody signs in as what the trail knows as somebody else.
+func TestReservedNames(t *testing.T) {
+	d := newDesk(t)
+	o := d.open(t, func(c *operator.Config) { c.Logins = true })
+	for _, name := range []string{
+		"agent", "Agent", "DESK", "desk\u00a0", "ｄesk", "config", "configuration", "chamthe", "handoff", "retention", "https://his.example", "via Lab", "VIA\u00a0Lab",
+		"de\ufe0fsk", "de\u034fsk", "\u3164",
+	} {
+		if _, err := o.SignIn(t.Context(), wire.SignIn{Name: name}); !errors.Is(err, operator.ErrName) {
+			t.Errorf("%q by login: %v", name, err)
+		}
+		if err := o.SetPIN(t.Context(), "it", name, "2580"); !errors.Is(err, operator.ErrName) {
+			t.Errorf("%q with a PIN: %v", name, err)
+		}
+	}
+	for _, name := range []string{"Agent Smith", "desk 1", "Việt", "via", `PC-1\desk`} {
+		if in, err := o.SignIn(t.Context(), wire.SignIn{Name: name}); err != nil || in.Name != name {
+			t.Errorf("%q: %v, %q", name, err, in.Name)
+		}
 	}
 }
 
