@@ -62,7 +62,7 @@ type Central struct {
 	BundleKey     string   `key:"bundle_key" check:"nkey" doc:"The insurer's public key for its signed lists. Empty: that of the enrolment; without either there are no lists."`
 	Proxy         string   `key:"proxy" example:"http://proxy.hospital.lan:3128" check:"proxy" doc:"HTTP proxy that connects to the servers (CONNECT). A server on this computer is reached without it. TLS goes through to the server: the proxy sees nothing."`
 	ProxyUser     string   `key:"proxy_user" max:"128" doc:"Name for the proxy (Basic authentication)."`
-	ProxyPassword string   `key:"proxy_password" secret:"true" max:"256" doc:"Password for the proxy. A file with it must not be readable by everybody; or give it in the environment."`
+	ProxyPassword string   `key:"proxy_password" secret:"true" max:"256" doc:"Password for the proxy. A file with it must not be readable by everybody: the package's lets in the agent and who uses the desk. Or give it in the environment."`
 	Path          string   `key:"path" example:"/nats" check:"urlpath" doc:"Path of the WebSocket at the servers, where a gateway in front of them wants one."`
 }
 

@@ -354,8 +354,15 @@ func TestSecrets(t *testing.T) {
 	if err := os.Chmod(o.File, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := config.Load(o); !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), "everybody may read it") {
+	if _, err := config.Load(o); !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), "everybody may read it: chgrp chamthe-desk "+o.File+" && chmod 640 "+o.File) {
 		t.Errorf("a password that everybody may read: %v", err)
+	}
+	// As the remedy leaves it, and the package.
+	if err := os.Chmod(o.File, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(o); err != nil {
+		t.Errorf("a password that a group may read: %v", err)
 	}
 }
 

@@ -224,7 +224,7 @@ func (l *loader) file(name string, kind Kind, must bool) error {
 		})
 	})
 	if secret && runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0 {
-		l.problem(name, "", "there is a password in it, and everybody may read it: take that permission away (chmod o-r)")
+		l.problem(name, "", "there is a password in it, and everybody may read it: chgrp chamthe-desk "+name+" && chmod 640 "+name+" lets in the agent and who uses the desk, and nobody else")
 	}
 	return nil
 }

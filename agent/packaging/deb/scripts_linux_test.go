@@ -1,0 +1,79 @@
+// Package deb has no Go code: these are the scripts of the Debian package, tested with
+// the system's commands replaced by ones that note what they are asked.
+package deb
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// computer is one on which a script runs.
+type computer struct {
+	root, bin, notes string
+}
+
+// newComputer has every command that changes something; all succeed but for those in
+// fail, by their whole line.
+func newComputer(t *testing.T, systemd bool, fail ...string) *computer {
+	t.Helper()
+	dir := t.TempDir()
+	c := &computer{filepath.Join(dir, "root"), filepath.Join(dir, "bin"), filepath.Join(dir, "notes")}
+	for _, d := range []string{"etc/chamthe", "run", "etc/systemd/system/multi-user.target.wants"} {
+		if err := os.MkdirAll(filepath.Join(c.root, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if systemd {
+		if err := os.MkdirAll(filepath.Join(c.root, "run/systemd/system"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(c.bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\nline=\"${0##*/} $*\"\nprintf '%s\\n' \"$line\" >>'" + c.notes + "'\ncase \"$line\" in\n"
+	for _, f := range append(fail, "getent *") { // nothing is known yet
+		script += strings.ReplaceAll(f, " ", "\\ ") + ") exit 1 ;;\n"
+	}
+	script += "stat\\ *) echo root ;;\nesac\n"
+	for _, name := range []string{"getent", "addgroup", "adduser", "install", "chgrp", "chmod", "stat", "systemctl"} {
+		if err := os.WriteFile(filepath.Join(c.bin, name), []byte(script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return c
+}
+
+// run runs a script and returns what it asked.
+func (c *computer) run(t *testing.T, script string, args ...string) []string {
+	t.Helper()
+	_ = os.Remove(c.notes)
+	x := exec.Command("/bin/sh", append([]string{script}, args...)...)
+	x.Env = []string{"DPKG_ROOT=" + c.root, "PATH=" + c.bin + ":/usr/bin:/bin"}
+	if out, err := x.CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", script, args, err, out)
+	}
+	b, err := os.ReadFile(c.notes)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(strings.ReplaceAll(string(b), c.root, "")), "\n")
+}
+
+// TestConfigurationIsForTheGroup: a password may come into it.
+func TestConfigurationIsForTheGroup(t *testing.T) {
+	c := newComputer(t, true)
+	if err := os.WriteFile(filepath.Join(c.root, "etc/chamthe/config.yaml"), nil, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	asked := c.run(t, "postinst", "configure", "")
+	for _, want := range []string{"addgroup --system --quiet chamthe-desk", "adduser --quiet chamthe chamthe-desk", "chgrp chamthe-desk /etc/chamthe/config.yaml", "chmod 0640 /etc/chamthe/config.yaml"} {
+		if !slices.Contains(asked, want) {
+			t.Errorf("not asked: %s\n%s", want, strings.Join(asked, "\n"))
+		}
+	}
+}
