@@ -77,3 +77,74 @@ func TestConfigurationIsForTheGroup(t *testing.T) {
 		}
 	}
 }
+
+// TestServiceStaysAsITSaid goes through what dpkg calls the scripts with.
+func TestServiceStaysAsITSaid(t *testing.T) {
+	const enable, restart, stop, enabled = "systemctl enable --quiet chamthe.service", "systemctl restart chamthe.service", "systemctl stop chamthe.service", "systemctl is-enabled --quiet chamthe.service"
+	for _, test := range []struct {
+		name     string
+		systemd  bool
+		disabled bool
+		script   string
+		args     []string
+		want     []string
+		never    []string
+	}{
+		{"first installation", true, false, "postinst", []string{"configure", ""}, []string{enable, restart}, nil},
+		{"first installation into an image", false, false, "postinst", []string{"configure", ""}, []string{enable}, []string{restart}},
+		{"upgrade", true, false, "postinst", []string{"configure", "1.0"}, []string{restart}, []string{enable}},
+		{"upgrade where IT has disabled it", true, true, "postinst", []string{"configure", "1.0"}, []string{enabled}, []string{enable, restart}},
+		{"upgrade that was given up", true, false, "postinst", []string{"abort-upgrade", "2.0"}, []string{restart}, []string{enable}},
+		{"upgrade that was given up, disabled", true, true, "postinst", []string{"abort-upgrade", "2.0"}, []string{enabled}, []string{enable, restart}},
+		{"removal that was given up", true, false, "postinst", []string{"abort-remove"}, []string{restart}, []string{enable}},
+		{"a trigger", true, false, "postinst", []string{"triggered", "x"}, nil, []string{enable, restart}},
+		{"before an upgrade", true, false, "preinst", []string{"upgrade", "1.0"}, []string{stop}, nil},
+		{"removal", true, false, "prerm", []string{"remove"}, []string{stop}, []string{"systemctl disable --quiet --now chamthe.service"}},
+		{"upgrade of the old one", true, false, "prerm", []string{"upgrade", "2.0"}, nil, []string{stop}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var fail []string
+			if test.disabled {
+				fail = []string{enabled}
+			}
+			asked := newComputer(t, test.systemd, fail...).run(t, test.script, test.args...)
+			for _, want := range test.want {
+				if !slices.Contains(asked, want) {
+					t.Errorf("not asked: %s\n%s", want, strings.Join(asked, "\n"))
+				}
+			}
+			for _, never := range test.never {
+				if slices.Contains(asked, never) {
+					t.Errorf("asked: %s", never)
+				}
+			}
+		})
+	}
+}
+
+// TestPurge forgets whether the service starts, and keeps the visits.
+func TestPurge(t *testing.T) {
+	c := newComputer(t, true)
+	link := filepath.Join(c.root, "etc/systemd/system/multi-user.target.wants/chamthe.service")
+	data := filepath.Join(c.root, "var/lib/chamthe/visits.db")
+	if err := os.MkdirAll(filepath.Dir(data), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/lib/systemd/system/chamthe.service", link); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(data, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.run(t, "postrm", "remove")
+	if _, err := os.Lstat(link); err != nil {
+		t.Errorf("a removal has forgotten whether the service starts: %v", err)
+	}
+	c.run(t, "postrm", "purge")
+	if _, err := os.Lstat(link); err == nil {
+		t.Error("a purge has left the service's link")
+	}
+	if _, err := os.Stat(data); err != nil {
+		t.Errorf("the visits: %v", err)
+	}
+}
