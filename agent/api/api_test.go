@@ -18,6 +18,8 @@ import (
 	"github.com/chamthe/chamthe/agent/api"
 	"github.com/chamthe/chamthe/agent/api/apitest"
 	"github.com/chamthe/chamthe/agent/audit"
+	"github.com/chamthe/chamthe/agent/client"
+	"github.com/chamthe/chamthe/agent/event"
 	"github.com/chamthe/chamthe/agent/wire"
 )
 
@@ -527,6 +529,56 @@ func TestListsAreAuditedAnew(t *testing.T) {
 		hours.Store(step.hours)
 		if got := look(step.body); !slices.Equal(got, step.want) {
 			t.Errorf("%d visits, %s: %q, want %q", step.visits, step.body, got, step.want)
+		}
+	}
+}
+
+// TestOperatorIsTheDesks: clients hear of readers and link, and not who sits at the
+// desk.
+func TestOperatorIsTheDesks(t *testing.T) {
+	rig := apitest.Start(t, nil)
+	if _, err := rig.SignIn(t.Context(), wire.SignIn{Name: "lan", PIN: apitest.PIN}); err != nil {
+		t.Fatal(err)
+	}
+	lab, _ := rig.Program(t, "Lab")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for who, c := range map[string]*client.Client{"lan": rig.Desk, "": lab} {
+		st, err := c.Status(ctx)
+		if err != nil || !st.Ready || (st.Operator != nil) != (who != "") {
+			t.Errorf("status, operator %q: %+v, %v", who, st.Operator, err)
+		}
+		full, err := rig.Desk.Status(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for e, err := range c.Events(ctx) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Type == wire.EventMissed { // the stream is open
+				rig.Bus.Publish(wire.Event{Type: wire.EventOperator, Status: &full}, event.Everybody)
+				rig.Bus.Publish(wire.Event{Type: wire.EventLink, Status: &full}, event.Everybody)
+				continue
+			}
+			got = append(got, e.Type)
+			if e.Status == nil || (e.Status.Operator != nil) != (who != "") {
+				t.Errorf("%s event, operator %q: %+v", e.Type, who, e.Status)
+			}
+			if e.Type == wire.EventLink {
+				break
+			}
+		}
+		want := []string{wire.EventLink}
+		if who != "" {
+			want = []string{wire.EventOperator, wire.EventLink}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("events %q, want %q", got, want)
+		}
+		if full.Operator == nil {
+			t.Error("what others share was changed")
 		}
 	}
 }

@@ -82,6 +82,10 @@ func (s *Server) events(c *call) error {
 				}
 				e.CheckIn = &in
 			}
+			if e.Status != nil {
+				st := statusFor(c.client, *e.Status) // the event is shared
+				e.Status = &st
+			}
 			if w.event(e) != nil {
 				return nil
 			}
@@ -95,7 +99,7 @@ func (s *Server) hears(c *client, e wire.Event) bool {
 	switch {
 	case c.desk:
 		return true
-	case e.Type == wire.EventPairing || e.Pairing != nil:
+	case e.Type == wire.EventPairing || e.Pairing != nil, e.Type == wire.EventOperator:
 		return false
 	case e.CheckIn != nil:
 		return e.CheckIn.Owner == c.owner

@@ -200,7 +200,17 @@ func (s *Server) status(ctx context.Context, c *call) (wire.Status, error) {
 	if s.cfg.Status == nil {
 		return wire.Status{}, failNotReady
 	}
-	return s.cfg.Status(ctx, c.owner())
+	st, err := s.cfg.Status(ctx, c.owner())
+	return statusFor(c.client, st), err
+}
+
+// statusFor leaves out of a status what is not for this client: who works at the desk
+// is nobody's business who is not there.
+func statusFor(c *client, st wire.Status) wire.Status {
+	if !c.desk {
+		st.Operator = nil
+	}
+	return st
 }
 
 func (s *Server) readers(ctx context.Context, _ *call) ([]wire.Reader, error) {

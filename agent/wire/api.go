@@ -197,7 +197,7 @@ const (
 	EventLink     = "link"     // the link to the central service, or the queue
 	EventScan     = "scan"     // a scanner read something while no check-in wanted it
 	EventPairing  = "pairing"  // somebody asks to be paired: for the desk only
-	EventOperator = "operator" // somebody signed in or out
+	EventOperator = "operator" // somebody signed in or out: for the desk only
 	EventMissed   = "missed"   // the client was too slow: events are missing, read the state again
 )
 
@@ -231,7 +231,7 @@ type Status struct {
 	Ready    bool      `json:"ready"`
 	Facility Facility  `json:"facility"`
 	Agent    string    `json:"agent,omitempty"` // public key, by which the central service knows it
-	Operator *Operator `json:"operator"`        // null: nobody is signed in
+	Operator *Operator `json:"operator"`        // null: nobody is signed in, or you are not the desk
 	// OperatorRequired: nothing is recorded before somebody signs in.
 	OperatorRequired bool     `json:"operator_required"`
 	Readers          []Reader `json:"readers"`
