@@ -35,7 +35,8 @@ const (
 type pairing struct {
 	wire.Pairing
 	tries int
-	grant bool // IT approved it: no code
+	grant bool   // IT approved it: no code
+	by    string // who approved it
 }
 
 type pairings struct {
@@ -94,7 +95,7 @@ func (p *pairings) ask(origin, name string, grant bool) (e wire.Pairing, gone []
 	}
 	n := &pairing{Pairing: wire.Pairing{ID: newID(), Origin: origin, Name: name, Expires: p.now().Add(pairTime), State: pairWaiting}}
 	if grant {
-		n.grant, n.State = true, pairApproved
+		n.grant, n.State, n.by = true, pairApproved, byConfig
 	} else {
 		n.Code = newCode()
 	}
@@ -126,9 +127,9 @@ func (p *pairings) find(id string) *pairing {
 	return nil
 }
 
-// decide is the desk's word. What was denied stays until it expires, so that the
-// one who asked hears it.
-func (p *pairings) decide(id, state string) (wire.Pairing, error) {
+// decide is the word of who sits at the desk. What was denied stays until it
+// expires, so that the one who asked hears it.
+func (p *pairings) decide(id, state, by string) (wire.Pairing, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.find(id)
@@ -138,39 +139,41 @@ func (p *pairings) decide(id, state string) (wire.Pairing, error) {
 	if e.State == pairDenied && state == pairApproved {
 		return wire.Pairing{}, failPairDenied // three wrong codes are not forgiven
 	}
-	e.State = state
+	if e.State != state { // who says it again has not decided it
+		e.State, e.by = state, by
+	}
 	return e.Pairing, nil
 }
 
-// redeem checks a code and takes the pairing out. A wrong code counts whether or
-// not the desk has approved yet.
-func (p *pairings) redeem(origin, id, code string) (wire.Pairing, error) {
+// redeem checks a code, takes the pairing out and says who approved it. A wrong code
+// counts whether or not the desk has approved yet.
+func (p *pairings) redeem(origin, id, code string) (w wire.Pairing, by string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.find(id)
 	if e == nil || e.Origin != origin {
-		return wire.Pairing{}, failNotFound
+		return wire.Pairing{}, "", failNotFound
 	}
 	if e.State == pairDenied {
-		return public(e), failPairDenied
+		return public(e), "", failPairDenied
 	}
 	if !e.grant && subtle.ConstantTimeCompare([]byte(e.Code), []byte(code)) != 1 {
 		e.tries++
 		if e.tries >= pairTries {
 			e.State = pairDenied
-			return public(e), failPairDenied
+			return public(e), "", failPairDenied
 		}
 		left := pairTries - e.tries
 		f := *failPairCode
 		f.fault.TriesLeft = &left
-		return wire.Pairing{}, &f
+		return wire.Pairing{}, "", &f
 	}
 	if e.State != pairApproved {
-		return wire.Pairing{}, failPairWait
+		return wire.Pairing{}, "", failPairWait
 	}
 	p.list = slices.DeleteFunc(p.list, func(o *pairing) bool { return o == e })
 	e.State = pairDone
-	return public(e), nil
+	return public(e), e.by, nil
 }
 
 // askPairing answers POST pairings.
@@ -212,16 +215,12 @@ func (s *Server) tellPairings(list ...wire.Pairing) {
 
 // giveToken answers POST pairings/{id}/token.
 func (s *Server) giveToken(ctx context.Context, c *call, in wire.TokenRequest) (wire.Token, error) {
-	p, err := s.pairing.redeem(c.origin, c.id("id"), in.Code)
+	p, by, err := s.pairing.redeem(c.origin, c.id("id"), in.Code)
 	if p.State == pairDenied {
 		s.tellPairings(p)
 	}
 	if err != nil {
 		return wire.Token{}, err
-	}
-	by := s.actor()
-	if _, grant := s.clients.granted(p.Origin); grant {
-		by = byConfig
 	}
 	token := newToken()
 	k := Kept{Client: wire.Client{ID: newID(), Origin: p.Origin, Name: p.Name, Added: s.now().Truncate(time.Second), AddedBy: by}, Hash: HashToken(token)}

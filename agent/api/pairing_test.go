@@ -17,6 +17,7 @@ import (
 	"github.com/chamthe/chamthe/agent/api"
 	"github.com/chamthe/chamthe/agent/api/apitest"
 	"github.com/chamthe/chamthe/agent/audit"
+	"github.com/chamthe/chamthe/agent/client"
 	"github.com/chamthe/chamthe/agent/wire"
 )
 
@@ -422,5 +423,39 @@ func TestClientFile(t *testing.T) {
 		if _, err := f.Load(); err == nil {
 			t.Error("a file that others may write to is believed")
 		}
+	}
+}
+
+// TestApprovedBy: a token is the responsibility of who approved it, not of who sits at
+// the desk when it is fetched.
+func TestApprovedBy(t *testing.T) {
+	rig := apitest.Start(t, nil)
+	sit := func(name string) {
+		t.Helper()
+		if _, err := rig.SignIn(t.Context(), wire.SignIn{Name: name, PIN: apitest.PIN}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lab := client.New(rig.URL, "")
+	t.Cleanup(lab.CloseIdle)
+	sit("mai")
+	p, err := lab.RequestPairing(t.Context(), wire.PairingRequest{Name: "Lab"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sit("lan")
+	code := rig.Approve(t, p.ID)
+	sit("hoa")
+	rig.Approve(t, p.ID) // approved already
+	token, err := lab.Token(t.Context(), p.ID, code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trail := rig.Trail()
+	if e := trail[len(trail)-1]; e.Action != audit.TokenApproved || e.Actor != "lan" || e.Object != token.ID {
+		t.Errorf("entry %+v", e)
+	}
+	if list, err := rig.Desk.Clients(t.Context()); err != nil || len(list) != 1 || list[0].AddedBy != "lan" {
+		t.Errorf("clients %+v, %v", list, err)
 	}
 }

@@ -314,7 +314,7 @@ func (s *Server) listPairings(context.Context, *call) ([]wire.Pairing, error) {
 }
 
 func (s *Server) approve(_ context.Context, c *call) (wire.Pairing, error) {
-	p, err := s.pairing.decide(c.id("id"), pairApproved)
+	p, err := s.pairing.decide(c.id("id"), pairApproved, s.actor())
 	if err == nil {
 		s.tellPairings(p)
 	}
@@ -322,7 +322,7 @@ func (s *Server) approve(_ context.Context, c *call) (wire.Pairing, error) {
 }
 
 func (s *Server) deny(_ context.Context, c *call) (wire.Pairing, error) {
-	p, err := s.pairing.decide(c.id("id"), pairDenied)
+	p, err := s.pairing.decide(c.id("id"), pairDenied, s.actor())
 	if err == nil {
 		s.tellPairings(p)
 	}
