@@ -79,9 +79,12 @@ func newServiceInstall(e *env) *cobra.Command {
 			if name == config.DefaultFile() {
 				name = ""
 			}
-			what := service.Install{Config: name, Dirs: []string{cfg.Data.Dir}, DeskDir: filepath.Dir(cfg.API.DeskTokenFile)}
+			what := service.Install{Config: name, Dirs: []string{cfg.Data.Dir}, DeskDir: filepath.Dir(cfg.API.DeskTokenFile), DeskGroup: cfg.API.DeskGroup}
 			if cfg.Log.Dir != "none" {
 				what.Dirs = append(what.Dirs, cfg.Log.Dir)
+			}
+			if cfg.Handoff.Dir != "" {
+				what.Shared = append(what.Shared, cfg.Handoff.Dir)
 			}
 			if err := (service.Manager{}).Install(c.Context(), what); err != nil {
 				return serviceFault(err)

@@ -42,7 +42,7 @@ type Config struct {
 
 // Data is where and for how long data is kept.
 type Data struct {
-	Dir         string        `key:"dir" default:"{state}" check:"path" doc:"Directory of visits, keys and the audit trail. It belongs to the account that runs the agent, and one agent uses it at a time."`
+	Dir         string        `key:"dir" default:"{state}" check:"path" doc:"Directory of visits, keys and the audit trail. It belongs to the account that runs the agent, and one agent uses it at a time. Where it, the log, the desk's token or the hand-off is elsewhere than by default, \"chamthe service install\" lets the service in."`
 	Key         string        `key:"key" default:"file" oneof:"file,keyring" doc:"Where the key of a new directory is kept: in a file beside the data or in the system's keyring. An existing directory remembers; see agent/docs/at-rest.md."`
 	KeepVisits  time.Duration `key:"keep_visits" default:"30d" min:"1h" doc:"How long visits stay that the insurer has accepted. Others stay until it has."`
 	KeepAnswers time.Duration `key:"keep_answers" default:"60d" min:"1h" doc:"How long answers about entitlements are remembered."`

@@ -38,10 +38,14 @@ type State struct {
 type Install struct {
 	Program string // whole path; empty: the program that is running
 	Config  string // whole path of the configuration; empty: the default one
-	// Where the system needs that, the service's account is let into Dirs, which are
-	// made, and so is whoever sits at the computer into DeskDir, to read.
+	// The service's account is let into Dirs, which are made, and so is whoever sits at
+	// the computer into DeskDir, to read. Shared are directories of others in which the
+	// service writes: that it may is the business of whoever has made them.
 	Dirs    []string
 	DeskDir string
+	Shared  []string
+	// DeskGroup is the group of the desk's users on Linux, which is made; empty: none.
+	DeskGroup string
 }
 
 // failed is an ErrManager with what the manager said.

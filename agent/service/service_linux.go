@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -35,13 +37,19 @@ const (
 	packagedRules = "usr/share/polkit-1/rules.d/50-chamthe.rules"
 	localRules    = rulesDir + "/50-chamthe.rules"
 	account       = Name
+	// dropIn says where the service may write besides the unit's directories.
+	dropIn = "etc/systemd/system/" + unitName + ".d/50-directories.conf"
+	// serialGroup owns serial ports, where there is such a group.
+	serialGroup = "dialout"
 )
 
 // Manager is systemd. The zero value is that of this computer.
 type Manager struct {
-	root string // "/" but in tests
-	run  func(ctx context.Context, name string, args ...string) (string, error)
-	user func(name string) error
+	root  string // "/" but in tests
+	run   func(ctx context.Context, name string, args ...string) (string, error)
+	user  func(name string) error
+	group func(name string) error
+	own   func(dir string) error // gives a directory to the account
 }
 
 // limit bounds each command to the manager: stopping waits for the service.
@@ -102,14 +110,15 @@ func (m Manager) Install(ctx context.Context, i Install) error {
 	if err != nil {
 		return err
 	}
-	have := m.user
-	if have == nil {
-		have = func(name string) error { _, err := user.Lookup(name); return err }
+	more, err := dropInFor(i)
+	if err != nil {
+		return err
 	}
-	if have(account) != nil {
-		if said, err := m.command(ctx, "useradd", "--system", "--user-group", "--home-dir", "/var/lib/chamthe", "--no-create-home", "--shell", "/usr/sbin/nologin", account); err != nil {
-			return failed("useradd", said, err)
-		}
+	if err := m.makeAccount(ctx, i.DeskGroup); err != nil {
+		return err
+	}
+	if err := m.makeDirs(i); err != nil {
+		return err
 	}
 	if b, err := os.ReadFile(m.path(packaged)); err != nil || string(b) != unit {
 		if err := os.MkdirAll(filepath.Dir(m.path(local)), 0o755); err != nil {
@@ -121,6 +130,16 @@ func (m Manager) Install(ctx context.Context, i Install) error {
 	} else if err := os.Remove(m.path(local)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if more != "" {
+		if err := os.MkdirAll(filepath.Dir(m.path(dropIn)), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(m.path(dropIn), []byte(more), 0o644); err != nil {
+			return err
+		}
+	} else if err := m.removeDropIn(); err != nil {
+		return err
+	}
 	if err := m.allowReaders(); err != nil {
 		return err
 	}
@@ -128,6 +147,141 @@ func (m Manager) Install(ctx context.Context, i Install) error {
 		return err
 	}
 	return m.systemctl(ctx, "enable", unitName)
+}
+
+// makeAccount makes the account and the group of the desk's users, where they are
+// missing, and has the account be in it and in that of the serial ports.
+func (m Manager) makeAccount(ctx context.Context, deskGroup string) error {
+	haveUser, haveGroup := m.user, m.group
+	if haveUser == nil {
+		haveUser = func(name string) error { _, err := user.Lookup(name); return err }
+	}
+	if haveGroup == nil {
+		haveGroup = func(name string) error { _, err := user.LookupGroup(name); return err }
+	}
+	if haveUser(account) != nil {
+		if said, err := m.command(ctx, "useradd", "--system", "--user-group", "--home-dir", "/var/lib/chamthe", "--no-create-home", "--shell", "/usr/sbin/nologin", account); err != nil {
+			return failed("useradd", said, err)
+		}
+	}
+	var groups []string
+	if haveGroup(serialGroup) == nil {
+		groups = append(groups, serialGroup)
+	}
+	if deskGroup != "" {
+		if haveGroup(deskGroup) != nil {
+			if said, err := m.command(ctx, "groupadd", "--system", deskGroup); err != nil {
+				return failed("groupadd", said, err)
+			}
+		}
+		groups = append(groups, deskGroup)
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	if said, err := m.command(ctx, "usermod", "--append", "--groups", strings.Join(groups, ","), account); err != nil {
+		return failed("usermod", said, err)
+	}
+	return nil
+}
+
+// ownDirs are those that systemd makes by itself.
+var ownDirs = []string{"/var/lib/chamthe", "/var/log/chamthe", "/run/chamthe"}
+
+// within reports whether a directory is one of others or lies below one.
+func within(dir string, others ...string) bool {
+	for _, o := range others {
+		if dir = filepath.Clean(dir); dir == o || strings.HasPrefix(dir, o+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// makeDirs makes what systemd does not, for the account. One in which there is
+// something belongs to whom it belongs to.
+func (m Manager) makeDirs(i Install) error {
+	own := m.own
+	if own == nil {
+		own = giveAway
+	}
+	prepare := func(dir string, mode fs.FileMode) error {
+		if within(dir, ownDirs...) {
+			return nil
+		}
+		dir = m.path(dir)
+		if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+			return err
+		}
+		if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if there, err := os.ReadDir(dir); err != nil || len(there) > 0 {
+			return err
+		}
+		return own(dir)
+	}
+	for _, dir := range i.Dirs {
+		if err := prepare(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	if i.DeskDir == "" {
+		return nil
+	}
+	return prepare(i.DeskDir, 0o755)
+}
+
+// giveAway gives a directory to the account.
+func giveAway(dir string) error {
+	u, err := user.Lookup(account)
+	if err != nil {
+		return err
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.Atoi(u.Gid)
+	if err != nil {
+		return err
+	}
+	return os.Lchown(dir, uid, gid)
+}
+
+// dropInFor lets the service write where the unit does not let it; empty if it need
+// not.
+func dropInFor(i Install) (string, error) {
+	var more []string
+	for _, dir := range append(append(slices.Clone(i.Dirs), i.DeskDir), i.Shared...) {
+		switch {
+		case dir == "" || within(dir, ownDirs...):
+			continue
+		case strings.ContainsAny(dir, " \"'\\%$;\n\t") || !filepath.IsAbs(dir):
+			return "", errors.New("service: a directory with a blank or a special character cannot be installed")
+		case within(dir, "/home", "/root", "/run/user", "/tmp", "/var/tmp"):
+			return "", errors.New("service: the service does not see /home, /root and /tmp of others (ProtectHome, PrivateTmp): use another directory")
+		}
+		if !slices.Contains(more, filepath.Clean(dir)) {
+			more = append(more, filepath.Clean(dir))
+		}
+	}
+	if len(more) == 0 {
+		return "", nil
+	}
+	// A directory that is not there then is the agent's to report: systemd's words for
+	// it help nobody.
+	return "# Directories of the configuration; written by \"chamthe service install\".\n[Unit]\nRequiresMountsFor=" + strings.Join(more, " ") +
+		"\n\n[Service]\nReadWritePaths=-" + strings.Join(more, " -") + "\n", nil
+}
+
+func (m Manager) removeDropIn() error {
+	if err := os.Remove(m.path(dropIn)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	// An administrator may have others beside it.
+	_ = os.Remove(filepath.Dir(m.path(dropIn)))
+	return nil
 }
 
 // allowReaders gives polkit its rules, where there is one and no package has done so.
@@ -172,6 +326,9 @@ func (m Manager) Uninstall(ctx context.Context) error {
 		if err := os.Remove(m.path(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+	}
+	if err := m.removeDropIn(); err != nil {
+		return err
 	}
 	return m.systemctl(ctx, "daemon-reload")
 }

@@ -31,12 +31,18 @@ func (f *fakeSystemd) run(_ context.Context, name string, args ...string) (strin
 func booted(t *testing.T, account bool) (Manager, *fakeSystemd) {
 	t.Helper()
 	f := &fakeSystemd{say: map[string]string{"show": "LoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\nResult=success\nStatusText=link online\n"}}
-	m := Manager{root: t.TempDir(), run: f.run, user: func(string) error {
+	m := Manager{root: t.TempDir(), run: f.run, own: func(string) error { return nil }, user: func(string) error {
 		if account {
 			return nil
 		}
 		return errors.New("no such user")
 	}}
+	m.group = func(name string) error {
+		if name == serialGroup {
+			return nil
+		}
+		return errors.New("no such group")
+	}
 	if err := os.MkdirAll(m.path("run/systemd/system"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +74,7 @@ func TestInstall(t *testing.T) {
 	}
 	want := []string{
 		"useradd --system --user-group --home-dir /var/lib/chamthe --no-create-home --shell /usr/sbin/nologin chamthe",
+		"usermod --append --groups dialout chamthe",
 		"systemctl daemon-reload", "systemctl enable chamthe.service",
 	}
 	if !slices.Equal(f.asked, want) {
@@ -99,8 +106,60 @@ func TestInstallOverPackage(t *testing.T) {
 	if contents(t, m.path(local)) != "" || contents(t, m.path(packaged)) != Unit {
 		t.Error("there are two units")
 	}
-	if !slices.Equal(f.asked, []string{"systemctl daemon-reload", "systemctl enable chamthe.service"}) {
+	if !slices.Equal(f.asked, []string{"usermod --append --groups dialout chamthe", "systemctl daemon-reload", "systemctl enable chamthe.service"}) {
 		t.Errorf("asked %q", f.asked)
+	}
+}
+
+// TestInstallElsewhere has data, logs and the desk's token elsewhere than the unit
+// expects them.
+func TestInstallElsewhere(t *testing.T) {
+	m, f := booted(t, true)
+	var given []string
+	m.own = func(dir string) error { given = append(given, strings.TrimPrefix(dir, m.root)); return nil }
+	m.group = func(string) error { return errors.New("no such group") }
+	// Somebody's, with something in it.
+	if err := os.MkdirAll(m.path("srv/log/old"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	i := Install{Program: program, Dirs: []string{"/srv/data", "/srv/log", "/var/lib/chamthe/x"}, DeskDir: "/run/chamthe", Shared: []string{"/srv/his"}, DeskGroup: "reception"}
+	if err := m.Install(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	more := contents(t, m.path(dropIn))
+	if !strings.Contains(more, "\n[Service]\nReadWritePaths=-/srv/data -/srv/log -/srv/his\n") || !strings.Contains(more, "\n[Unit]\nRequiresMountsFor=/srv/data /srv/log /srv/his\n") {
+		t.Errorf("drop-in:\n%s", more)
+	}
+	if !slices.Equal(given, []string{"/srv/data"}) {
+		t.Errorf("the account was given %q", given)
+	}
+	if info, err := os.Stat(m.path("srv/data")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info, err)
+	}
+	want := []string{"groupadd --system reception", "usermod --append --groups reception chamthe", "systemctl daemon-reload", "systemctl enable chamthe.service"}
+	if !slices.Equal(f.asked, want) {
+		t.Errorf("asked %q", f.asked)
+	}
+	// Back where they were.
+	if err := m.Install(t.Context(), Install{Program: program, Dirs: []string{"/var/lib/chamthe"}, DeskDir: "/run/chamthe"}); err != nil {
+		t.Fatal(err)
+	}
+	if contents(t, m.path(dropIn)) != "" {
+		t.Error("the drop-in is left")
+	}
+	if err := m.Install(t.Context(), i); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Uninstall(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if contents(t, m.path(dropIn)) != "" {
+		t.Error("the drop-in is left after Uninstall")
+	}
+	for _, dir := range []string{"/home/a/data", "/tmp/x", "/root", "/srv/my data", "/srv/%h", "data"} {
+		if err := m.Install(t.Context(), Install{Program: program, Dirs: []string{dir}}); err == nil {
+			t.Errorf("%s was installed", dir)
+		}
 	}
 }
 
@@ -159,7 +218,7 @@ func TestUnit(t *testing.T) {
 	for _, line := range []string{
 		"Type=notify", "WatchdogSec=60", "Restart=on-failure", "StartLimitIntervalSec=0", "RestartPreventExitStatus=1", "User=chamthe", "StateDirectory=chamthe",
 		"LogsDirectory=chamthe", "RuntimeDirectory=chamthe", "ProtectSystem=strict", "NoNewPrivileges=yes", "PrivateTmp=yes", "CapabilityBoundingSet=",
-		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK", "SystemCallFilter=@system-service", "SupplementaryGroups=dialout",
+		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK", "SystemCallFilter=@system-service",
 		"LimitCORE=0", "ExecStart=" + program + " run", "PrivateUsers=no", "WantedBy=multi-user.target",
 	} {
 		if !strings.Contains(Unit, "\n"+line+"\n") {
