@@ -219,7 +219,8 @@ func TestUnit(t *testing.T) {
 		"Type=notify", "WatchdogSec=60", "Restart=on-failure", "StartLimitIntervalSec=0", "RestartPreventExitStatus=1", "User=chamthe", "StateDirectory=chamthe",
 		"LogsDirectory=chamthe", "RuntimeDirectory=chamthe", "ProtectSystem=strict", "NoNewPrivileges=yes", "PrivateTmp=yes", "CapabilityBoundingSet=",
 		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK", "SystemCallFilter=@system-service",
-		"LimitCORE=0", "ExecStart=" + program + " run", "PrivateUsers=no", "WantedBy=multi-user.target",
+		"Wants=modprobe@usbserial.service modprobe@cdc_acm.service", "After=modprobe@usbserial.service modprobe@cdc_acm.service",
+		"DeviceAllow=char-ttyUSB rw", "DeviceAllow=char-ttyACM rw", "LimitCORE=0", "ExecStart=" + program + " run", "PrivateUsers=no", "WantedBy=multi-user.target",
 	} {
 		if !strings.Contains(Unit, "\n"+line+"\n") {
 			t.Errorf("the unit lacks %s", line)
