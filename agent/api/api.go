@@ -101,7 +101,12 @@ type Server struct {
 	pairing *pairings
 	seen    *views
 
-	strangers *rate.Limiter // pages and pairing, which need no token
+	// What needs no token, each apart: any page on the internet can have a browser fetch
+	// one of our pages, and must not keep a program from asking for life, nor those who
+	// want to be paired from asking.
+	pages     *rate.Limiter // our pages and life, in a browser
+	programs  *rate.Limiter // the same, by a program
+	strangers *rate.Limiter // pairing
 	refusals  *rate.Limiter // those who were not let in: they do not use up the above
 	asking    *rate.Limiter // pairings
 	signIns   *rate.Limiter // PINs
@@ -128,6 +133,8 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, now: cfg.Now,
 		seen:      &views{},
+		pages:     rate.NewLimiter(strangerRate, strangerBurst),
+		programs:  rate.NewLimiter(strangerRate, strangerBurst),
 		strangers: rate.NewLimiter(strangerRate, strangerBurst),
 		refusals:  rate.NewLimiter(strangerRate, strangerBurst),
 		asking:    rate.NewLimiter(askingRate, askingBurst),

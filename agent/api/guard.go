@@ -100,7 +100,7 @@ func (s *Server) serve(w *recorder, r *http.Request) (pattern, who string) {
 		defer cancel()
 		defer context.AfterFunc(c.client.ctx, cancel)()
 		c.r = r.WithContext(ctx)
-	} else if f := limited(s.strangers); f != nil {
+	} else if f := limited(s.open(r, rt)); f != nil {
 		w.fail(f)
 		return pattern, ""
 	}
@@ -112,6 +112,17 @@ func (s *Server) serve(w *recorder, r *http.Request) (pattern, who string) {
 		w.fail(s.failureOf(err))
 	}
 	return pattern, who
+}
+
+// open returns the limit of what needs no token.
+func (s *Server) open(r *http.Request, rt *route) *rate.Limiter {
+	switch {
+	case rt.access == forStrangers:
+		return s.strangers
+	case r.Header.Get("Origin") != "" || browser(r):
+		return s.pages
+	}
+	return s.programs
 }
 
 // refuse answers somebody who was not let in, more slowly than he asks.

@@ -150,3 +150,29 @@ func TestRateOfOneClient(t *testing.T) {
 		t.Errorf("the desk pays for it: %v", err)
 	}
 }
+
+// TestPagesUseUpNothingElse has a page of somebody else fetch one of ours without end.
+func TestPagesUseUpNothingElse(t *testing.T) {
+	rig := apitest.Start(t, nil)
+	ask := func(q request) int { return do(t, rig, q).status }
+	without := func(name string, q request) {
+		t.Helper()
+		for range 2000 {
+			if ask(q) == 429 {
+				return
+			}
+		}
+		t.Errorf("%s may ask without end", name)
+	}
+	without("a page", request{method: "GET", path: "/healthz", header: map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}})
+	if got := ask(request{method: "GET", path: "/healthz"}); got != 200 {
+		t.Errorf("a program that asks for life pays for a page: status %d", got)
+	}
+	without("a program", request{method: "GET", path: "/healthz"})
+	if got := ask(request{method: "POST", path: "/api/v1/pairings", body: `{"name":"Lab"}`}); got != 201 {
+		t.Errorf("who wants to be paired pays for others: status %d", got)
+	}
+	if _, err := rig.Desk.Status(t.Context()); err != nil {
+		t.Errorf("the desk pays for it: %v", err)
+	}
+}
