@@ -411,6 +411,7 @@ const (
 	patienceIntake = 10 * time.Second
 	patienceFront  = 15 * time.Second
 	patienceLink   = 10 * time.Second
+	patienceLast   = 5 * time.Second
 )
 
 // Run works until ctx ends, and returns nil then. It stops in order: what takes work
@@ -424,7 +425,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	intake := supervise.Stage{Patience: patienceIntake, Services: []supervise.Service{
 		{Name: "api", Run: func(ctx context.Context) error { return d.server.Serve(ctx, d.listeners...) }},
 	}}
-	last := supervise.Stage{Services: []supervise.Service{
+	last := supervise.Stage{Patience: patienceLast, Services: []supervise.Service{
 		{Name: "events", Run: func(ctx context.Context) error { return d.count(ctx, watch) }},
 	}}
 	if d.handoff != nil {

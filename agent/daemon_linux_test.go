@@ -9,9 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/chamthe/chamthe/agent"
+	"github.com/chamthe/chamthe/agent/service"
 )
 
 // refuseChown has the kernel refuse this process to give files away, as a manager of
@@ -86,5 +90,17 @@ func TestDaemonMayNotChown(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "cannot be given to the group") {
 		t.Errorf("log:\n%s", log.String())
+	}
+}
+
+// TestStopFitsIntoTheUnit leaves time to close the data after everything that could
+// not be waited for.
+func TestStopFitsIntoTheUnit(t *testing.T) {
+	const room = 15 * time.Second
+	_, rest, ok := strings.Cut(service.Unit, "\nTimeoutStopSec=")
+	line, _, _ := strings.Cut(rest, "\n")
+	limit, err := strconv.Atoi(line)
+	if !ok || err != nil || time.Duration(limit)*time.Second < agent.StopPatience+room {
+		t.Errorf("the unit waits %q seconds; to stop takes up to %v, and to close needs %v more", line, agent.StopPatience, room)
 	}
 }

@@ -152,7 +152,7 @@ type work struct {
 }
 
 // patience is how long the control manager is let wait for the end.
-const patience = 45 * time.Second
+const patience = 60 * time.Second
 
 // Start implements [service.Interface]: it returns when the agent is ready. An error
 // is reported to the control manager, which does not start such a service again.
