@@ -88,9 +88,7 @@ func verifyText(k Key, s string) string {
 	return checks[k.check](s)
 }
 
-var (
-	facilityCode = regexp.MustCompile(`^[0-9A-Za-z_-]{1,32}$`)
-)
+var facilityCode = regexp.MustCompile(`^[0-9A-Za-z_-]{1,32}$`)
 
 // checks are the kinds of text.
 var checks = map[string]func(string) string{
