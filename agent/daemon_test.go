@@ -140,6 +140,7 @@ func checkIn(t *testing.T, desk *client.Client) wire.CheckIn {
 }
 
 func TestDaemonTakesPeopleIn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cfg := daemonConfig(t, dir, nil)
 	cfg.MetricsListen = "127.0.0.1:0"
@@ -201,6 +202,7 @@ func TestDaemonTakesPeopleIn(t *testing.T) {
 
 // TestDaemonStartsOnce starts a second one on what the first has.
 func TestDaemonStartsOnce(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	d, desk, _ := startDaemon(t, daemonConfig(t, dir, nil))
 	same := daemonConfig(t, dir, nil)
@@ -230,6 +232,7 @@ func TestDaemonStartsOnce(t *testing.T) {
 }
 
 func TestDaemonRefusesTraining(t *testing.T) {
+	t.Parallel()
 	cfg := daemonConfig(t, t.TempDir(), nil)
 	cfg.Training, cfg.Agent.URLs = true, []string{"nats://127.0.0.1:1"}
 	if _, err := agent.OpenDaemon(t.Context(), cfg); !errors.Is(err, agent.ErrTraining) {
@@ -245,6 +248,7 @@ func TestDaemonRefusesTraining(t *testing.T) {
 
 // TestDaemonWaitsForEnrolment answers before it is configured, and ends when it is.
 func TestDaemonWaitsForEnrolment(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	cfg := daemonConfig(t, dir, nil)
 	cfg.Agent.Facility = ""
@@ -281,6 +285,7 @@ func TestDaemonWaitsForEnrolment(t *testing.T) {
 // TestDaemonGoesOnline: one that records for a facility without a central service
 // ends, to be opened anew, when it gets one.
 func TestDaemonGoesOnline(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	d, err := agent.OpenDaemon(t.Context(), daemonConfig(t, dir, nil))
 	if err != nil {
@@ -329,6 +334,7 @@ func (s *slowChip) Transmit(ctx context.Context, cmd []byte) ([]byte, error) {
 // TestDaemonStopsDuringExchange is told to stop while a card answers: the exchange is
 // finished, nothing is recorded, and the store is sound.
 func TestDaemonStopsDuringExchange(t *testing.T) {
+	t.Parallel()
 	for _, left := range []int{1, 6, 20} {
 		t.Run(fmt.Sprint(left), func(t *testing.T) {
 			dir := t.TempDir()
@@ -383,6 +389,7 @@ func TestDaemonStopsDuringExchange(t *testing.T) {
 
 // TestJournal puts visits of several people, days and states into a queue.
 func TestJournal(t *testing.T) {
+	t.Parallel()
 	a := open(t, t.TempDir())
 	j := a.Journal()
 	ctx := t.Context()
@@ -511,6 +518,7 @@ func put(t *testing.T, a *agent.Agent, i int) string {
 
 // TestSettingsAreAudited changes the configuration between starts.
 func TestSettingsAreAudited(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	start := func(settings map[string]string) {
 		t.Helper()
@@ -572,6 +580,7 @@ func get(t *testing.T, url string) string {
 // TestHeartbeat looks at what an agent tells of itself: what the contract takes, and
 // whether there is a reader.
 func TestHeartbeat(t *testing.T) {
+	t.Parallel()
 	cfg := daemonConfig(t, t.TempDir(), nil)
 	cfg.Agent.URLs, cfg.Version, cfg.Revision = []string{"nats://127.0.0.1:1"}, "1.2.3", "abcdef"
 	d, desk, _ := startDaemon(t, cfg)
@@ -594,6 +603,7 @@ func TestHeartbeat(t *testing.T) {
 
 // TestDaemonScans scans with and without a check-in that waits for it.
 func TestDaemonScans(t *testing.T) {
+	t.Parallel()
 	qr := document(t).QR
 	cfg := daemonConfig(t, t.TempDir(), nil)
 	d, desk, stop := startDaemon(t, cfg)
