@@ -25,6 +25,7 @@ type clock struct {
 	saving bool      // somebody is about to change that
 	last   verdict   // of the central service's time on this clock
 	at     time.Time // when that was; with a monotonic reading
+	wall   time.Time // what this clock showed then
 }
 
 // verdict is what the central service's time says of this clock.
@@ -61,13 +62,15 @@ func (c *clock) hear(central, now time.Time) {
 	now = now.Round(0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last, c.at = disagrees, time.Now()
+	c.last, c.at, c.wall = disagrees, time.Now(), now
 	if now.Sub(central).Abs() <= maxSkew {
 		c.last, c.latest = agrees, now
 	}
 }
 
-// quality says how far the clock can be believed.
+// quality says how far the clock can be believed. One that has moved otherwise than
+// time has passed since it was heard to be right was set, or the machine slept: which
+// of the two, the central service says next.
 func (c *clock) quality(now time.Time) contract.ClockQuality {
 	_, doubt := c.show(now)
 	c.mu.Lock()
@@ -75,10 +78,16 @@ func (c *clock) quality(now time.Time) contract.ClockQuality {
 	switch {
 	case doubt, c.last == disagrees:
 		return contract.ClockUnsynchronised
-	case c.last == agrees && time.Since(c.at) < agreedFor:
+	case c.last == agrees && vouched(now.Round(0).Sub(c.wall), time.Since(c.at)):
 		return contract.ClockSynchronised
 	}
 	return contract.ClockUnknown
+}
+
+// vouched reports whether the central service's word still holds for a clock that
+// has moved by wall since, while that much time has passed.
+func vouched(wall, passed time.Duration) bool {
+	return max(wall, passed) < agreedFor && (wall-passed).Abs() <= maxSkew
 }
 
 // due reports whether the store should learn of the latest moment, and makes that

@@ -113,8 +113,8 @@ func TestClockJumpsOfADay(t *testing.T) {
 		// It may be the central service that lives in the past.
 		{"ahead", day, nil, contract.SourceCentral, day + time.Minute, true, contract.ClockUnsynchronised},
 		{"back, no link", -day, errOffline, contract.SourceCache, time.Minute, true, contract.ClockUnsynchronised},
-		// Nothing shows that this is not the next day.
-		{"ahead, no link", day, errOffline, contract.SourceCache, day + time.Minute, true, contract.ClockSynchronised},
+		// No day has passed, but it may be that the machine slept.
+		{"ahead, no link", day, errOffline, contract.SourceCache, day + time.Minute, true, contract.ClockUnknown},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -137,6 +137,31 @@ func TestClockJumpsOfADay(t *testing.T) {
 			d.lookup(t)
 			if a := d.lookup(t); a.Entitlement.Source != contract.SourceCache || a.Stale || a.Age != time.Minute {
 				t.Errorf("afterwards: source %v, stale %v, age %v", a.Entitlement.Source, a.Stale, a.Age)
+			}
+		})
+	}
+}
+
+// TestClockIsSetAhead: the central service vouches for a clock that has moved as
+// time has passed, for no other.
+func TestClockIsSetAhead(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		jump time.Duration
+		want contract.ClockQuality
+	}{
+		{"not", 0, contract.ClockSynchronised},
+		{"a minute", time.Minute, contract.ClockSynchronised},
+		{"an hour", time.Hour, contract.ClockUnknown},
+		{"a wrong year", 300 * day, contract.ClockUnknown},
+		{"back a minute", -time.Minute, contract.ClockSynchronised},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := newDesk(t)
+			d.lookup(t)
+			d.jump(tt.jump)
+			if got := d.Clock(); got != tt.want {
+				t.Errorf("clock %v, want %v", got, tt.want)
 			}
 		})
 	}
