@@ -18,7 +18,7 @@ BENCH ?= .
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT := mvdan.cc/gofumpt@v0.12.0
 
-.PHONY: help demo build test lint pcsc soak outage keyring fuzz bench crash bench-sync bench-load \
+.PHONY: help demo build test lint pcsc soak outage keyring fuzz bench crash bench-all bench-sync bench-load long conformity \
 	desk desk-demo desk-run package package-run idle clean
 
 help: ## show this list
@@ -57,8 +57,17 @@ package: build ## build .deb, Windows setup, bill of materials and checksums int
 package-run: package ## install, use, upgrade and remove what package has built
 	@.ci/package-run
 
-idle: build ## measure the daemon at rest
-	@.ci/idle
+conformity: ## judge the inspection by the 268 cases of TR-03105-5.1
+	@go test -count=1 -v -run TestConformity ./icao/conformitytest | grep -E 'passed|^(ok|FAIL)'
+
+long: ## run the long forms of tests: mutations, state machines, timing
+	@.ci/setup test
+	CHAMTHE_LONG=1 CHAMTHE_MUTATION=1 CHAMTHE_MUTATIONS=4000 CHAMTHE_LARGEST=1 CHAMTHE_TIMING=100000 \
+	  go test -count=1 -timeout 60m ./icao/... ./agent/checkin ./agent/picture
+
+idle: build ## measure the daemon at rest, also on a real card service
+	@.ci/setup pcsc
+	@.ci/idle pcsc
 
 pcsc: build ## read the software chip through a real smart card service
 	@.ci/setup pcsc
@@ -82,7 +91,11 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@.ci/setup test
 	@.ci/fuzz $(FUZZTIME)
 
-bench: ## run the benchmarks that match BENCH (all)
+bench: ## measure an inspection against its aims: exchanges, modelled times, processor time
+	@.ci/setup test
+	@.ci/bench
+
+bench-all: ## run the benchmarks that match BENCH (all)
 	@.ci/setup test
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
