@@ -406,7 +406,8 @@ func (d *Daemon) MetricsAddr() net.Addr {
 }
 
 // Times to stop. Reading a card takes no longer than its reader's longest exchange,
-// and a visit that is being recorded no longer than its disk.
+// and a visit that is being recorded no longer than its disk. The manager of services
+// waits longer than for all of them together: the data is closed after that.
 const (
 	patienceIntake = 10 * time.Second
 	patienceFront  = 15 * time.Second
@@ -416,8 +417,9 @@ const (
 
 // Run works until ctx ends, and returns nil then. It stops in order: what takes work
 // in, the check-in with the card that is on the reader, the link, what only
-// watches. [Daemon.Close] closes the data last. ready is called once everything
-// runs; it may be nil. An error means that the daemon cannot go on.
+// watches. [Daemon.Close] closes the data last. ready is called once, beside everything
+// that runs, so that nobody waits for what it does; it may be nil. Run does not return
+// before it. An error means that the daemon cannot go on.
 func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	// What is waiting for it has to hear the first events.
 	watch := d.bus.Subscribe(event.Desk, 256)
@@ -459,7 +461,11 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	d.ready.Store(d.agent != nil)
 	d.log.Info("ready", "version", d.cfg.Version, "port", d.Port(), "configured", d.agent != nil, "training", d.cfg.Training)
 	if ready != nil {
-		ready()
+		intake.Services = append(intake.Services, supervise.Service{Name: "ready", Run: func(ctx context.Context) error {
+			ready()
+			<-ctx.Done()
+			return nil
+		}})
 	}
 	err := supervise.Run(ctx, intake, front, link, last)
 	d.ready.Store(false)

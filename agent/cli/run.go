@@ -259,9 +259,11 @@ func (d *daemonCommand) once(ctx context.Context, cfg *config.Config, log *slog.
 	stopping := context.AfterFunc(ctx, func() { tell(log, notify, sdnotify.Stopping, sdnotify.Status("stopping")) })
 	defer stopping()
 	return daemon.Run(ctx, func() {
-		tell(log, notify, sdnotify.Ready, sdnotify.Status(statusLine(ctx, daemon)))
+		// What is to be said of it may take seconds: a card service that hangs.
+		tell(log, notify, sdnotify.Ready, sdnotify.Status("running"))
 		d.say(cfg, daemon)
 		ready()
+		tell(log, notify, sdnotify.Status(statusLine(ctx, daemon)))
 	})
 }
 

@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"context"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -9,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chamthe/chamthe/agent/cli"
 	"github.com/chamthe/chamthe/agent/wire"
+	"github.com/chamthe/chamthe/reader"
 )
 
 // manager listens as systemd does.
@@ -49,9 +53,8 @@ func hears(t *testing.T, l *net.UnixConn, want string) string {
 func TestRunTellsSystemd(t *testing.T) {
 	l := manager(t)
 	p, _ := runs(t, t.TempDir())
-	if got := hears(t, l, "READY=1\n"); !strings.Contains(got, "STATUS=link not configured, 0 visits waiting") {
-		t.Errorf("told %q", got)
-	}
+	hears(t, l, "READY=1\n")
+	hears(t, l, "STATUS=link not configured, 0 visits waiting")
 	hears(t, l, "WATCHDOG=1\n")
 	hears(t, l, "WATCHDOG=1\n")
 	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
@@ -60,6 +63,38 @@ func TestRunTellsSystemd(t *testing.T) {
 	hears(t, l, "STOPPING=1\n")
 	if exit := p.end(); exit != 0 {
 		t.Errorf("exit status %d\n%s", exit, p.stderr.String())
+	}
+}
+
+// hung is a card service that answers to nothing.
+type hung struct{ reader.Driver }
+
+func (hung) Readers(ctx context.Context) ([]reader.Info, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (hung) Wait(ctx context.Context, _ []reader.Info) ([]reader.Info, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestRunIsReadyWithoutReaders: systemd hears that the agent is ready before anybody
+// has asked a card service that hangs.
+func TestRunIsReadyWithoutReaders(t *testing.T) {
+	l := manager(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	line := []string{"run", "--config", configIn(t, "facility: {code: 01013}\n"), "--data", t.TempDir(), "--port", "0"}
+	var errs notes
+	ended := make(chan int, 1)
+	go func() { ended <- cli.MainWith(ctx, line, strings.NewReader(""), io.Discard, &errs, hung{}) }()
+	if got := hears(t, l, "READY=1\n"); !strings.Contains(got, "STATUS=running") {
+		t.Errorf("told %q", got)
+	}
+	stop()
+	if exit := <-ended; exit != 0 {
+		t.Errorf("exit status %d\n%s", exit, errs.String())
 	}
 }
 
