@@ -1,6 +1,10 @@
 package api
 
-import "slices"
+import (
+	"net"
+	"net/http"
+	"slices"
+)
 
 // Patterns returns "METHOD /path" of every route.
 func Patterns(s *Server) (list []string) {
@@ -28,3 +32,25 @@ const (
 	MaxGranted  = maxGranted
 	AskingBurst = askingBurst
 )
+
+// A Pool is a pool without a server.
+type Pool struct{ p *pool }
+
+// NewPool returns an empty one.
+func NewPool() Pool { return Pool{new(pool)} }
+
+// Take is take.
+func (p Pool) Take(c net.Conn) (net.Conn, bool) {
+	n, ok := p.p.take(c)
+	return n, ok
+}
+
+// Known has the desk, or a client, call over all connections that are open.
+func (p Pool) Known(desk bool) {
+	for _, c := range p.p.open {
+		c.known, c.desk = true, desk
+	}
+}
+
+// Idle has a connection have nothing to do.
+func (p Pool) Idle(c net.Conn) { p.p.state(c, http.StateIdle) }

@@ -90,6 +90,7 @@ func (s *Server) serve(w *recorder, r *http.Request) (pattern, who string) {
 			return pattern, s.refuse(w, f)
 		}
 		who = c.client.ID
+		called(r, c.client)
 		if f := limited(c.client.limit); f != nil {
 			w.fail(f)
 			return pattern, who

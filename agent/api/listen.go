@@ -7,9 +7,9 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -72,6 +72,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 			return ErrAddress
 		}
 	}
+	all := new(pool)
 	base, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	server := &http.Server{
@@ -82,13 +83,14 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+		ConnState:         all.state,
 		ErrorLog:          log.New(discard{}, "", 0), // its lines quote requests
 	}
-	var open atomic.Int64
 	g, gctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
 		g.Go(func() error {
-			if err := server.Serve(&bounded{Listener: l, open: &open}); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(&bounded{Listener: l, pool: all}); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("api: %w", err)
 			}
 			return nil
@@ -111,12 +113,80 @@ type discard struct{}
 
 func (discard) Write(b []byte) (int, error) { return len(b), nil }
 
-// bounded closes what is over the limit at once, instead of letting it wait: so a
-// program that opens connections without end does not keep others from being
-// served when theirs is closed again.
+// A pool bounds the connections of one server. Over the limit it makes room: a
+// program that opens connections without end, and says nothing, must not keep the
+// desk out.
+type pool struct {
+	mu   sync.Mutex
+	open []*pooled // oldest first
+}
+
+// pooled is a connection of a pool. Its fields are guarded by pool.mu.
+type pooled struct {
+	net.Conn
+	pool  *pool
+	known bool // somebody with a token has called over it
+	desk  bool // the desk has
+	idle  bool // nothing is being answered
+}
+
+// take adds a connection, in the place of the one that can be spared best: the oldest
+// of those over which nobody with a token has called, and then of clients' that are
+// idle. Without one like that, it reports false.
+func (p *pool) take(c net.Conn) (*pooled, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.open) >= connections {
+		i := slices.IndexFunc(p.open, func(o *pooled) bool { return !o.known })
+		if i < 0 {
+			i = slices.IndexFunc(p.open, func(o *pooled) bool { return !o.desk && o.idle })
+		}
+		if i < 0 {
+			return nil, false
+		}
+		spared := p.open[i]
+		p.open = slices.Delete(p.open, i, i+1)
+		_ = spared.Conn.Close() // its server sees that, and closes it once more
+	}
+	n := &pooled{Conn: c, pool: p}
+	p.open = append(p.open, n)
+	return n, true
+}
+
+// Close implements [net.Conn].
+func (c *pooled) Close() error {
+	c.pool.mu.Lock()
+	c.pool.open = slices.DeleteFunc(c.pool.open, func(o *pooled) bool { return o == c })
+	c.pool.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// state notes what the server does with a connection.
+func (p *pool) state(c net.Conn, s http.ConnState) {
+	if c, ok := c.(*pooled); ok {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		c.idle = s == http.StateIdle
+	}
+}
+
+// connKey is where a request's context has its connection.
+type connKey struct{}
+
+// called notes who calls over a request's connection.
+func called(r *http.Request, by *client) {
+	if c, ok := r.Context().Value(connKey{}).(*pooled); ok {
+		c.pool.mu.Lock()
+		defer c.pool.mu.Unlock()
+		c.known, c.desk = true, c.desk || by.desk
+	}
+}
+
+// bounded is a listener whose connections are of a pool. What has no room is closed at
+// once, instead of waiting.
 type bounded struct {
 	net.Listener
-	open *atomic.Int64
+	pool *pool
 }
 
 func (l *bounded) Accept() (net.Conn, error) {
@@ -125,20 +195,9 @@ func (l *bounded) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.open.Add(1) <= connections {
-			return &counted{Conn: c, done: sync.OnceFunc(func() { l.open.Add(-1) })}, nil
+		if p, ok := l.pool.take(c); ok {
+			return p, nil
 		}
-		l.open.Add(-1)
 		_ = c.Close()
 	}
-}
-
-type counted struct {
-	net.Conn
-	done func()
-}
-
-func (c *counted) Close() error {
-	c.done()
-	return c.Conn.Close()
 }

@@ -1,16 +1,21 @@
 package api_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chamthe/chamthe/agent/api"
 	"github.com/chamthe/chamthe/agent/api/apitest"
+	"github.com/chamthe/chamthe/agent/event"
+	"github.com/chamthe/chamthe/agent/wire"
 )
 
 func TestLoopbackOnly(t *testing.T) {
@@ -63,43 +68,133 @@ func TestListenTaken(t *testing.T) {
 	}
 }
 
-// TestConnections opens more connections than are served, and sees that those
-// over it are closed at once, and that room comes back.
+// TestConnections has a program open many more connections than are served, with and
+// without a word: the desk and a client that keeps a stream are served all the same,
+// and the oldest give way.
 func TestConnections(t *testing.T) {
 	rig := apitest.Start(t, nil)
+	_, lab := rig.Program(t, "Lab")
 	address := strings.TrimPrefix(rig.URL, "http://")
-	var open []net.Conn
-	defer func() {
-		for _, c := range open {
-			_ = c.Close()
-		}
-	}()
-	for range api.Connections {
+	dial := func(text string) net.Conn {
+		t.Helper()
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		open = append(open, c)
-	}
-	over, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer over.Close()
-	_ = over.SetReadDeadline(time.Now().Add(time.Minute))
-	if _, err := over.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("one connection too many is held: %v", err)
-	}
-	for _, c := range open {
-		_ = c.Close()
-	}
-	open = nil
-	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if err := rig.Desk.Healthy(t.Context()); err == nil {
-			break
-		} else if time.Now().After(end) {
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
+		if _, err := io.WriteString(c, text); err != nil {
 			t.Fatal(err)
 		}
+		return c
+	}
+	status := func(c net.Conn) string {
+		t.Helper()
+		line := make([]byte, len("HTTP/1.1 200"))
+		if _, err := io.ReadFull(c, line); err != nil {
+			t.Fatal(err)
+		}
+		return string(line)
+	}
+	head := func(path, token string) string {
+		return "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+	}
+	stream := dial(head("/api/v1/events", lab.Token))
+	if got := status(stream); got != "HTTP/1.1 200" {
+		t.Fatal(got)
+	}
+	desk := dial("")
+	answers := bufio.NewReader(desk)
+	ask := func() {
+		t.Helper()
+		if _, err := io.WriteString(desk, head("/api/v1/readers", deskToken(t, rig))); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s, %v", resp.Status, err)
+		}
+	}
+	ask()
+	for what, text := range map[string]string{
+		"that are idle": "GET /healthz HTTP/1.1\r\nHost: " + address + "\r\n\r\n", "that are silent": "", "that never end": "GET /healthz HTTP/1.1\r\nHost: ",
+	} {
+		var open []net.Conn
+		for i := range api.Connections + 20 {
+			c := dial(text)
+			open = append(open, c)
+			if what == "that are idle" {
+				status(c) // or it may not be idle yet
+			}
+			if i%40 != 39 && i < api.Connections {
+				continue
+			}
+			rig.Desk.CloseIdle()
+			soon, cancel := context.WithTimeout(t.Context(), 20*time.Second) // shorter than idle ones are kept
+			_, err := rig.Desk.Status(soon)
+			cancel()
+			if err != nil {
+				t.Fatalf("the desk is shut out by %d connections %s: %v", i, what, err)
+			}
+		}
+		if _, err := io.Copy(io.Discard, open[0]); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("of those %s, the oldest is held", what)
+		}
+	}
+	// Those that were there before, and are known, are not touched.
+	ask()
+	rig.Bus.Publish(wire.Event{Type: wire.EventReaders, Readers: []wire.Reader{{Name: "still there", Kind: "virtual"}}}, event.Everybody)
+	var heard strings.Builder
+	for b := make([]byte, 1); !strings.Contains(heard.String(), "still there"); heard.Write(b) {
+		if _, err := io.ReadFull(stream, b); err != nil {
+			t.Fatalf("the client's stream: %v", err)
+		}
+	}
+}
+
+// TestConnectionsOfAClient has a client with a token keep all connections: the desk
+// takes the place of one that is idle.
+func TestConnectionsOfAClient(t *testing.T) {
+	p := api.NewPool()
+	var ends, taken []net.Conn
+	take := func() (net.Conn, bool) {
+		here, there := net.Pipe()
+		ends = append(ends, here, there)
+		c, ok := p.Take(here)
+		if ok {
+			taken = append(taken, c)
+		}
+		return c, ok
+	}
+	defer func() {
+		for _, c := range ends {
+			_ = c.Close()
+		}
+	}()
+	first, _ := take()
+	for range api.Connections - 1 {
+		if _, ok := take(); !ok {
+			t.Fatal("no room below the limit")
+		}
+	}
+	p.Known(false) // all of them, of a client, and at work
+	if _, ok := take(); ok {
+		t.Error("a connection at work gave way")
+	}
+	p.Idle(first)
+	if _, ok := take(); !ok {
+		t.Error("an idle connection did not give way")
+	}
+	p.Known(true)
+	for _, c := range taken {
+		p.Idle(c)
+	}
+	if _, ok := take(); ok {
+		t.Error("a connection of the desk gave way")
 	}
 }
 
