@@ -51,9 +51,15 @@ func (f File) Load() ([]byte, error) {
 	return b, err
 }
 
-// Save replaces the file: after a power failure it is the old or the new one.
+// TempPattern matches the names of files that a Save which was killed leaves in the
+// directory. They hold hashes of PINs.
+const TempPattern = ".operators-*"
+
+// Save replaces the file: after a power failure it is the old or the new one, and the
+// new one once Save has returned.
 func (f File) Save(b []byte) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(string(f)), ".operators-*") // 0600
+	dir := filepath.Dir(string(f))
+	temp, err := os.CreateTemp(dir, TempPattern) // 0600
 	if err != nil {
 		return err
 	}
@@ -72,7 +78,24 @@ func (f File) Save(b []byte) (err error) {
 	if err == nil {
 		err = os.Rename(temp.Name(), string(f))
 	}
+	if err == nil {
+		err = syncDir(dir)
+	}
 	return err
+}
+
+// syncDir makes the names of a directory durable. It is a variable for tests: no file
+// system shows from outside whether it was called.
+var syncDir = func(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // a directory cannot be synced there
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }
 
 func ignoreAbsent(err error) error {

@@ -363,6 +363,33 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// TestSaveIsDurable: the new name of the file is on disk when Save returns, and Save
+// says so if it may not be. A count of wrong PINs that a power failure takes back
+// would give further tries.
+func TestSaveIsDurable(t *testing.T) {
+	dir := t.TempDir()
+	f := operator.File(filepath.Join(dir, "operators.json"))
+	var synced []string
+	fail := error(nil)
+	defer operator.SyncDir(func(of string, sync func(string) error) error {
+		if b, err := f.Load(); err != nil || len(b) != 1 {
+			t.Errorf("synced before the file had its name: %q, %v", b, err)
+		}
+		synced = append(synced, of)
+		return errors.Join(sync(of), fail)
+	})()
+	if err := f.Save([]byte("a")); err != nil || !slices.Equal(synced, []string{dir}) {
+		t.Errorf("%v, synced %q", err, synced)
+	}
+	fail = os.ErrInvalid
+	if err := f.Save([]byte("b")); !errors.Is(err, os.ErrInvalid) {
+		t.Errorf("a directory that cannot be synced: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, operator.TempPattern)); err != nil || len(left) != 0 {
+		t.Errorf("left %q, %v", left, err)
+	}
+}
+
 func TestDamaged(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "no JSON": "x", "version": `{"version":2,"operators":[]}`, "unknown field": `{"version":1,"people":[]}`, "two": `{"version":1}{}`,
