@@ -433,12 +433,12 @@ func (r *Registry) claim(ctx context.Context, agent, key string) (*codeRecord, e
 			return nil, err
 		case rev == 0:
 			return nil, refusal(contract.EnrolCodeUnknown)
+		case rec.Agent == agent:
+			return &rec, nil // also when it expired meanwhile: the work may be half done
 		case !time.Now().Before(rec.Expires):
 			return nil, refusal(contract.EnrolCodeExpired)
-		case rec.Agent != "" && rec.Agent != agent:
+		case rec.Agent != "":
 			return nil, refusal(contract.EnrolCodeUsed)
-		case rec.Agent == agent:
-			return &rec, nil
 		}
 		var e enrolment
 		if _, err := get(ctx, r.enrolments, agent, &e); err != nil {

@@ -63,6 +63,51 @@ func TestEnrol(t *testing.T) {
 	}
 }
 
+// TestEnrolmentIsFinishedAfterTheCodeExpired: an agent whose enrolment was stopped
+// before any of its writes asks again when its code has expired. Once the code is
+// its own it gets what it was granted; before that, the old enrolment stands.
+func TestEnrolmentIsFinishedAfterTheCodeExpired(t *testing.T) {
+	d := deploy(t)
+	a := newAgent(t)
+	r := d.admin()
+	if err := r.Enrol(t.Context(), a.name, d.code(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	// Three writes follow the one that takes the code.
+	for stop := 1; stop <= 3; stop++ {
+		code := d.code(time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		r.OnStep(func() {
+			if n++; n == stop {
+				cancel()
+			}
+		})
+		err := r.Enrol(ctx, a.name, code)
+		r.OnStep(nil)
+		cancel()
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("stopped before write %d: %v", stop, err)
+		}
+		if err := r.Expire(t.Context(), code); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Enrol(t.Context(), a.name, code); err != nil {
+			t.Errorf("stopped before write %d, again after the code expired: %v", stop, err)
+		}
+		if err := r.Enrol(t.Context(), newAgent(t).name, code); err == nil {
+			t.Error("another agent was enrolled with the code")
+		}
+	}
+	unused := d.code(time.Hour)
+	if err := r.Expire(t.Context(), unused); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Enrol(t.Context(), a.name, unused); err == nil {
+		t.Error("enrolled with a code that expired unused")
+	}
+}
+
 func TestEnrolRefuses(t *testing.T) {
 	d := deploy(t)
 	nc := d.mustConnect()

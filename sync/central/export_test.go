@@ -24,6 +24,18 @@ func (r *Registry) Enrol(ctx context.Context, agent string, code contract.EnrolC
 	return err
 }
 
+// Expire ends a code's time.
+func (r *Registry) Expire(ctx context.Context, code contract.EnrolCode) error {
+	var rec codeRecord
+	rev, err := get(ctx, r.codes, codeKey(code), &rec)
+	if err != nil {
+		return err
+	}
+	rec.Expires = rec.Created
+	_, err = put(ctx, r.codes, codeKey(code), &rec, rev)
+	return err
+}
+
 // Limiter opens a limiter to tests.
 type Limiter struct{ l *limiter }
 
