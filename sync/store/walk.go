@@ -252,6 +252,11 @@ func (w *walker) tree(id uint64, at place, low, high []byte, depth int) error {
 			return errPage(id, "keys out of order")
 		}
 	}
+	// A branch below a branch: bbolt would look for keys outside of its range
+	// elsewhere, and not find what is under them.
+	if bytes.Compare(keys[0], low) < 0 || high != nil && bytes.Compare(keys[count-1], high) >= 0 {
+		return errPage(id, "keys out of order")
+	}
 	for i := range count {
 		below := high
 		if i+1 < count {
