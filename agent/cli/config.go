@@ -42,6 +42,14 @@ func newConfig(e *env) *cobra.Command {
 	return c
 }
 
+// addConfigFile adds the flag for the configuration: --config, as every other command
+// has it, or --file.
+func addConfigFile(c *cobra.Command, file *string, what string) {
+	c.Flags().StringVar(file, "config", "", what+" (default $"+configVariable+", or "+config.DefaultFile()+")")
+	c.Flags().StringVar(file, "file", "", "the same as --config")
+	c.MarkFlagsMutuallyExclusive("config", "file")
+}
+
 // loadConfig reads the configuration; a file that is named and not there is a
 // mistake of whoever named it.
 func loadConfig(o config.Options) (*config.Config, error) {
@@ -66,7 +74,7 @@ func newConfigCheck(e *env) *cobra.Command {
 		Use:   "check",
 		Short: "Look for mistakes, and name file, line and key of each",
 		Example: `  chamthe config check
-  chamthe config check --file /tmp/new.yaml && cp /tmp/new.yaml ` + config.DefaultFile(),
+  chamthe config check --config /tmp/new.yaml && cp /tmp/new.yaml ` + config.DefaultFile(),
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := loadConfig(config.Options{File: configFile(file)})
@@ -96,7 +104,7 @@ func newConfigCheck(e *env) *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&file, "file", "", "configuration `FILE` (default $"+configVariable+", or "+config.DefaultFile()+")")
+	addConfigFile(c, &file, "configuration `FILE`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
 }
@@ -139,7 +147,7 @@ func newConfigShow(e *env) *cobra.Command {
 			return w.Flush()
 		},
 	}
-	c.Flags().StringVar(&file, "file", "", "configuration `FILE` (default $"+configVariable+", or "+config.DefaultFile()+")")
+	addConfigFile(c, &file, "configuration `FILE`")
 	c.Flags().BoolVar(&changed, "changed", false, "only what is not as by default")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	return c
@@ -152,7 +160,7 @@ func newConfigInit(e *env) *cobra.Command {
 		Use:   "init",
 		Short: "Write a file in which every key stands as a comment with its default",
 		Example: `  chamthe config init
-  chamthe config init --file - | less`,
+  chamthe config init --config - | less`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if file == "-" {
@@ -163,7 +171,7 @@ func newConfigInit(e *env) *cobra.Command {
 				name = config.DefaultFile()
 			}
 			if _, err := os.Lstat(name); err == nil && !force {
-				return usagef("--file: there is a file of this name already; give --force to replace it")
+				return usagef("--config: there is a file of this name already; give --force to replace it")
 			}
 			var b bytes.Buffer
 			if err := config.Template(&b); err != nil {
@@ -183,7 +191,7 @@ func newConfigInit(e *env) *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&file, "file", "", "`FILE` to write, or - for standard output (default $"+configVariable+", or "+config.DefaultFile()+")")
+	addConfigFile(c, &file, "`FILE` to write, or - for standard output")
 	c.Flags().BoolVar(&force, "force", false, "replace a file that is there")
 	return c
 }

@@ -454,6 +454,13 @@ func TestConfigCommands(t *testing.T) {
 	if got := command(t, "config", "init", "--file", name); got.exit != 2 || !strings.Contains(got.stderr, "--force") {
 		t.Errorf("init over a file: %+v", got)
 	}
+	// As every other command has the flag.
+	for _, args := range [][]string{{"config", "check"}, {"config", "show"}, {"config", "init", "--force"}} {
+		if got := command(t, append(args, "--config", name)...); got.exit != 0 {
+			t.Errorf("%v --config: %+v", args, got)
+		}
+		command(t, append(args, "--config", name, "--file", name)...).failed(t, fault.Usage)
+	}
 	if got := command(t, "config", "check", "--file", name); got.exit != 0 || got.stdout != "no mistakes\n" {
 		t.Errorf("check: %+v", got)
 	}
