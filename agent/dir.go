@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chamthe/chamthe/agent/enrol"
+	"github.com/chamthe/chamthe/agent/operator"
 )
 
 // Errors of a data directory.
@@ -84,7 +85,7 @@ func checkDir(dir string, keys ...string) error {
 
 // leftovers are what a process that was killed leaves of files that it was
 // making. One of a key is that key: it must not stay.
-var leftovers = []string{enrol.TempPattern, ".key-*", ".identity-*", ".store-*", ".backup-*", "nonce-*.tmp"}
+var leftovers = []string{enrol.TempPattern, operator.TempPattern, ".key-*", ".identity-*", ".store-*", ".backup-*", "nonce-*.tmp"}
 
 // sweepAfter spares what another process, which does not know yet that this
 // one has the directory, is making just now.

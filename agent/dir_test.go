@@ -87,13 +87,13 @@ func TestSweep(t *testing.T) {
 	if err := os.Link(filepath.Join(dir, "seal.key"), filepath.Join(dir, ".key-1")); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{".identity-2", ".store-3", "nonce-4.tmp", ".store-young", "notes.tmp"} {
+	for _, name := range []string{".identity-2", ".store-3", "nonce-4.tmp", ".operators-5", ".store-young", "notes.tmp"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	old := time.Now().Add(-time.Hour)
-	for _, name := range []string{".key-1", ".identity-2", ".store-3", "nonce-4.tmp", "notes.tmp"} {
+	for _, name := range []string{".key-1", ".identity-2", ".store-3", "nonce-4.tmp", ".operators-5", "notes.tmp"} {
 		if err := os.Chtimes(filepath.Join(dir, name), old, old); err != nil {
 			t.Fatal(err)
 		}
