@@ -1,6 +1,8 @@
 package outbox_test
 
 import (
+	"errors"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -87,6 +89,62 @@ func TestEntryThatIsGone(t *testing.T) {
 	}
 	if err := b.Put(t.Context(), entry("a")); err != nil || len(b.queued()) != 0 {
 		t.Errorf("%v, queued %q", err, b.queued())
+	}
+}
+
+// TestDamagedSequence: bbolt keeps in clear which place comes next, and its word
+// must not have an entry overwritten.
+func TestDamagedSequence(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		to     uint64
+		reopen bool
+		err    error
+	}{
+		{name: "reset", to: 0},
+		{name: "back", to: 1},
+		{name: "back, before it is opened", to: 0, reopen: true},
+		{name: "ahead", to: 3 | 1<<40},
+		{name: "at its end", to: math.MaxUint64, err: store.ErrCorrupt},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBox(t)
+			b.put("a", "b", "c")
+			sequence := func() (n uint64) {
+				if err := b.st.View(func(tx *bbolt.Tx) error {
+					n = tx.Bucket(store.OutboxBucket).Bucket([]byte("log")).Sequence()
+					return nil
+				}); err != nil {
+					t.Fatal(err)
+				}
+				return n
+			}
+			err := b.st.Update(func(tx *bbolt.Tx) error {
+				return tx.Bucket(store.OutboxBucket).Bucket([]byte("log")).SetSequence(tt.to)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.reopen {
+				b.reopen()
+				if n := sequence(); n != 3 {
+					t.Errorf("sequence %d after it was opened", n)
+				}
+			}
+			want := []string{"a", "b", "c", "d"}
+			if tt.err != nil {
+				want = want[:3]
+			}
+			if err := b.Put(t.Context(), entry("d")); !errors.Is(err, tt.err) {
+				t.Errorf("Put = %v, want %v", err, tt.err)
+			}
+			if got := b.queued(); !slices.Equal(got, want) {
+				t.Errorf("queued %q, want %q", got, want)
+			}
+			if n, err := b.Damaged(t.Context()); n != 0 || err != nil {
+				t.Errorf("%d damaged, %v", n, err)
+			}
+		})
 	}
 }
 

@@ -203,7 +203,7 @@ func Open(st *store.Store, s *seal.Sealer, o *Options) (*Queue, error) {
 			}
 		}
 		c = readCounts(b)
-		return nil
+		return mendSequence(b.Bucket(logBucket))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
@@ -262,11 +262,10 @@ func (q *Queue) Put(ctx context.Context, e Entry) error {
 			return errUnchanged
 		}
 		log, queued := b.Bucket(logBucket), b.Bucket(queuedBucket)
-		n, err := log.NextSequence()
+		seq, err := nextSeq(log)
 		if err != nil {
 			return err
 		}
-		seq := seqKey(n)
 		// Keys only grow, so pages may be filled to the brim: the last one, which
 		// is written anew each time, begins empty then and not half full.
 		log.FillPercent, queued.FillPercent = full, full
@@ -288,6 +287,39 @@ func (q *Queue) Put(ctx context.Context, e Entry) error {
 	}
 	if added {
 		q.signal()
+	}
+	return nil
+}
+
+// nextSeq takes the next place in the log. It returns [store.ErrCorrupt] rather
+// than one that is taken.
+func nextSeq(log *bbolt.Bucket) ([]byte, error) {
+	if err := mendSequence(log); err != nil {
+		return nil, err
+	}
+	n, err := log.NextSequence()
+	if err != nil {
+		return nil, err
+	}
+	seq := seqKey(n)
+	if n == 0 || log.Get(seq) != nil {
+		return nil, store.ErrCorrupt
+	}
+	return seq, nil
+}
+
+// mendSequence sees that the log's sequence is not below its last place. bbolt
+// keeps it in clear, and a damaged one would have new entries overwrite old ones.
+func mendSequence(log *bbolt.Bucket) error {
+	last, _ := log.Cursor().Last()
+	switch {
+	case last == nil:
+		return nil
+	case len(last) != seqSize:
+		return store.ErrCorrupt
+	}
+	if n := binary.BigEndian.Uint64(last); n > log.Sequence() {
+		return log.SetSequence(n)
 	}
 	return nil
 }
