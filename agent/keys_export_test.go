@@ -5,6 +5,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/chamthe/chamthe/sync/lookup"
 	"github.com/chamthe/chamthe/sync/store"
 )
 
@@ -20,4 +21,9 @@ func (a *Agent) CachedAnswers() (n int, err error) {
 		return nil
 	})
 	return n, err
+}
+
+// LookUp asks who is insured, as a check-in does.
+func (a *Agent) LookUp(ctx context.Context, r lookup.Request) (lookup.Answer, error) {
+	return a.lookup.Lookup(ctx, r)
 }

@@ -436,6 +436,10 @@ func (s *Service) key(r Request) []byte { return askedOf(r).key(s.c.Sealer) }
 // Purge removes up to n answers that are older than Config.Keep, in one
 // transaction, and returns how many; call it until it returns 0. It waits until
 // the store has been checked.
+//
+// How old they are, only the clock says. So nothing goes unless that is
+// synchronised ([Service.Clock]): one that is ahead for a moment would take away
+// what a desk without a link lives on. What is too old is not served meanwhile.
 func (s *Service) Purge(ctx context.Context, n int) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -443,5 +447,9 @@ func (s *Service) Purge(ctx context.Context, n int) (int, error) {
 	if err := s.cache.await(ctx); err != nil {
 		return 0, err
 	}
-	return s.cache.purge(s.c.Now().Add(-s.c.Keep), n)
+	now := s.c.Now()
+	if s.clock.quality(now) != contract.ClockSynchronised {
+		return 0, nil
+	}
+	return s.cache.purge(now.Add(-s.c.Keep), n)
 }

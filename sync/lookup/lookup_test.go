@@ -414,6 +414,22 @@ func TestWhoIsThePerson(t *testing.T) {
 	}
 }
 
+// TestPurgeByAWrongClock: a clock that is ahead takes nothing away.
+func TestPurgeByAWrongClock(t *testing.T) {
+	d := newDesk(t)
+	d.lookup(t)
+	d.central.set("000", errOffline)
+	const far = 4000 * day
+	d.jump(far)
+	if n, err := d.Purge(t.Context(), 10); n != 0 || err != nil {
+		t.Errorf("Purge = %d, %v", n, err)
+	}
+	d.jump(-far)
+	if a := d.lookup(t); a.Entitlement.Source != contract.SourceCache {
+		t.Errorf("source %v: the answer was taken away", a.Entitlement.Source)
+	}
+}
+
 func TestPurge(t *testing.T) {
 	d := newDesk(t)
 	for _, number := range []string{"001099000001", "001099000002", "001099000003"} {

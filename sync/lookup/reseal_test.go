@@ -66,9 +66,13 @@ func TestReseal(t *testing.T) {
 	if err != nil || a.Entitlement.Source != contract.SourceCache || a.Stale {
 		t.Errorf("%+v, %v", a, err)
 	}
-	// And its age counts on: it goes when its time has come.
-	later := now().Add(2 * lookup.DefaultKeep)
-	d.now.Store(&later)
+	// And its age counts on: it goes when its time has come, and the clock is right.
+	d.advance(2 * lookup.DefaultKeep)
+	other := asked
+	other.Number = "001099000002"
+	if _, err := s.Lookup(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
 	if n, err := s.Purge(t.Context(), 10); err != nil || n != 1 {
 		t.Errorf("%d purged, %v", n, err)
 	}
