@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"slices"
@@ -145,6 +146,63 @@ func TestDamagedSequence(t *testing.T) {
 				t.Errorf("%d damaged, %v", n, err)
 			}
 		})
+	}
+}
+
+// TestDamagedPlaceOfAnID: one bit of a place in clear must not give the verdict
+// for one visit to another.
+func TestDamagedPlaceOfAnID(t *testing.T) {
+	lead := func(b *box, from, to uint64) {
+		err := b.st.Update(func(tx *bbolt.Tx) error {
+			ids := tx.Bucket(store.OutboxBucket).Bucket([]byte("ids"))
+			c := ids.Cursor()
+			for k, v := c.First(); k != nil; k, v = c.Next() {
+				if bytes.HasPrefix(v, seq(from)) {
+					return ids.Put(bytes.Clone(k), slices.Concat(seq(to), v[8:]))
+				}
+			}
+			return errors.New("no such id")
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := newBox(t)
+	b.put("a", "b", "c")
+	lead(b, 2, 3)
+	b.markStored(t, "b")
+	for _, v := range []contract.Verdict{accepted("b"), rejected("b", contract.ReasonTime)} {
+		if items, err := b.Verdict(t.Context(), v); err != nil || items != nil {
+			t.Errorf("the verdict changed %+v, %v", items, err)
+		}
+	}
+	if got := b.queued(); !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("queued %q", got)
+	}
+	if _, _, err := b.Get(t.Context(), "b"); !errors.Is(err, outbox.ErrDamaged) {
+		t.Errorf("Get: %v", err)
+	}
+	if err := b.Requeue(t.Context(), "b"); !errors.Is(err, outbox.ErrDamaged) {
+		t.Errorf("Requeue: %v", err)
+	}
+	items, err := b.List(t.Context(), 0, 0, 10)
+	if err != nil || len(items) != 3 || items[0].Damaged || !items[1].Damaged || items[1].ID != "b" || items[2].Damaged {
+		t.Errorf("List = %+v, %v", items, err)
+	}
+	if n, err := b.Damaged(t.Context()); n != 1 || err != nil {
+		t.Errorf("%d damaged, %v", n, err)
+	}
+	b.verdict(t, accepted("c"))
+	if got := b.state("c"); got != outbox.Accepted {
+		t.Errorf("the visit whose place it is: %v", got)
+	}
+	// A place where nothing is.
+	lead(b, 1, 9)
+	if _, _, err := b.Get(t.Context(), "a"); !errors.Is(err, outbox.ErrNotFound) {
+		t.Errorf("Get: %v", err)
+	}
+	if n, err := b.Damaged(t.Context()); n != 2 || err != nil {
+		t.Errorf("%d damaged, %v", n, err)
 	}
 }
 

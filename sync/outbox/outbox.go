@@ -27,10 +27,12 @@
 // An entry that cannot be opened (a damaged disk, which bbolt cannot tell from
 // good data) is skipped by [Queue.Next] and shown as damaged by [Queue.List];
 // it never stops those behind it. One whose state cannot be found is [Lost]:
-// never taken for accepted.
+// never taken for accepted. One whose id leads elsewhere, which is filed in clear,
+// is sent but gets no verdict, and neither does the entry there in its stead.
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -58,7 +60,7 @@ var (
 	ErrNotFound = errors.New("outbox: no such entry")
 	// ErrFinal reports an attempt to send an accepted entry again.
 	ErrFinal = errors.New("outbox: entry is accepted")
-	// ErrDamaged reports an entry that cannot be opened.
+	// ErrDamaged reports an entry that cannot be opened, or not found by its id.
 	ErrDamaged = errors.New("outbox: entry is damaged")
 )
 
@@ -125,7 +127,7 @@ type Entry struct {
 // Item tells how an entry stands, without its payload.
 type Item struct {
 	Seq        uint64
-	ID         string // "" when damaged
+	ID         string // "" when it cannot be opened
 	Subject    string
 	RecordedAt time.Time
 	Size       int // bytes of the payload; 0 when it was purged or is damaged
@@ -135,7 +137,7 @@ type Item struct {
 	StoredAt   time.Time
 	Verdict    *contract.Verdict // the last one; nil before
 	VerdictAt  time.Time         // when it arrived, this machine's clock
-	Damaged    bool              // the entry cannot be opened, or its state is [Lost]
+	Damaged    bool              // the entry cannot be opened or found by its id, or its state is [Lost]
 }
 
 // Ack is JetStream's acknowledgement of one entry.
@@ -386,8 +388,8 @@ func (q *Queue) MarkStored(ctx context.Context, acks ...Ack) error {
 	return q.change(func(c *changer) error {
 		c.b.Bucket(infoBucket).FillPercent, c.b.Bucket(storedBucket).FillPercent = 0.8, full // a verdict makes the record longer
 		for _, a := range acks {
-			seq, in := c.find(a.ID)
-			if seq == nil || in.State != Queued {
+			seq, in, err := c.find(a.ID)
+			if err != nil || in.State != Queued {
 				continue
 			}
 			in.Stream, in.StreamSeq, in.StoredAt = a.Stream, a.Seq, c.at
@@ -415,8 +417,8 @@ func (q *Queue) Verdict(ctx context.Context, verdicts ...contract.Verdict) ([]It
 	err := q.change(func(c *changer) error {
 		items = nil
 		for _, v := range verdicts {
-			seq, in := c.find(v.Visit)
-			if seq == nil || in.State == Accepted || in.Verdict != nil && (sameVerdict(*in.Verdict, v) && settled(in.State, v.State) || outdated(*in.Verdict, v)) {
+			seq, in, err := c.find(v.Visit)
+			if err != nil || in.State == Accepted || in.Verdict != nil && (sameVerdict(*in.Verdict, v) && settled(in.State, v.State) || outdated(*in.Verdict, v)) {
 				continue
 			}
 			to := in.State
@@ -472,10 +474,10 @@ func (q *Queue) Requeue(ctx context.Context, id string) error {
 		return err
 	}
 	err := q.change(func(c *changer) error {
-		seq, in := c.find(id)
+		seq, in, err := c.find(id)
 		switch {
-		case seq == nil:
-			return ErrNotFound
+		case err != nil:
+			return err
 		case in.State == Accepted:
 			return ErrFinal
 		}
@@ -539,8 +541,8 @@ func (q *Queue) List(ctx context.Context, state State, after uint64, n int) ([]I
 	return items, nil
 }
 
-// Damaged counts the entries that cannot be opened or whose state is [Lost]. It
-// opens every entry: for a check in the background, and for people.
+// Damaged counts the entries that cannot be opened or found by their id, or whose
+// state is [Lost]. It opens every entry: for a check in the background, and for people.
 func (q *Queue) Damaged(ctx context.Context) (int, error) {
 	damaged, err := q.gone(ctx)
 	if err != nil {
@@ -600,11 +602,10 @@ func (q *Queue) Get(ctx context.Context, id string) (Entry, Item, error) {
 			return err
 		}
 		b := tx.Bucket(store.OutboxBucket)
-		seq := q.seqOf(b, id)
-		if seq == nil || b.Bucket(logBucket).Get(seq) == nil {
-			return ErrNotFound
+		seq, err := q.place(b, id)
+		if err != nil {
+			return err
 		}
-		var err error
 		if e, err = q.openEntry(b.Bucket(logBucket), seq); err != nil {
 			return err
 		}
@@ -715,13 +716,13 @@ func (q *Queue) change(fn func(*changer) error) error {
 	return err
 }
 
-// find returns the place and state of an entry, or nil.
-func (c *changer) find(id string) ([]byte, info) {
-	seq := c.q.seqOf(c.b, id)
-	if seq == nil || c.b.Bucket(logBucket).Get(seq) == nil {
-		return nil, info{}
+// find returns the place and state of an entry, or the error of [Queue.place].
+func (c *changer) find(id string) ([]byte, info, error) {
+	seq, err := c.q.place(c.b, id)
+	if err != nil {
+		return nil, info{}, err
 	}
-	return seq, c.q.info(c.b, seq)
+	return seq, c.q.info(c.b, seq), nil
 }
 
 // move writes an entry's new state record and files it under its new state.
@@ -763,7 +764,22 @@ func (c *changer) move(seq []byte, in info, to State) error {
 	return c.b.Bucket(bucketOf[to]).Put(key, value)
 }
 
-// seqOf returns a copy of the place of an id, or nil.
+// place returns a copy of the place of an entry. It returns [ErrNotFound], or
+// [ErrDamaged] when another entry is there: places are filed in clear, and a
+// verdict must not go to another visit. An entry that cannot be opened has nothing
+// to say against its place, and still gets its verdict.
+func (q *Queue) place(b *bbolt.Bucket, id string) ([]byte, error) {
+	log, seq := b.Bucket(logBucket), q.seqOf(b, id)
+	if seq == nil || log.Get(seq) == nil {
+		return nil, ErrNotFound
+	}
+	if e, err := q.openEntry(log, seq); err == nil && e.ID != id {
+		return nil, ErrDamaged
+	}
+	return seq, nil
+}
+
+// seqOf returns a copy of what is filed as the place of an id, or nil.
 func (q *Queue) seqOf(b *bbolt.Bucket, id string) []byte {
 	v := b.Bucket(idsBucket).Get(q.seal.Index(placeID, []byte(id)))
 	if len(v) < seqSize {
@@ -815,6 +831,9 @@ func (q *Queue) item(b *bbolt.Bucket, seq []byte) Item {
 		return it
 	}
 	it.ID, it.Subject, it.RecordedAt, it.Size = e.ID, e.Subject, e.RecordedAt, len(e.Payload)
+	if !bytes.Equal(q.seqOf(b, e.ID), seq) {
+		it.Damaged = true // no verdict would find it
+	}
 	return it
 }
 
