@@ -350,6 +350,10 @@ func (s *service) bundle(ctx context.Context, req micro.Request) {
 	if !s.enrolled(ctx, req, r.Agent, r.Facility) {
 		return
 	}
+	if !s.bundles.allow(r.Agent, time.Now()) {
+		s.limited(req)
+		return
+	}
 	facility := r.Facility
 	if r.Kind == contract.BundleTrust {
 		facility = "" // the same for everybody

@@ -218,7 +218,7 @@ func TestBundlesOfOthers(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("no bundle")
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	for name, tt := range map[string]struct{ got, want string }{
 		"another facility": {ask(r.agent, "01014", nil), "403"},

@@ -174,7 +174,7 @@ func (c *Central) session(ctx context.Context, serving func()) error {
 		return err
 	}
 
-	svc := &service{store: st, counts: &c.counts, log: c.log, now: c.now, lookups: c.limits.lookups, rolls: c.cfg.BundleRolls}
+	svc := &service{store: st, counts: &c.counts, log: c.log, now: c.now, limits: c.limits, rolls: c.cfg.BundleRolls}
 	stop, err := svc.serve(nc)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ type Counts struct {
 	Lookups         uint64                     // lookups answered
 	Nonces          uint64                     // nonces made
 	Refused         map[contract.Reason]uint64 // requests refused (lookups, nonces, bundles), by reason
-	Limited         uint64                     // lookups not answered because their agent asked too often
+	Limited         uint64                     // requests (lookups, nonces, bundles) not answered because their agent asked too often
 	Untold          uint64                     // visits refused without a verdict, because their agent has too many refused
 	Statuses        uint64                     // statuses of agents that were kept
 	StatusesRefused map[contract.Reason]uint64 // statuses that were not, by reason

@@ -16,6 +16,14 @@ const (
 	// waiting list, and nobody a whole province.
 	lookupsPerSecond = 10
 	lookupsBurst     = 300
+	// bundlesPerSecond and bundlesBurst let an agent fetch its lists, each in many
+	// parts, one after the other.
+	bundlesPerSecond = 10
+	bundlesBurst     = 1000
+	// noncesPerSecond is for all agents of a facility, which ask for one every few
+	// minutes, and all at once when the link is back.
+	noncesPerSecond = 20
+	noncesBurst     = 1000
 	// badPerMinute are visits that are refused at the door: not signed, not an
 	// agent's, not what they say they are. An honest agent has none, or, in a version
 	// that is broken, as many as it has visits on a day.
@@ -33,11 +41,13 @@ const (
 
 // limits are those of one process. They outlive a connection: whoever has it cut off
 // does not begin anew.
-type limits struct{ lookups, bad, statuses *limiter }
+type limits struct{ lookups, bundles, nonces, bad, statuses *limiter }
 
 func newLimits() limits {
 	return limits{
 		lookups:  newLimiter(lookupsPerSecond, lookupsBurst, keysKnown),
+		bundles:  newLimiter(bundlesPerSecond, bundlesBurst, keysKnown),
+		nonces:   newLimiter(noncesPerSecond, noncesBurst, keysKnown), // by facility
 		bad:      newLimiter(rate.Limit(badPerMinute)/60, badBurst, keysKnown),
 		statuses: newLimiter(rate.Limit(statusesPerMinute)/60, statusesBurst, keysKnown),
 	}

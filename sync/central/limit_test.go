@@ -70,6 +70,42 @@ func TestLookupsAreLimited(t *testing.T) {
 	}
 }
 
+// TestBundlesAndNoncesAreLimited: whoever asks for lists or nonces without end is put
+// off, and holds up nobody else.
+func TestBundlesAndNoncesAreLimited(t *testing.T) {
+	r := newRig(t, anchors(t, document(t, "cccd-no-aa", chip.TamperNone)), thu)
+	rogue := r.second()
+	c, stop := r.run()
+	m, err := contract.NewBundleRequestMessage(rogue, &contract.BundleRequest{
+		Version: contract.Version, ID: newID(t), Facility: facility, Agent: rogue.name, At: now(), Kind: contract.BundleTrust,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const asked = 5000
+	limited := func(what string, m *nats.Msg) {
+		t.Helper()
+		before := c.Counts().Limited
+		r.flood(asked, m)
+		if !r.knows(thu) {
+			t.Errorf("a flood of %s: the lookup of the other agent is not answered", what)
+		}
+		for end := time.Now().Add(patience); c.Counts().Limited < before+asked/3; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d of %d %s put off", c.Counts().Limited-before, asked, what)
+			}
+		}
+	}
+	limited("bundles", &nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Payload})
+	subject, err := contract.NonceSubject("01014") // the other facility's, not this one's
+	if err != nil {
+		t.Fatal(err)
+	}
+	limited("nonces", &nats.Msg{Subject: subject})
+	r.nonce()
+	stop()
+}
+
 // TestRefusedVisitsAreLimited: of an agent whose visits are not what they should be,
 // only some are told what is wrong. What it sends that is right is judged as ever.
 func TestRefusedVisitsAreLimited(t *testing.T) {

@@ -27,8 +27,8 @@ const (
 	serviceName    = "chamthe-central"
 	serviceVersion = "1.0.0"
 
-	// requestsAtOnce bounds the requests that are answered side by side; the
-	// others wait in the subscription.
+	// requestsAtOnce bounds the requests of a kind that are answered side by side;
+	// the others wait in the subscription.
 	requestsAtOnce = 64
 )
 
@@ -48,8 +48,8 @@ type service struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	lookups *limiter // by agent
-	rolls   []string // see [Config.BundleRolls]
+	limits          // of which it counts lookups, bundles and nonces
+	rolls  []string // see [Config.BundleRolls]
 
 	mu      sync.Mutex
 	current *contract.Nonce
@@ -65,26 +65,32 @@ func (s *service) serve(nc *nats.Conn) (stop func(), err error) {
 		return nil, err
 	}
 	// A handler holds up its subscription, and each answer waits for the store:
-	// so they run side by side, within a bound.
+	// so they run side by side, within a bound for each kind: who waits for a nonce
+	// holds up no lookup.
 	ctx, cancel := context.WithCancel(context.Background())
-	busy := semaphore.NewWeighted(requestsAtOnce)
+	var kinds []*semaphore.Weighted
 	stop = func() {
 		if err := svc.Stop(); err != nil {
 			s.log.Debug("service not stopped in order", "error", err)
 		}
 		cancel() // handlers that wait for their turn give up
-		// Without a bound on time this cannot fail; each call has its own.
-		_ = busy.Acquire(context.Background(), requestsAtOnce)
+		for _, busy := range kinds {
+			// Without a bound on time this cannot fail; each call has its own.
+			_ = busy.Acquire(context.Background(), requestsAtOnce)
+		}
 	}
 	for _, e := range []struct {
 		name, subject string
 		handle        func(context.Context, micro.Request)
-		limit         *limiter // by agent
+		limit         *limiter
+		key           func(micro.Request) string // of the limit
 	}{
-		{"lookup", contract.LookupSubjects, s.lookup, s.lookups},
-		{"nonce", contract.NonceSubjects, s.nonce, nil},
-		{"bundle", contract.BundleSubjects, s.bundle, nil},
+		{"lookup", contract.LookupSubjects, s.lookup, s.lookups, agentOf},
+		{"nonce", contract.NonceSubjects, s.nonce, s.nonces, facilityOf},
+		{"bundle", contract.BundleSubjects, s.bundle, s.bundles, agentOf},
 	} {
+		busy := semaphore.NewWeighted(requestsAtOnce)
+		kinds = append(kinds, busy)
 		handler := micro.HandlerFunc(func(req micro.Request) {
 			if !isInbox(req.Reply()) {
 				s.counts.add(&s.counts.Unheard)
@@ -93,7 +99,7 @@ func (s *service) serve(nc *nats.Conn) (stop func(), err error) {
 			}
 			// Before anything is spent on it. An agent's name costs nothing, but only
 			// what it has signed is counted against it.
-			if e.limit != nil && e.limit.spent(req.Headers().Get(contract.HeaderAgent), time.Now()) {
+			if e.limit.spent(e.key(req), time.Now()) {
 				s.limited(req)
 				return
 			}
@@ -111,6 +117,19 @@ func (s *service) serve(nc *nats.Conn) (stop func(), err error) {
 		}
 	}
 	return stop, nil
+}
+
+// agentOf is the agent that a request says it comes from.
+func agentOf(req micro.Request) string { return req.Headers().Get(contract.HeaderAgent) }
+
+// facilityOf is the facility that a request for a nonce comes from: nobody signs it,
+// but the server lets an agent ask on the subject of its own facility only.
+func facilityOf(req micro.Request) string {
+	facility, err := contract.ParseNonceSubject(req.Subject())
+	if err != nil {
+		return "" // no facility, and nothing is counted against it
+	}
+	return facility
 }
 
 // isInbox reports whether an answer may go to a subject. Who asks chooses it,
@@ -240,8 +259,13 @@ func sameDate(a, b contract.Date) bool {
 
 // nonce hands out a nonce that nobody could know before its time.
 func (s *service) nonce(ctx context.Context, req micro.Request) {
-	if _, err := contract.ParseNonceSubject(req.Subject()); err != nil || len(req.Data()) != 0 {
+	facility := facilityOf(req)
+	if facility == "" || len(req.Data()) != 0 {
 		s.fail(req, codeBadRequest, string(contract.ReasonMalformed))
+		return
+	}
+	if !s.nonces.allow(facility, time.Now()) {
+		s.limited(req)
 		return
 	}
 	n, err := s.fresh(ctx)
