@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math/bits"
@@ -80,5 +81,75 @@ func TestBranchBelowABranch(t *testing.T) {
 	}
 	if tried == 0 {
 		t.Fatalf("no key but %d below %d", was, high)
+	}
+}
+
+// TestRolledBack: with the newest meta page damaged bbolt goes back to the one
+// before it, and the change that was reported as durable is gone: not in silence.
+func TestRolledBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "visits.db")
+	s, err := store.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, s, "first", "1")
+	put(t, s, "last", "2")
+	if s.RolledBack() {
+		t.Error("a new file is said to miss something")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header, transaction = 16, 48 // where the number of the transaction is in a meta page
+	page := os.Getpagesize()
+	newest := 0
+	if binary.NativeEndian.Uint64(file[page+header+transaction:]) > binary.NativeEndian.Uint64(file[header+transaction:]) {
+		newest = page
+	}
+	tests := []struct {
+		name string
+		at   int // -1: nowhere
+		last string
+		want bool
+	}{
+		{"sound", -1, "2", false},
+		{"magic", newest + header, "", true},
+		{"version", newest + header + 4, "", true},
+		{"root", newest + header + 16, "", true},
+		{"transaction", newest + header + transaction, "", true},
+		{"checksum", newest + header + transaction + 8, "", true},
+		{"the older one", page - newest + header + 16, "2", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "visits.db")
+			file := bytes.Clone(file)
+			if tt.at >= 0 {
+				file[tt.at] ^= 1
+			}
+			if err := os.WriteFile(path, file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []bool{tt.want, false} { // until something is written
+				s, err := store.Open(path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := s.RolledBack(); got != want {
+					t.Errorf("RolledBack = %v, want %v", got, want)
+				}
+				if first, last := get(t, s, "first"), get(t, s, "last"); first != "1" || last != tt.last {
+					t.Errorf("%q and %q, want 1 and %q", first, last, tt.last)
+				}
+				put(t, s, "next", "3")
+				if err := errors.Join(s.Check(t.Context()), s.Close()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }

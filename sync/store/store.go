@@ -22,6 +22,10 @@
 // meanwhile. Nothing says that this may be left out: a mark beside the file that it
 // was closed properly would promise nothing about the disk.
 //
+// Each of the two meta pages is the start of one state of the file; when one is
+// damaged bbolt takes the other, which is perhaps the state before the last change.
+// Such a file is opened, and [Store.RolledBack] tells of it.
+//
 // What breaks later is caught where it is used, and found by [Store.Check]. All of
 // it is [ErrCorrupt].
 //
@@ -91,10 +95,11 @@ type Options struct {
 // Store is an open database file. It may be used concurrently: one Update at a
 // time, any number of Views beside it. Call [Store.Close] when done.
 type Store struct {
-	db        *bbolt.DB
-	path      string
-	uncertain atomic.Bool
-	corrupt   atomic.Bool
+	db         *bbolt.DB
+	path       string
+	rolledBack bool
+	uncertain  atomic.Bool
+	corrupt    atomic.Bool
 
 	sound    atomic.Bool           // a Check has found nothing
 	checking sync.Mutex            // one Check at a time
@@ -137,7 +142,7 @@ func open(path string, o *Options, steps []migration) (*Store, error) {
 	if !info.Mode().IsRegular() || info.Size() == 0 {
 		return nil, ErrCorrupt
 	}
-	have, err := inspect(path, options)
+	have, rolledBack, err := inspect(path, options)
 	switch {
 	case err != nil:
 		return nil, err
@@ -151,7 +156,7 @@ func open(path string, o *Options, steps []migration) (*Store, error) {
 	if err := migrate(db, path, have, steps); err != nil {
 		return nil, errors.Join(fmt.Errorf("migrate %w", classify(err)), db.Close())
 	}
-	return &Store{db: db, path: path}, nil
+	return &Store{db: db, path: path, rolledBack: rolledBack}, nil
 }
 
 // guarded opens the file. bbolt answers a damaged freelist page with a panic;
@@ -170,18 +175,18 @@ func guarded(path string, options bbolt.Options) (db *bbolt.DB, err error) {
 	return db, nil
 }
 
-// inspect reads the schema version without changing the file. It also makes
-// sure that what Open promises is sound, and inside the file: bbolt maps the file
-// into memory, and touching a page beyond the end of a file that was cut off would
-// kill the process.
-func inspect(path string, options bbolt.Options) (version int, err error) {
+// inspect reads the schema version without changing the file, and whether the last
+// change may be missing (see [Store.RolledBack]). It also makes sure that what Open
+// promises is sound, and inside the file: bbolt maps the file into memory, and
+// touching a page beyond the end of a file that was cut off would kill the process.
+func inspect(path string, options bbolt.Options) (version int, rolledBack bool, err error) {
 	options.ReadOnly = true
 	db, err := guarded(path, options)
 	if err != nil {
 		if errors.Is(err, ErrLocked) || errors.Is(err, fs.ErrPermission) {
-			return 0, err
+			return 0, false, err
 		}
-		return 0, ErrCorrupt
+		return 0, false, ErrCorrupt
 	}
 	defer func() {
 		if recover() != nil { // see guarded
@@ -191,20 +196,24 @@ func inspect(path string, options bbolt.Options) (version int, err error) {
 	}()
 	info, err := os.Stat(path)
 	if err != nil {
-		return 0, fmt.Errorf("store: %w", err)
+		return 0, false, fmt.Errorf("store: %w", err)
 	}
 	tx, err := db.Begin(false)
 	if err != nil {
-		return 0, fmt.Errorf("store: %w", err)
+		return 0, false, fmt.Errorf("store: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }()
 	if tx.Size() > info.Size() {
-		return 0, ErrCorrupt
+		return 0, false, ErrCorrupt
 	}
 	if err := walk(context.Background(), tx, path, start, nil); err != nil {
-		return 0, err
+		return 0, false, err
 	}
-	return schemaOf(tx)
+	if rolledBack, err = damagedMeta(path, db.Info().PageSize); err != nil {
+		return 0, false, err
+	}
+	version, err = schemaOf(tx)
+	return version, rolledBack, err
 }
 
 // create makes a new file under another name and links it to its own when it is
@@ -419,6 +428,13 @@ func (s *Store) Size() (size int64, err error) {
 	})
 	return size, err
 }
+
+// RolledBack reports that one of the file's two meta pages was damaged when it was
+// opened: the last change before that, which had been reported as durable, may be
+// missing. So may nothing: a power failure in the middle of a change leaves the same,
+// and then the change had not been reported. The next change writes that page anew,
+// so only the Store that was opened first says so.
+func (s *Store) RolledBack() bool { return s.rolledBack }
 
 // Path returns the path of the file.
 func (s *Store) Path() string { return s.path }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 
@@ -133,6 +134,36 @@ func metaOf(tx *bbolt.Tx) ([]byte, error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	return meta.b, nil
+}
+
+// Of a meta page, behind its header: magic 4, version 4, page size 4, flags 4, root
+// 16, freelist 8, end 8, transaction 8, and a checksum of these.
+const (
+	metaMagic   = 0xED0CDAED
+	metaVersion = 2
+	metaSummed  = 56
+)
+
+// damagedMeta reports whether bbolt would not take one of the two meta pages.
+func damagedMeta(path string, pageSize int) (bool, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("store: %w", err)
+	}
+	defer file.Close()
+	for i := range 2 {
+		var meta [metaSummed + 8]byte
+		if _, err := file.ReadAt(meta[:], int64(i*pageSize+pageHeader)); err != nil {
+			return false, fmt.Errorf("%w: page %d: %w", ErrCorrupt, i, err)
+		}
+		sum := fnv.New64a()
+		_, _ = sum.Write(meta[:metaSummed])
+		if binary.NativeEndian.Uint32(meta[:]) != metaMagic || binary.NativeEndian.Uint32(meta[4:]) != metaVersion ||
+			binary.NativeEndian.Uint64(meta[metaSummed:]) != sum.Sum64() {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // metaReader takes the first page that a transaction writes.
