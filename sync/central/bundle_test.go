@@ -165,9 +165,16 @@ func TestBundles(t *testing.T) {
 	r.config.BundleKey, r.config.BundleRolls = rolled, []string{statement}
 	_, stop = r.run()
 	defer stop()
-	for name, k := range map[string]*bundle.Keeper{"had a list": k, "had none": st.keeper(u, insurer.name), "knows only the new key": st.keeper(u, rolled.name)} {
-		if s := updated(t, k, contract.BundlePopulation); s.Entries != 1200 || s.Key != rolled.name {
-			t.Errorf("%s: %+v", name, s)
+	for _, tt := range []struct {
+		name string
+		k    *bundle.Keeper
+	}{
+		{"had a list", k}, // first: it waits until there is one that the new key signed
+		{"had none", st.keeper(u, insurer.name)},
+		{"knows only the new key", st.keeper(u, rolled.name)},
+	} {
+		if s := updated(t, tt.k, contract.BundlePopulation); s.Entries != 1200 || s.Key != rolled.name {
+			t.Errorf("%s: %+v", tt.name, s)
 		}
 	}
 	if _, err := st.keeper(u, newAgent(t).name).Update(t.Context(), contract.BundlePopulation); !errors.Is(err, bundle.ErrSignature) {
