@@ -269,7 +269,7 @@ func (a *App) request(b Backend, e model.Effect) model.Message {
 		return model.GotPhoto{ID: e.ID, Photo: img}
 	case model.Begin:
 		c, err := b.Start(ctx, e.Start)
-		return result(e, err, model.GotCheckIn{CheckIn: c})
+		return result(e, err, model.GotCheckIn{CheckIn: c, Begun: true})
 	case model.Unlock:
 		c, err := b.Key(ctx, e.ID, e.Key)
 		return result(e, err, model.GotCheckIn{CheckIn: c})

@@ -219,14 +219,26 @@ func TestApp(t *testing.T) {
 	r.agent.set(scene.CheckIn(wire.StateConfirm, nil))
 	r.awaitState(t, wire.StateConfirm)
 	r.await(t, "the photo to be fetched", func() bool { return r.agent.called("photo") == 1 })
-	r.do(func() { r.app.Press(model.ActPrimary) })
-	r.awaitState(t, wire.StateRecorded)
+	// Enter does nothing before the photo is on the screen, and for a moment after each
+	// change: it is pressed until it does.
+	enter := func(from, to string) {
+		t.Helper()
+		r.await(t, "Enter to lead to state "+to, func() bool {
+			if r.app.State() == from {
+				r.app.Press(model.ActPrimary)
+			}
+			return r.app.State() == to
+		})
+	}
+	enter(wire.StateConfirm, wire.StateRecorded)
 	r.do(func() { r.app.Press(model.ActCopy.With("number")) })
 	if got := fyne.CurrentApp().Clipboard().Content(); got != "001099000001" {
 		t.Errorf("clipboard %q", got)
 	}
-	r.do(func() { r.app.Send(model.Press{Action: model.ActPrimary}) })
-	r.awaitState(t, "")
+	enter(wire.StateRecorded, "")
+	if got := r.agent.called("confirm"); got != 1 {
+		t.Errorf("confirmed %d times", got)
+	}
 	if got := r.agent.called("start"); got != 1 {
 		t.Errorf("%d check-ins were begun", got)
 	}

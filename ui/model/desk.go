@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -257,7 +258,8 @@ func (m *Model) verdict(now time.Time) Panel {
 	case wire.StateRefused, wire.StateFailed:
 		return m.refusal(now)
 	}
-	if ci.Person == nil || !ci.Person.Verified || ci.Report == nil || ci.Report.Decision == "refuse" {
+	if ci.Person == nil || !ci.Person.Verified || ci.Report == nil || ci.Report.Decision == "refuse" ||
+		slices.ContainsFunc(ci.Report.Checks, func(c wire.Check) bool { return c.Result == "failed" }) {
 		return Panel{Icon: IconWarning, Role: Caution, Word: l.T("verdict.unverified")}
 	}
 	if ci.Report.Decision != "accept" {
@@ -433,7 +435,11 @@ func (m *Model) insured(now time.Time) Panel {
 	switch e.Status {
 	case "valid":
 		p.Icon, p.Role, p.Word = IconHeart, Good, l.T("insured.valid")
-		if e.To != "" {
+		switch {
+		case e.To != "" && e.To < now.Format(time.DateOnly):
+			// An old answer, kept over the end of the card.
+			p.Icon, p.Role, p.Word = IconWarning, Caution, l.T("insured.ended", i18n.Date(e.To))
+		case e.To != "":
 			p.Word = l.T("insured.until", i18n.Date(e.To))
 		}
 	case "not_entitled":

@@ -116,6 +116,18 @@ const ClipboardTime = 30 * time.Second
 // stripLength is how many of today's visits the strip keeps.
 const stripLength = 8
 
+// What Enter means changes under the hand that presses it: a person comes to be
+// confirmed, and is recorded. A key that is held, pressed twice, or is the late end of a
+// scan must not answer a question that nobody has read yet.
+const (
+	settleConfirm = 300 * time.Millisecond // after a check-in has come to be confirmed
+	settleEnded   = 650 * time.Millisecond // after its end: a held key begins to repeat after 500 to 660 ms
+	settleScan    = 500 * time.Millisecond // after a scan
+)
+
+// photoTime is how long the photo of a check-in may take after its text.
+const photoTime = 8 * time.Second
+
 // A Model is the desk. It belongs to one goroutine. All methods that take a time take
 // the present one, which never runs backwards.
 type Model struct {
@@ -131,13 +143,17 @@ type Model struct {
 	photo   image.Image // of checkin
 	noPhoto bool        // it came and cannot be shown
 	ended   time.Time   // when checkin ended
+	since   time.Time   // of checkin's state
+	gone    string      // the last check-in that ended and was let go: it never comes back
+	asked   string      // the check-in that was confirmed, until the agent has said what became of it
 	details bool        // all checks are shown
 	veiled  bool        // personal data is there and hidden
 	acting  bool        // an answer to a key of the operator is still to come
 
-	scan     string // that opened checkin: wanted again with an expiry date
-	detector detector
-	before   map[Field]string // the fields as they were before a burst of keys
+	scannedAt time.Time // when the last scan was over
+	scan      string    // that opened checkin: wanted again with an expiry date
+	detector  detector
+	before    map[Field]string // the fields as they were before a burst of keys
 
 	code   string // a scanned code that nobody here can read: kept for what is typed with it
 	fields map[Field]string
@@ -262,9 +278,12 @@ type (
 	// Happened: the agent sent an event.
 	Happened struct{ Event wire.Event }
 	// Lost: no agent can be reached.
-	Lost        struct{}
-	GotStatus   struct{ Status wire.Status }
-	GotCheckIn  struct{ CheckIn wire.CheckIn }
+	Lost       struct{}
+	GotStatus  struct{ Status wire.Status }
+	GotCheckIn struct {
+		CheckIn wire.CheckIn
+		Begun   bool // it is what [Begin] has made
+	}
 	GotPairings struct{ Pairings []wire.Pairing }
 	GotClients  struct{ Clients []wire.Client }
 	GotRejected struct{ Entries []wire.HistoryEntry }
@@ -329,7 +348,7 @@ func (m *Model) Update(now time.Time, msg Message) []Effect {
 	case GotStatus:
 		return m.gotStatus(now, msg.Status)
 	case GotCheckIn:
-		todo := m.gotCheckIn(now, &msg.CheckIn)
+		todo := m.gotCheckIn(now, &msg.CheckIn, msg.Begun)
 		m.acting = false
 		return todo
 	case GotPairings:
@@ -394,6 +413,7 @@ func (m *Model) Due() (at time.Time, ok bool) {
 // scanned takes the text of a wedge scanner.
 func (m *Model) scanned(now time.Time, s Scan) []Effect {
 	m.touch(now)
+	m.scannedAt, m.veiled = now, false
 	kind, spoilt := Classify(s)
 	switch spoilt {
 	case Intact:
@@ -468,9 +488,12 @@ func (m *Model) mustSignIn() bool {
 
 // forget drops everything personal.
 func (m *Model) forget() {
+	if m.checkin != nil && wire.Ended(m.checkin.State) {
+		m.gone = m.checkin.ID
+	}
 	m.checkin, m.photo, m.noPhoto, m.scan, m.veiled, m.details = nil, nil, false, "", false, false
 	clear(m.fields)
-	m.sex, m.reason, m.today, m.query, m.before, m.code = "", 0, nil, "", nil, ""
+	m.sex, m.reason, m.today, m.query, m.before, m.code, m.asked = "", 0, nil, "", nil, "", ""
 }
 
 func (m *Model) touch(now time.Time) { m.touched = now }
@@ -533,6 +556,10 @@ func (m *Model) press(now time.Time, a Action) []Effect {
 		if m.running() && m.checkin.State == wire.StateConfirm {
 			m.notice = &Notice{Role: Caution, name: "quit.running"}
 			return nil
+		}
+		if !m.clipboard.IsZero() {
+			m.clipboard = time.Time{}
+			return []Effect{ClearClipboard{}, Quit{}}
 		}
 		return []Effect{Quit{}}
 	case ActApprove, ActDeny:
@@ -612,7 +639,7 @@ func (m *Model) copied(what string) string {
 
 // primary is the one thing that Enter does here.
 func (m *Model) primary(now time.Time) []Effect {
-	if m.acting {
+	if m.acting || m.hasty(now) {
 		return nil
 	}
 	switch m.page {
@@ -645,6 +672,28 @@ func (m *Model) primary(now time.Time) []Effect {
 	return nil
 }
 
+// hasty reports whether Enter comes too early to be meant for what it does now.
+func (m *Model) hasty(now time.Time) bool {
+	if m.checkin == nil || m.page != PageDesk {
+		return false
+	}
+	settled, scan := now.Sub(m.since), !m.scannedAt.IsZero() && now.Sub(m.scannedAt) < settleScan
+	switch {
+	case m.checkin.State == wire.StateConfirm:
+		return scan || settled < settleConfirm || m.photoPending()
+	case wire.Ended(m.checkin.State):
+		return scan || settled < settleEnded
+	}
+	return false
+}
+
+// photoPending reports whether the agent has a photo that is not on the screen yet:
+// nobody can say whose it is.
+func (m *Model) photoPending() bool {
+	ci := m.checkin
+	return ci != nil && ci.Photo != nil && ci.Photo.Available && m.photo == nil && !m.noPhoto
+}
+
 func (m *Model) primaryDesk(now time.Time) []Effect {
 	ci := m.checkin
 	switch {
@@ -653,7 +702,7 @@ func (m *Model) primaryDesk(now time.Time) []Effect {
 			m.open(PageSignIn)
 		}
 	case ci.State == wire.StateConfirm:
-		m.acting = true
+		m.acting, m.asked = true, ci.ID
 		return []Effect{Confirm{ci.ID, wire.Confirmation{PhotoMatches: true}}}
 	case ci.State == wire.StateKey && m.wantsExpiry():
 		d := CheckDate(m.fields[FieldExpiry], now.Year()-30, now.Year()+60, false)
@@ -763,6 +812,9 @@ func (m *Model) tick(now time.Time) []Effect {
 		m.clipboard = time.Time{}
 		todo = append(todo, ClearClipboard{})
 	}
+	if m.photoPending() && m.checkin.State == wire.StateConfirm && now.Sub(m.since) >= photoTime {
+		m.noPhoto = true // said in its place; a late one is shown all the same
+	}
 	m.pairing = slices.DeleteFunc(m.pairing, func(p wire.Pairing) bool { return !p.Expires.IsZero() && now.After(p.Expires) })
 	if now.Sub(m.touched) < time.Duration(m.set.IdleSeconds)*time.Second {
 		return todo
@@ -772,6 +824,11 @@ func (m *Model) tick(now time.Time) []Effect {
 		// Somebody may be looking for a pen: the check-in goes on, its data is
 		// covered. While the card is being read nobody has to touch anything.
 		m.veiled = m.checkin.State == wire.StateConfirm || m.checkin.State == wire.StateKey || m.checkin.State == wire.StateCard
+		if m.page == PageToday || m.page == PageRejected || m.page == PageOther {
+			// Others' data does not stay because somebody waits.
+			m.open(PageDesk)
+			m.today, m.query, m.rejects = nil, "", nil
+		}
 	case m.checkin != nil || m.page == PageToday || m.page == PageRejected || m.page == PageOther:
 		m.next()
 		m.rejects = nil
@@ -783,7 +840,7 @@ func (m *Model) happened(now time.Time, e wire.Event) []Effect {
 	switch e.Type {
 	case wire.EventCheckIn:
 		if e.CheckIn != nil {
-			return m.gotCheckIn(now, e.CheckIn)
+			return m.gotCheckIn(now, e.CheckIn, false)
 		}
 	case wire.EventReaders:
 		if m.status != nil {
@@ -832,7 +889,9 @@ func (m *Model) gotStatus(now time.Time, s wire.Status) []Effect {
 	return todo
 }
 
-func (m *Model) gotCheckIn(now time.Time, ci *wire.CheckIn) []Effect {
+// gotCheckIn takes a check-in as it stands. begun says that it answers [Begin]: only
+// then may one that is over already come to the screen.
+func (m *Model) gotCheckIn(now time.Time, ci *wire.CheckIn, begun bool) []Effect {
 	if ci.Owner != "" && ci.Owner != ownerDesk {
 		return nil // a hospital system's: its page shows it
 	}
@@ -847,7 +906,7 @@ func (m *Model) gotCheckIn(now time.Time, ci *wire.CheckIn) []Effect {
 			return nil
 		}
 	}
-	if old == nil && wire.Ended(ci.State) && !m.acting {
+	if old == nil && (ci.ID == m.gone || wire.Ended(ci.State) && !begun) {
 		return m.updateStrip(ci) // let go already: nothing of it comes back to the screen
 	}
 	if old != nil && old.ID != ci.ID {
@@ -867,6 +926,7 @@ func (m *Model) gotCheckIn(now time.Time, ci *wire.CheckIn) []Effect {
 	m.checkin = ci
 	if was != ci.State {
 		m.touch(now)
+		m.since, m.veiled = now, false
 		if m.page == PageMismatch && ci.State != wire.StateConfirm {
 			m.page = PageDesk
 		}
@@ -934,10 +994,22 @@ func (m *Model) failed(now time.Time, f Failed) []Effect {
 	switch f.Effect.(type) {
 	case LoadCurrent:
 		if f.None && m.running() {
-			m.next() // the agent knows of none: it was started anew
+			// The agent knows of none: it was started anew. What was being confirmed
+			// may be on its disk or not: only its list can tell.
+			unsure := m.asked != "" && m.asked == m.checkin.ID
+			m.next()
+			if unsure {
+				m.notice = &Notice{Role: Caution, name: "confirm.unsure", advice: "confirm.unsure.remedy"}
+				return []Effect{LoadHistory{}}
+			}
 		}
 		return nil
-	case LoadPhoto, LoadStatus, LoadPairings, LoadClients:
+	case LoadPhoto:
+		if e := f.Effect.(LoadPhoto); m.checkin != nil && m.checkin.ID == e.ID {
+			m.noPhoto = m.photo == nil
+		}
+		return nil
+	case LoadStatus, LoadPairings, LoadClients:
 		return nil
 	case LoadHistory, LoadRejected:
 		if f.Fault == nil {
@@ -953,6 +1025,7 @@ func (m *Model) failed(now time.Time, f Failed) []Effect {
 	switch {
 	case f.Busy:
 		m.notice = &Notice{Role: Caution, name: "busy"}
+		return []Effect{LoadCurrent{}} // if it is the desk's own it belongs on the screen
 	case f.Fault != nil:
 		m.notice = &Notice{Role: Caution, fault: f.Fault}
 	default:

@@ -27,6 +27,9 @@ func checkIn(state string, change func(*wire.CheckIn)) model.Message {
 	return model.GotCheckIn{CheckIn: scene.CheckIn(state, change)}
 }
 
+// photo is that of the check-in of the scenes.
+var photo = model.GotPhoto{ID: "c1", Photo: scene.Portrait()}
+
 func press(a model.Action) model.Message { return model.Press{Action: a} }
 
 // scan types a code and returns what is to be done.
@@ -71,6 +74,7 @@ func TestGoodCheckIn(t *testing.T) {
 		{checkIn(wire.StateReading, nil), []string{}, "", model.Info, model.Muted, "Ghi nhận?", ""},
 		{checkIn(wire.StateText, nil), []string{}, "Nguyễn Văn Thử", model.Info, model.Info, "Ghi nhận?", ""},
 		{checkIn(wire.StateConfirm, nil), []string{"LoadPhoto"}, "Nguyễn Văn Thử", model.Good, model.Good, "Chờ xác nhận của bạn", "Ảnh đúng người — Ghi nhận lượt khám"},
+		{photo, []string{}, "Nguyễn Văn Thử", model.Good, model.Good, "Chờ xác nhận của bạn", "Ảnh đúng người — Ghi nhận lượt khám"},
 		{press(model.ActPrimary), []string{"Confirm"}, "Nguyễn Văn Thử", model.Good, model.Good, "Chờ xác nhận của bạn", "Ảnh đúng người — Ghi nhận lượt khám"},
 		{press(model.ActPrimary), []string{}, "Nguyễn Văn Thử", model.Good, model.Good, "Chờ xác nhận của bạn", "Ảnh đúng người — Ghi nhận lượt khám"}, // a second Enter records nothing twice
 		{checkIn(wire.StateRecording, nil), []string{}, "Nguyễn Văn Thử", model.Good, model.Good, "Đang ghi nhận…", ""},
@@ -78,6 +82,7 @@ func TestGoodCheckIn(t *testing.T) {
 		{model.Happened{Event: wire.Event{Type: wire.EventCheckIn, CheckIn: accepted()}}, []string{"LoadHistory"}, "Nguyễn Văn Thử", model.Good, model.Good, "BHXH đã nhận", "Người tiếp theo"},
 		{press(model.ActPrimary), []string{}, "", model.Muted, model.Muted, "Ghi nhận?", ""},
 	} {
+		now = now.Add(time.Second)
 		todo := m.Update(now, step.msg)
 		if diff := cmp.Diff(step.want, names(todo)); diff != "" {
 			t.Errorf("%T %+v: effects (-want +got):\n%s", step.msg, step.msg, diff)
@@ -261,7 +266,7 @@ func TestIdle(t *testing.T) {
 			if !personal(m.View(scene.Now)) {
 				t.Fatal("nothing personal is on the screen to begin with")
 			}
-			early := scene.Now.Add(59 * time.Second)
+			early := scene.Now.Add(58 * time.Second) // the last key was a second before
 			m.Update(early, model.Tick{})
 			if !personal(m.View(early)) {
 				t.Error("gone too early")
@@ -454,7 +459,7 @@ func TestOrder(t *testing.T) {
 	t.Run("an answer that is an end is shown to who asked", func(t *testing.T) {
 		m := play()
 		scan(m, scene.Now, scene.QR)
-		m.Update(scene.Now, checkIn(wire.StateFailed, func(c *wire.CheckIn) { c.Fault = scene.Fault("no_reader", "system") }))
+		m.Update(scene.Now, model.GotCheckIn{Begun: true, CheckIn: scene.CheckIn(wire.StateFailed, func(c *wire.CheckIn) { c.Fault = scene.Fault("no_reader", "system") })})
 		if m.State() != wire.StateFailed {
 			t.Errorf("state %q: nobody is told that it failed", m.State())
 		}
@@ -655,7 +660,7 @@ func TestFailures(t *testing.T) {
 		{"photo", model.Failed{Effect: model.LoadPhoto{}, Fault: scene.Fault("x", "input")}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m := play(checkIn(wire.StateCard, nil), checkIn(wire.StateConfirm, nil), press(model.ActPrimary))
+			m := play(checkIn(wire.StateCard, nil), checkIn(wire.StateConfirm, nil), photo, press(model.ActPrimary))
 			m.Update(scene.Now, tt.msg)
 			v := m.View(scene.Now)
 			got := ""

@@ -598,10 +598,11 @@ func (m *Model) actions() []ActionView {
 		name := "act.confirm"
 		if ci.Means != wire.MeansChip {
 			name = "act.confirm.nochip"
-		} else if ci.Photo == nil || !ci.Photo.Available {
+		} else if ci.Photo == nil || !ci.Photo.Available || m.noPhoto {
 			name = "act.confirm.nophoto"
 		}
 		out := []ActionView{primary(name)}
+		out[0].Disabled = out[0].Disabled || m.photoPending()
 		if ci.Means == wire.MeansChip {
 			v := act(ActMismatch, "act.mismatch", "F8")
 			v.Danger = true

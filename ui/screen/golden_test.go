@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"fyne.io/fyne/v2"
 	"fyne.io/fyne/v2/test"
@@ -30,7 +31,10 @@ type desk struct {
 	s    *screen.Screen
 	w    fyne.Window
 	sent []model.Effect
+	late time.Duration // since the scene's time
 }
+
+func (d *desk) now() time.Time { return scene.Now.Add(d.late) }
 
 func newDesk(t testing.TB, m *model.Model, size fyne.Size) *desk {
 	t.Helper()
@@ -45,7 +49,7 @@ func newDesk(t testing.TB, m *model.Model, size fyne.Size) *desk {
 }
 
 func (d *desk) show() {
-	v := d.m.View(scene.Now)
+	v := d.m.View(d.now())
 	isDark := v.Theme == "dark"
 	th := theme.Theme{Dark: isDark, Large: v.Large}
 	if fyne.CurrentApp().Settings().Theme() != fyne.Theme(th) {
@@ -55,16 +59,16 @@ func (d *desk) show() {
 }
 
 func (d *desk) send(msg model.Message) {
-	d.sent = append(d.sent, d.m.Update(scene.Now, msg)...)
+	d.sent = append(d.sent, d.m.Update(d.now(), msg)...)
 	d.show()
 }
 
 func (d *desk) Press(a model.Action)            { d.send(model.Press{Action: a}) }
 func (d *desk) Edit(f model.Field, text string) { d.send(model.Edit{Field: f, Text: text}) }
-func (d *desk) Pending() bool                   { return d.m.Pending(scene.Now) }
+func (d *desk) Pending() bool                   { return d.m.Pending(d.now()) }
 
 func (d *desk) Type(r rune) bool {
-	swallow, todo := d.m.Type(scene.Now, r)
+	swallow, todo := d.m.Type(d.now(), r)
 	d.sent = append(d.sent, todo...)
 	if swallow {
 		d.show()

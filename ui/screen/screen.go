@@ -173,7 +173,10 @@ var keys = map[fyne.KeyName]model.Action{
 // key takes a key that makes no character, and reports whether it was one of ours.
 func (s *Screen) key(e *fyne.KeyEvent) bool {
 	if a, ok := keys[e.Name]; ok {
-		s.ctl.Press(a)
+		// Scanners type what is no character in a code as Esc or a function key.
+		if !s.ctl.Pending() {
+			s.ctl.Press(a)
+		}
 		return true
 	}
 	switch e.Name {

@@ -241,12 +241,14 @@ func TestMemory(t *testing.T) {
 	}
 	for n := range 20 {
 		for _, msg := range read(uint64(n)) {
+			d.late += time.Second
 			d.send(msg)
 		}
 	}
 	begin := heap()
 	for n := range people {
 		for _, msg := range read(uint64(n + 20)) {
+			d.late += time.Second
 			d.send(msg)
 		}
 		d.sent = nil
@@ -275,6 +277,7 @@ func BenchmarkFrame(b *testing.B) {
 			all = read(n)
 			n++
 		}
+		d.late += time.Second
 		began := time.Now()
 		d.send(all[0])
 		d.w.Canvas().Capture()
@@ -297,6 +300,7 @@ func BenchmarkUpdate(b *testing.B) {
 			all = read(n)
 			n++
 		}
+		d.late += time.Second
 		d.send(all[0])
 		all = all[1:]
 	}

@@ -37,10 +37,12 @@ func (s Scene) Model(l i18n.Lang) *model.Model {
 		s.Settings(&set)
 	}
 	m := model.New(Now, set, "0.7.0")
-	for _, msg := range s.Messages {
+	for i, msg := range s.Messages {
+		// A second each: what Enter does has to stand for a moment before it does it.
+		now := Now.Add(-time.Duration(len(s.Messages)-1-i) * time.Second)
 		switch msg := msg.(type) {
 		case scan:
-			at := Now
+			at := now
 			for _, r := range msg.text {
 				m.Type(at, r)
 				at = at.Add(8 * time.Millisecond)
@@ -51,7 +53,7 @@ func (s Scene) Model(l i18n.Lang) *model.Model {
 			m.Update(Now.Add(msg.d), model.Tick{})
 			continue
 		}
-		m.Update(Now, msg)
+		m.Update(now, msg)
 	}
 	return m
 }
