@@ -139,6 +139,19 @@ func People() []Person {
 			ChipID: "0000000000000007",
 		},
 		{
+			ID: "bui-van-het-han", Note: "expires on the 40th birthday, which is past", Kind: CitizenCard,
+			Number: "038083000009", Old: "056789012", State: "VNM",
+			Surname: "BUI", Given: "VAN HET HAN", Name: "Bùi Văn Hết Hạn", Sex: 'M',
+			// Issued more than two years before the 40th birthday: less would give the 60th.
+			Birth: date(1983, 7, 20), Issue: date(2021, 3, 5), Expiry: date(2023, 7, 20),
+			Ethnicity: "Kinh", Religion: "Không",
+			Hometown:  "Xã K, Huyện L, Thanh Hóa",
+			Residence: "Thôn 9, Xã K, Huyện L, Thanh Hóa",
+			Marks:     "Sẹo C:1cm trên lông mày phải",
+			Father:    "Bùi Văn Cha", Mother: "Lưu Thị Mẹ", Spouse: "Mai Thị Vợ",
+			ChipID: "0000000000000009",
+		},
+		{
 			ID: "testa-muster", Note: "the standard passport holder, of the Utopia of Doc 9303", Kind: Passport,
 			Number: "T0000008", State: "UTO",
 			Surname: "MUSTER", Given: "TESTA", Name: "Testa Muster", Sex: 'F',
