@@ -403,6 +403,20 @@ func (d *daemonCommand) diagnose(cfg *config.Config, serialModules []string) fun
 	}
 }
 
+// Diagnose is what a daemon that no configuration file describes says of itself, such as
+// that of the training desk: of its directory, its token, its readers and its link.
+func Diagnose(ctx context.Context, d *agent.Daemon) (wire.Diagnosis, error) {
+	cfg := &config.Config{}
+	cfg.Data.Dir, cfg.API.DeskTokenFile = d.Config().Agent.Dir, d.Config().DeskTokenFile
+	found, err := (&daemonCommand{}).diagnose(cfg, nil)(ctx, d)
+	found.Findings = slices.DeleteFunc(found.Findings, func(f wire.Diagnosed) bool { return f.ID == "config" })
+	found.Level = wire.LevelOK
+	for _, f := range found.Findings {
+		found.Level = doctor.Worse(found.Level, f.Level)
+	}
+	return found, err
+}
+
 var levelMarks = map[string]string{wire.LevelOK: "+", wire.LevelInfo: "i", wire.LevelWarning: "!", wire.LevelError: "X", wire.LevelSkipped: "-"}
 
 // printDiagnosis prints what was found for a person.
