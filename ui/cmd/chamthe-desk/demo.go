@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/chamthe/chamthe/agent"
+	"github.com/chamthe/chamthe/agent/cli"
 	"github.com/chamthe/chamthe/agent/client"
 	"github.com/chamthe/chamthe/agent/fault"
 	"github.com/chamthe/chamthe/agent/wire"
@@ -52,13 +53,14 @@ type sample struct {
 var samples = []sample{
 	{name: "good", profile: chip.ProfileCCCD, person: "nguyen-van-thu"},
 	{name: "uninsured", profile: chip.ProfileCCCD, person: "le-thi-thu-nghiem"},
-	{name: "expired", profile: chip.ProfileCCCD, person: "pham-van-mau", tamper: chip.TamperExpiredDS},
+	{name: "expired", profile: chip.ProfileCCCD, person: "bui-van-het-han"},
 	{name: "cloned", profile: chip.ProfileCCCD, person: "nguyen-van-thu", tamper: chip.TamperClone},
 	{name: "altered", profile: chip.ProfileCCCD, person: "tran-thi-mau", tamper: chip.TamperDG13},
 	{name: "unknown", profile: chip.ProfileCCCD, person: "hoang-thi-vi-du", tamper: chip.TamperUnknownCSCA},
 	{name: "torn", profile: chip.ProfileCCCD, person: "tran-thi-mau", torn: 14},
 	{name: "other", profile: chip.ProfileCCCD, person: "vu-van-vi-du", tamper: chip.TamperWrongKey},
 	{name: "passport", profile: "passport-bac", person: "testa-muster"},
+	{name: "signer", profile: chip.ProfileCCCD, person: "pham-van-mau", tamper: chip.TamperExpiredDS},
 }
 
 // Names of the tray that are no card.
@@ -147,7 +149,7 @@ func (d *desk) runDemo(a *ui.App) (err error) {
 			},
 		},
 		FacilityName: "Trạm Y tế xã X", Version: version(), Sources: []reader.Source{{Name: "software", Driver: m.driver}},
-		Training: true, TrainingAllowed: true, DeskTokenFile: filepath.Join(m.dir, "desk.token"), Fault: wireFault,
+		Training: true, TrainingAllowed: true, Diagnose: cli.Diagnose, DeskTokenFile: filepath.Join(m.dir, "desk.token"), Fault: wireFault,
 		LinkFault: func(s uplink.State) *wire.Fault {
 			code := fault.OfLink(s)
 			if code == fault.VisitWaiting || s.Last == uplink.NoTrouble {
