@@ -5,8 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os/user"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
+	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/enrol"
 	"github.com/chamthe/chamthe/sync/contract"
 	"github.com/chamthe/chamthe/sync/outbox"
@@ -31,6 +36,9 @@ func (e *WaitingError) Error() string { return fmt.Sprintf("agent: %d visits wai
 // first. Nobody but the central service knows which facility a code is for, and
 // once it has said so the old enrolment is worth nothing any more. No agent may run
 // in the directory.
+//
+// The audit trail says who enrolled it. A directory that was never opened has none,
+// and where its key is to be only the next [Open] knows, which therefore notes it.
 func Enrol(ctx context.Context, dir string, r enrol.Request) (*enrol.Enrolment, error) {
 	e, _, err := enrolled(ctx, dir, r, false)
 	return e, err
@@ -53,12 +61,13 @@ func enrolled(ctx context.Context, dir string, r enrol.Request, keep bool) (_ *e
 		return nil, 0, err
 	}
 	var q *outbox.Queue
+	var trail *audit.Log
 	if used, err := Used(dir); err != nil {
 		return nil, 0, err
 	} else if used {
 		// Held until all is done: no agent records a visit meanwhile.
 		var st *store.Store
-		if q, st, err = OpenQueue(dir); err != nil {
+		if q, trail, st, err = OpenTrail(dir); err != nil {
 			return nil, 0, err
 		}
 		defer func() { err = errors.Join(err, st.Close()) }()
@@ -78,6 +87,11 @@ func enrolled(ctx context.Context, dir string, r enrol.Request, keep bool) (_ *e
 	if err != nil {
 		return nil, 0, err
 	}
+	if trail != nil {
+		if err := trail.Append(ctx, enrolledEntry(operatorName(), e)); err != nil {
+			return nil, 0, err
+		}
+	}
 	if err := enrol.Save(dir, e); err != nil || q == nil {
 		return e, 0, err
 	}
@@ -86,6 +100,34 @@ func enrolled(ctx context.Context, dir string, r enrol.Request, keep bool) (_ *e
 		foreign, err = unaccepted(ctx, q, own)
 	}
 	return e, foreign, err
+}
+
+// enrolledEntry is what the trail says of an enrolment.
+func enrolledEntry(actor string, e *enrol.Enrolment) audit.Entry {
+	return audit.Entry{
+		Actor: actor, Action: audit.AgentEnrolled, Object: e.Agent,
+		Note: "facility " + e.Facility + ", " + e.At.UTC().Format(time.RFC3339),
+	}
+}
+
+// operatorName is who runs this process.
+func operatorName() string {
+	if u, err := user.Current(); err == nil && u.Username != "" && len(u.Username) <= 64 {
+		return strings.ToValidUTF8(u.Username, "?")
+	}
+	return "unknown"
+}
+
+// noteEnrolment notes an enrolment that is older than the trail, unless the trail
+// has one near its beginning.
+func (a *Agent) noteEnrolment(ctx context.Context, e *enrol.Enrolment) error {
+	const beginning = 50
+	entries, err := a.audit.List(ctx, 0, beginning)
+	noted := func(e audit.Entry) bool { return e.Action == audit.AgentEnrolled }
+	if err != nil || len(entries) == beginning || slices.ContainsFunc(entries, noted) {
+		return err
+	}
+	return a.audit.Append(ctx, enrolledEntry("agent", e))
 }
 
 // unaccepted counts the visits that the insurer has not accepted, but for those of a
@@ -151,6 +193,9 @@ func (a *Agent) link() (uplink.Credentials, error) {
 	}
 	if err != nil {
 		return uplink.Credentials{}, err
+	}
+	if err := a.noteEnrolment(context.Background(), e); err != nil {
+		a.cfg.Logger.Warn("enrolment not noted in the audit trail", "error", err)
 	}
 	if len(a.cfg.URLs) == 0 {
 		a.cfg.URLs = e.URLs()

@@ -7,12 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nkeys"
 
 	"github.com/chamthe/chamthe/agent"
+	"github.com/chamthe/chamthe/agent/audit"
 	"github.com/chamthe/chamthe/agent/enrol"
 	"github.com/chamthe/chamthe/agent/enrol/enroltest"
 	"github.com/chamthe/chamthe/sync/contract"
@@ -79,6 +81,56 @@ func TestEnrolledAgent(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait("revoked", func() bool { l := a.Link(ctx); return !l.Online && l.Last == uplink.Unauthorized })
+}
+
+// TestEnrolmentIsInTheTrail: that of a new directory once it is opened, each later one
+// at once.
+func TestEnrolmentIsInTheTrail(t *testing.T) {
+	d := enroltest.Start(t, enroltest.Options{})
+	dir := filepath.Join(t.TempDir(), "desk")
+	enrolDir := func() string {
+		t.Helper()
+		e, err := agent.Enrol(t.Context(), dir, enrol.Request{Server: d.URL, CASHA256: d.CASHA256, Code: d.Code(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.Agent
+	}
+	key := enrolDir()
+	for range 2 {
+		a, err := agent.Open(agent.Config{Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enrolDir()
+	_, log, st, err := agent.OpenTrail(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	if _, err := log.Verify(t.Context()); err != nil {
+		t.Error(err)
+	}
+	entries, err := log.List(t.Context(), 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var actors []string
+	for _, e := range entries {
+		if e.Action != audit.AgentEnrolled {
+			continue
+		}
+		if actors = append(actors, e.Actor); e.Object != key || !strings.HasPrefix(e.Note, "facility "+enroltest.Facility+", ") {
+			t.Errorf("%+v", e)
+		}
+	}
+	if len(actors) != 2 || actors[0] != "agent" || actors[1] == "agent" {
+		t.Errorf("enrolled by %q", actors)
+	}
 }
 
 // TestEnrolmentIsNotUsedBlindly: one that is damaged, another's, or without its key
