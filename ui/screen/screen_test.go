@@ -116,7 +116,7 @@ func TestKeys(t *testing.T) {
 func TestEverythingByKeyboard(t *testing.T) {
 	test.NewTempApp(t)
 	for i, sc := range scene.All() {
-		if raceDetector && i%4 != 0 {
+		if raceDetector && !long && i%12 != 0 {
 			continue // see TestGolden
 		}
 		m := sc.Model(i18n.Vietnamese)
@@ -228,8 +228,8 @@ func read(n uint64) []model.Message {
 func TestMemory(t *testing.T) {
 	test.NewTempApp(t)
 	people := 1000
-	if raceDetector || testing.Short() {
-		people = 40
+	if raceDetector && !long || testing.Short() {
+		people = 20
 	}
 	d := newDesk(t, of(t, "ready"), size)
 	heap := func() float64 {
