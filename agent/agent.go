@@ -108,7 +108,7 @@ type Agent struct {
 type Health struct {
 	Checked bool  // the check has ended
 	Damaged int   // visits that cannot be read, or whose state is lost
-	Err     error // of the check itself; [store.ErrCorrupt] when the file is damaged
+	Err     error // of the check itself; [store.ErrCorrupt] when the file is damaged, [store.ErrUncertain] when its last change may be missing
 }
 
 // Open opens the data directory and assembles the agent. It makes what is not
@@ -271,6 +271,9 @@ func (a *Agent) check(ctx context.Context) {
 	h := Health{Checked: true}
 	if h.Err = a.store.Check(ctx); h.Err == nil {
 		h.Damaged, h.Err = a.queue.Damaged(ctx)
+	}
+	if h.Err == nil && a.store.RolledBack() {
+		h.Err = fmt.Errorf("%w: the last change before the start may be missing", store.ErrUncertain)
 	}
 	if ctx.Err() != nil {
 		return // not to the end

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -211,5 +212,46 @@ func TestDay(t *testing.T) {
 	n.Absent(t, "the central service's log", []byte(c.log.String()))
 	if log.String() == "" || c.log.String() == "" {
 		t.Error("nothing was logged")
+	}
+}
+
+// TestLastChangeMayBeMissing: bbolt goes on with the state before, and somebody has to
+// be told.
+func TestLastChangeMayBeMissing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := open(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	// The newer of the two meta pages: the one with the larger transaction, at 48 in
+	// the meta after the page's header of 16 bytes.
+	path := filepath.Join(dir, "visits.db")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := int(binary.NativeEndian.Uint32(b[16+8:]))
+	newer := 0
+	if binary.NativeEndian.Uint64(b[page+16+48:]) > binary.NativeEndian.Uint64(b[16+48:]) {
+		newer = page
+	}
+	b[newer+16+48] ^= 0x80
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a := open(t, dir)
+	defer a.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- a.Run(ctx) }()
+	if err := a.Wait(t.Context(), func() (bool, error) { return a.Health().Checked, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Health().Err; !errors.Is(err, store.ErrUncertain) {
+		t.Errorf("health = %v", err)
+	}
+	stop()
+	if err := <-ran; err != nil {
+		t.Error(err)
 	}
 }
