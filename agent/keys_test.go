@@ -954,3 +954,35 @@ func TestRetain(t *testing.T) {
 		t.Errorf("trail %+v, %v", entries, err)
 	}
 }
+
+// TestRetainGoesOn: a copy that cannot be removed keeps no other, and is not counted.
+func TestRetainGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	a := open(t, dir)
+	stuck, old := filepath.Join(dir, "visits.db.v1.bak"), filepath.Join(dir, "visits.db.v2.bak")
+	if err := os.MkdirAll(filepath.Join(stuck, "x"), 0o700); err != nil { // as one that is open elsewhere, on Windows
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(old, []byte("sealed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	later := time.Now().Add(agent.DefaultBackups + time.Hour)
+	for range 2 {
+		if err := a.Retain(t.Context(), later); err == nil {
+			t.Error("the copy that stays is not told of")
+		}
+	}
+	if _, err := os.Stat(old); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the other copy: %v", err)
+	}
+	a.Close()
+	var erased []string
+	for _, e := range contentsOf(t, dir).Trail {
+		if e.Action == audit.DataErased {
+			erased = append(erased, e.Note)
+		}
+	}
+	if want := []string{"1, older than 720h0m0s"}; !slices.Equal(erased, want) {
+		t.Errorf("trail %q, want %q", erased, want)
+	}
+}

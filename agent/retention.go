@@ -83,6 +83,7 @@ func (a *Agent) Retain(ctx context.Context, now time.Time) error {
 		return err
 	}
 	old, globErr := filepath.Glob(filepath.Join(a.cfg.Dir, backups))
+	var stay []error
 	err = errors.Join(err, globErr, a.erase(ctx, "copies of the store", keep.Backups, func() (int, error) {
 		for len(old) > 0 {
 			name := old[0]
@@ -90,11 +91,15 @@ func (a *Agent) Retain(ctx context.Context, now time.Time) error {
 			if info, err := os.Lstat(name); err != nil || now.Sub(info.ModTime()) < keep.Backups {
 				continue // gone, or not yet
 			}
-			return 1, os.Remove(name)
+			if err := os.Remove(name); err != nil {
+				stay = append(stay, err) // the others go all the same
+				continue
+			}
+			return 1, nil
 		}
 		return 0, nil
 	}))
-	return errors.Join(err, sweep(a.cfg.Dir))
+	return errors.Join(err, errors.Join(stay...), sweep(a.cfg.Dir))
 }
 
 // erase calls remove until it removes nothing more, and writes down how much that
