@@ -22,6 +22,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"crypto/subtle"
 	"encoding/binary"
@@ -167,7 +168,8 @@ func empty(b *bbolt.Bucket) bool {
 }
 
 // used reports whether there is anything in the store: a value in a bucket of any
-// package. The store's own bucket does not count.
+// package. The store's own bucket does not count. Of the cache of answers only what is
+// beside its buckets does: those may be damaged, and are read once they were checked.
 func used(tx *bbolt.Tx) bool {
 	var any func(b *bbolt.Bucket) bool
 	any = func(b *bbolt.Bucket) bool {
@@ -184,7 +186,16 @@ func used(tx *bbolt.Tx) bool {
 	}
 	c := tx.Cursor()
 	for name, _ := c.First(); name != nil; name, _ = c.Next() {
-		if string(name) != "meta" && string(name) != string(bucket) && any(tx.Bucket(name)) {
+		switch {
+		case string(name) == "meta", bytes.Equal(name, bucket):
+		case bytes.Equal(name, store.LookupBucket):
+			c := tx.Bucket(name).Cursor()
+			for k, v := c.First(); k != nil; k, v = c.Next() {
+				if v != nil {
+					return true
+				}
+			}
+		case any(tx.Bucket(name)):
 			return true
 		}
 	}
@@ -354,7 +365,11 @@ func (l *Log) head(b *bbolt.Bucket) (head, error) {
 	sealed := b.Get(headKey)
 	if sealed == nil {
 		if k, _ := b.Cursor().First(); k != nil {
-			return head{}, &BrokenError{binary.BigEndian.Uint64(k), "cut off"}
+			var seq uint64
+			if len(k) == seqSize {
+				seq = binary.BigEndian.Uint64(k)
+			}
+			return head{}, &BrokenError{seq, "cut off"}
 		}
 		return head{}, nil
 	}

@@ -97,6 +97,60 @@ func TestAppendListVerify(t *testing.T) {
 	}
 }
 
+// TestForeignKey: a key that is no entry's number breaks the trail, and nothing else.
+func TestForeignKey(t *testing.T) {
+	l, st, _ := noLog(t)
+	err := st.Update(func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists([]byte("audit"))
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte("x"), []byte("y"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(t.Context(), entries(1)...); !errors.Is(err, audit.ErrBroken) {
+		t.Errorf("Append: %v", err)
+	}
+	if _, err := l.Verify(t.Context()); !errors.Is(err, audit.ErrBroken) {
+		t.Errorf("Verify: %v", err)
+	}
+}
+
+// TestBeginLeavesTheCacheAlone: whether a store is new is seen without its cache of
+// answers, whose pages may be damaged, but with what is beside that.
+func TestBeginLeavesTheCacheAlone(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		put  func(b *bbolt.Bucket) error
+		want audit.Action
+	}{
+		{"inside", func(b *bbolt.Bucket) error {
+			answers, err := b.CreateBucketIfNotExists([]byte("answers"))
+			if err != nil {
+				return err
+			}
+			return answers.Put([]byte("k"), []byte("v"))
+		}, audit.TrailBegun},
+		{"beside", func(b *bbolt.Bucket) error { return b.Put([]byte("latest"), []byte("v")) }, audit.TrailMissing},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, st, _ := noLog(t)
+			if err := st.Update(func(tx *bbolt.Tx) error { return tt.put(tx.Bucket(store.LookupBucket)) }); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got, err := l.List(t.Context(), 0, 10)
+			if err != nil || len(got) != 1 || got[0].Action != tt.want {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
 func TestInvalidEntries(t *testing.T) {
 	l, _, _ := newLog(t)
 	for name, e := range map[string]audit.Entry{
