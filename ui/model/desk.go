@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/chamthe/chamthe/agent/wire"
 	"github.com/chamthe/chamthe/ui/i18n"
@@ -133,9 +134,9 @@ func (m *Model) stepViews() []StepView {
 func (m *Model) person(now time.Time) *PersonView {
 	l, ci := m.lang(), m.checkin
 	p := ci.Person
-	v := &PersonView{Name: p.Name, Number: i18n.Number(number(p)), Address: p.Residence, Photo: m.photo, CanCopy: number(p) != ""}
+	v := &PersonView{Name: plain(p.Name), Number: i18n.Number(number(p)), Address: plain(p.Residence), Photo: m.photo, CanCopy: number(p) != ""}
 	if v.Name == "" {
-		v.Name = p.NameMRZ
+		v.Name = plain(p.NameMRZ)
 	}
 	parts := []string{i18n.Date(p.BirthDate)}
 	if s := l.Sex(p.Sex); p.Sex == "male" || p.Sex == "female" {
@@ -169,6 +170,17 @@ func (m *Model) person(now time.Time) *PersonView {
 	}
 	v.PhotoNote = m.photoNote()
 	return v
+}
+
+// plain returns s without what changes how the rest of a line is read: controls, and
+// the marks that turn the direction of writing.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // photoNote says why there is no photo.

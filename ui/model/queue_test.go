@@ -197,3 +197,16 @@ func TestGreenContradicted(t *testing.T) {
 		t.Errorf("%q on 2 March", d.Insured.Word)
 	}
 }
+
+// TestPlain: marks that turn the direction of writing do not reach the screen; marks of
+// letters do.
+func TestPlain(t *testing.T) {
+	m := play(checkIn(wire.StateCard, nil), checkIn(wire.StateConfirm, func(c *wire.CheckIn) {
+		c.Person = scene.Person()
+		c.Person.Name, c.Person.Residence = "Nguye\u0302\u0303n \u202eVăn\nThử\x1b", "A\u2066B\u2069"
+	}))
+	p := m.View(scene.Now).Desk.Person
+	if p.Name != "Nguye\u0302\u0303n VănThử" || p.Address != "AB" {
+		t.Errorf("name %q, address %q", p.Name, p.Address)
+	}
+}
