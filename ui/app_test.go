@@ -166,7 +166,6 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{agent: &agent{events: make(chan wire.Event, 100), photo: photo.Bytes()}}
-	test.NewTempApp(t)
 	w := test.NewTempWindow(t, nil)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -209,6 +208,7 @@ func (r *rig) awaitState(t *testing.T, state string) {
 func TestApp(t *testing.T) {
 	// Fyne's own goroutines live as long as the process.
 	already := goleak.IgnoreCurrent()
+	test.NewTempApp(t)
 	r := newRig(t)
 	r.do(func() { r.app.Start(r.agent) })
 	r.await(t, "the agent to be asked", func() bool { return r.agent.called("history") > 0 })
@@ -248,6 +248,7 @@ func TestApp(t *testing.T) {
 
 // TestAppFailures: nothing that the agent does keeps the desk from going on.
 func TestAppFailures(t *testing.T) {
+	test.NewTempApp(t) // one for all: its fonts take a second
 	for _, tt := range []struct {
 		name string
 		err  error

@@ -116,7 +116,7 @@ func TestKeys(t *testing.T) {
 func TestEverythingByKeyboard(t *testing.T) {
 	test.NewTempApp(t)
 	for i, sc := range scene.All() {
-		if raceDetector && !long && i%12 != 0 {
+		if raceDetector && !long && i%16 != 0 {
 			continue // see TestGolden
 		}
 		m := sc.Model(i18n.Vietnamese)
@@ -229,7 +229,7 @@ func TestMemory(t *testing.T) {
 	test.NewTempApp(t)
 	people := 1000
 	if raceDetector && !long || testing.Short() {
-		people = 20
+		people = 5
 	}
 	d := newDesk(t, of(t, "ready"), size)
 	heap := func() float64 {
