@@ -53,7 +53,7 @@ func load(root string) (*tree, error) {
 		rel = filepath.ToSlash(rel)
 		if e.IsDir() {
 			name := e.Name()
-			if rel != "." && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || rel == "bin") {
+			if rel != "." && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") || name == "testdata" || rel == "bin" || rel == "dist") {
 				return filepath.SkipDir
 			}
 			return nil
@@ -297,7 +297,7 @@ func TestTopLevel(t *testing.T) {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		if !strings.HasPrefix(name, ".") && name != "bin" && !slices.Contains(topLevel, name) {
+		if !strings.HasPrefix(name, ".") && name != "bin" && name != "dist" && !slices.Contains(topLevel, name) {
 			t.Errorf("%s does not belong at the top level", name)
 		}
 	}
